@@ -1,0 +1,34 @@
+//! Tollgate: a reverse proxy for large language models whose providers are sandboxed plugins.
+//!
+//! A call walks the modules below from top to bottom. Read them in that order; each may import only from those
+//! above it, and a test holds the tree to that. `engine` is the walk itself.
+//!
+//! Invariants
+//! - A call sees one `Snapshot` from first byte to last.
+//! - No call waits for a disk flush; none is answered in full before its row is written.
+//! - No hold is granted past a limit, and every hold ends, whatever fails.
+//! - A plugin sees values: no clock, file, socket or secret.
+//! - Every refusal has one stable name.
+
+pub mod call; // what the client asks and is answered
+pub mod dialect; // the client's wire format, in and out
+pub mod auth; // who asks
+pub mod route; // where it may go
+pub mod limit; // whether it may
+pub mod usage; // what it costs
+pub mod framing; // where one part of an answer ends
+pub mod plugin; // the provider's dialect: the door to wasmtime
+pub mod sign; // how the provider knows us
+pub mod secret; // what must not be seen
+pub mod store; // what outlives the process: the door to sled
+pub mod upstream; // one attempt at a provider
+pub mod ledger; // what is remembered of it
+pub mod metrics; // what is counted of it: the door to prometheus
+pub mod config; // what the operator meant
+pub mod error; // why it was refused
+pub mod gateway; // all of the above, assembled
+pub mod engine; // the life of a call
+pub mod admin; // changing it
+pub mod edge; // the door to pingora-proxy
+pub mod demo; // providers to try it with
+pub mod server; // opening the doors
