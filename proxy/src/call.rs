@@ -20,7 +20,7 @@ use bytes::Bytes;
 pub use edit::{Edit, Place};
 pub use event::{Blame, Event, Failure, FailureKind, FinishReason, Tokens, ToolDelta};
 pub use invalid::Invalid;
-pub use measure::Measure;
+pub use measure::{Measure, is_payload};
 
 /// What the client wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

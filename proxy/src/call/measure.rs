@@ -69,8 +69,7 @@ impl MessageStrings {
                     self.announced += 1;
                 }
             }
-            "data" | "file_data" => self.payloads += 1,
-            "url" | "image_url" | "audio_url" | "video_url" if value.raw.starts_with("data:") => self.payloads += 1,
+            _ if is_payload(key, value.raw) => self.payloads += 1,
             _ => measure.text(value.text),
         }
     }
@@ -78,5 +77,14 @@ impl MessageStrings {
     pub(super) fn finish(self, measure: &mut Measure) {
         // A part may be announced and carry no bytes (a remote image), or carry bytes unannounced.
         measure.media = measure.media.saturating_add(self.announced.max(self.payloads));
+    }
+}
+
+/// Whether a message's string `raw` below the name `key` is the bytes of an image, a sound or a file.
+pub fn is_payload(key: &str, raw: &str) -> bool {
+    match key {
+        "data" | "file_data" => true,
+        "url" | "image_url" | "audio_url" | "video_url" => raw.starts_with("data:"),
+        _ => false,
     }
 }
