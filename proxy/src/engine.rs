@@ -117,7 +117,7 @@ pub async fn model<D: Downstream>(gateway: &Gateway, id: &str, down: &mut D) {
 async fn try_targets<D: Downstream>(
     gateway: &Gateway,
     flight: &mut Flight,
-    mut admitted: Admitted,
+    admitted: Admitted,
     down: &mut D,
 ) -> Result<(), Box<Error>> {
     let model = admitted.model.clone();
@@ -129,9 +129,9 @@ async fn try_targets<D: Downstream>(
             if flight.attempts >= gateway.bounds.attempts_max {
                 return Err(last.unwrap_or_else(|| boxed(Request::Draining)));
             }
-            let failed = match attempt(gateway, flight, &mut admitted, lane, down).await {
+            let failed = match attempt(gateway, flight, &admitted, lane, down).await {
                 Ok(()) => return Ok(()),
-                Err(Stop::Gone) => return flight.client_left(gateway, &mut admitted, down).await,
+                Err(Stop::Gone) => return flight.client_left(gateway, &admitted, down).await,
                 Err(Stop::Final(error)) => return Err(error),
                 Err(Stop::Failed(failed)) => failed,
             };
@@ -148,7 +148,7 @@ async fn try_targets<D: Downstream>(
                 Decision::Again(wait) => {
                     tokio::select! {
                         biased;
-                        () = down.gone() => return flight.client_left(gateway, &mut admitted, down).await,
+                        () = down.gone() => return flight.client_left(gateway, &admitted, down).await,
                         () = tokio::time::sleep(wait) => {}
                     }
                 }

@@ -67,8 +67,10 @@ pub enum Request {
     Slow,
     #[error("the body broke off")]
     Broken,
-    #[error("the gateway is stopping")]
+    #[error("the gateway does not take calls now")]
     Draining,
+    #[error("the gateway serves as many calls as it may")]
+    Busy,
     /// The client left before it was answered. It sees none of this; the row does.
     #[error("the client left")]
     ClientGone,
@@ -203,7 +205,8 @@ impl Error {
             Request::TooLarge(_) => (413, "request_too_large"),
             Request::Slow => (408, "request_timeout"),
             Request::Broken => (400, "body_incomplete"),
-            Request::Draining => (503, "gateway_stopping"),
+            Request::Draining => (503, "gateway_unavailable"),
+            Request::Busy => (503, "gateway_busy"),
             Request::ClientGone => (499, "client_gone"),
         };
         let kind = if status >= 500 { SERVER } else { INVALID };

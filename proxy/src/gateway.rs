@@ -3,7 +3,6 @@
 //! State has three lifetimes: the [`Snapshot`], immutable and swapped whole; the limiter, in memory; the store, on disk.
 //! A call keeps the snapshot it began with. Serves no request by itself.
 
-mod control;
 mod ids;
 mod snapshot;
 
@@ -20,20 +19,20 @@ use parking_lot::Mutex;
 
 use crate::{
     auth, call,
-    ledger::Ledger,
+    ledger::{self, CallTicket, Ledger},
     limit::{self, Caps, Limiter},
     metrics::{self, Metrics},
     plugin::{Adapter, Renderer},
     route,
-    secret::{KeyHasher, Redactor},
-    store::Store,
+    secret::KeyHasher,
+    store::{self, KeyEntry, Record, Store},
     upstream::{Connector, Provider},
     usage::{Counter, Price},
 };
 
 pub use self::{
     ids::Ids,
-    snapshot::{Faulty, Parts, build},
+    snapshot::{Fault, Serving, assemble, keys},
 };
 
 /// What a key is to the limiter.
@@ -54,9 +53,7 @@ pub struct Snapshot {
     /// When this process first published one: what model lists call `created`. Unix seconds.
     pub created_s: u64,
     pub keys: auth::Keys<Account>,
-    pub models: std::collections::HashMap<String, Arc<Model>>,
-    pub templates: std::collections::HashMap<String, Template>,
-    pub redactor: Redactor,
+    pub serving: Arc<Serving>,
     /// Counts what was refused before it had a model.
     pub unknown_lane: Arc<metrics::Lane>,
 }
@@ -64,7 +61,8 @@ pub struct Snapshot {
 /// A model with everything that serves it.
 pub struct Model {
     pub route: route::Model,
-    pub price: Option<Price>,
+    /// The model whose tokenizer counts for this one, where its own name says nothing.
+    pub count_as: Option<String>,
     /// One for each target of `route`, in its order.
     pub lanes: Vec<Lane>,
 }
@@ -74,6 +72,8 @@ pub struct Lane {
     pub provider: Arc<Provider>,
     pub adapter: Adapter,
     pub upstream_model: String,
+    /// None: the call is reported as unpriced.
+    pub price: Option<Price>,
     /// The operator's settings for the adapter, a JSON object.
     pub config: Arc<str>,
     pub metrics: Arc<metrics::Lane>,
@@ -107,13 +107,19 @@ pub struct Bounds {
     pub frame_bytes_max: usize,
     /// Attempts at all targets together.
     pub attempts_max: u32,
+    /// Calls in flight.
+    pub calls_max: u64,
 }
+
+/// A row could not be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost;
 
 /// The gateway of one process.
 pub struct Gateway {
     snapshot: ArcSwap<Snapshot>,
-    /// What snapshots are made from; held while one is made, so that changes come one after the other.
-    parts: Mutex<Parts>,
+    /// Held while a snapshot is made, so that changes come one after the other.
+    changing: Mutex<()>,
     pub limiter: Arc<Limiter>,
     pub ledger: Ledger,
     pub store: Arc<dyn Store>,
@@ -124,12 +130,13 @@ pub struct Gateway {
     pub bounds: Bounds,
     ids: Ids,
     draining: AtomicBool,
+    /// A row was lost, and the ledger has not caught up since.
+    degraded: AtomicBool,
     in_flight: Arc<AtomicU64>,
 }
 
 /// What a gateway is made of.
 pub struct Made {
-    pub parts: Parts,
     pub snapshot: Snapshot,
     pub limiter: Arc<Limiter>,
     pub ledger: Ledger,
@@ -155,10 +162,10 @@ impl Drop for InFlight {
 
 impl Gateway {
     pub fn new(made: Made) -> Gateway {
-        let Made { parts, snapshot, limiter, ledger, store, metrics, connector, hasher, bounds, ids } = made;
+        let Made { snapshot, limiter, ledger, store, metrics, connector, hasher, bounds, ids } = made;
         Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
-            parts: Mutex::new(parts),
+            changing: Mutex::new(()),
             limiter,
             ledger,
             store,
@@ -169,12 +176,36 @@ impl Gateway {
             bounds,
             ids,
             draining: AtomicBool::new(false),
+            degraded: AtomicBool::new(false),
             in_flight: Arc::default(),
         }
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// Adds or replaces a key, durably; the next call sees it.
+    ///
+    /// # Errors
+    /// The store's, and then nothing has changed.
+    pub fn put_key(&self, entry: &KeyEntry) -> Result<(), store::Error> {
+        let _changing = self.changing.lock();
+        self.store.put_key(entry)?;
+        self.publish_keys()
+    }
+
+    fn publish_keys(&self) -> Result<(), store::Error> {
+        let keys = keys(&self.store.keys()?, &self.limiter);
+        let old = self.snapshot();
+        self.snapshot.store(Arc::new(Snapshot {
+            generation: old.generation + 1,
+            created_s: old.created_s,
+            keys,
+            serving: old.serving.clone(),
+            unknown_lane: old.unknown_lane.clone(),
+        }));
+        Ok(())
     }
 
     /// The keyed hash under which the snapshot knows a client's key.
@@ -210,10 +241,43 @@ impl Gateway {
         if self.draining.load(Ordering::Acquire) {
             return Err("stopping\n");
         }
-        if !self.ledger.is_healthy() {
+        if self.degraded.load(Ordering::Acquire) {
             return Err("the ledger cannot be written\n");
         }
         Ok(())
+    }
+
+    /// Writes a call's row. Until rows can be kept again, no further call is taken.
+    ///
+    /// # Errors
+    /// [`Lost`] where the row is gone.
+    pub fn record(&self, ticket: Option<CallTicket>, record: Record) -> Result<(), Lost> {
+        match self.ledger.record(ticket, record) {
+            Ok(()) => Ok(()),
+            // It is written as soon as the disk takes it.
+            Err(ledger::Error::Deferred(_)) => {
+                self.metrics.spool_failed();
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, "a row is lost");
+                self.metrics.spool_failed();
+                self.degraded.store(true, Ordering::Release);
+                Err(Lost)
+            }
+        }
+    }
+
+    /// What is done every second: gauges are set, and a ledger that has caught up is trusted again.
+    pub fn tick(&self) {
+        let lag = self.ledger.lag();
+        self.metrics.set_ledger(lag.rows, lag.bytes);
+        if let Ok(bytes) = self.store.size_bytes() {
+            self.metrics.set_store_bytes(bytes);
+        }
+        if lag.rows_deferred == 0 {
+            self.degraded.store(false, Ordering::Release);
+        }
     }
 
     /// Unix milliseconds.

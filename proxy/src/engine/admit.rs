@@ -38,6 +38,9 @@ pub(super) async fn admit<D: Downstream>(
         down.close_after();
         return Err(boxed(Request::Draining));
     }
+    if gateway.in_flight() > gateway.bounds.calls_max {
+        return Err(boxed(Request::Busy));
+    }
     let key = auth::authenticate(
         &flight.snapshot.keys,
         |key| gateway.hash_key(key),
@@ -60,7 +63,7 @@ pub(super) async fn admit<D: Downstream>(
     flight.streamed = call.stream;
 
     let may_use = key.may_use(&call.model);
-    let model = route::find(&flight.snapshot.models, &call.model, may_use).map_err(boxed)?.clone();
+    let model = route::find(&flight.snapshot.serving.models, &call.model, may_use).map_err(boxed)?.clone();
     flight.model = Some(model.clone());
 
     // Before the hold, which is for what is really sent.
@@ -95,6 +98,7 @@ fn render(flight: &Flight, call: &mut Call) -> Result<(), Box<Error>> {
     let Some(wanted) = call.template.take() else { return Ok(()) };
     let template = flight
         .snapshot
+        .serving
         .templates
         .get(&wanted.name)
         .ok_or_else(|| boxed(Template::Unknown(wanted.name.clone())))?;
@@ -104,8 +108,8 @@ fn render(flight: &Flight, call: &mut Call) -> Result<(), Box<Error>> {
         .map_err(|fault| boxed(Error::Plugin { provider: template.renderer_name.clone(), fault }))?;
     let text = rendered.map_err(|error| match error {
         RenderError::Missing(name) => Template::Missing(name),
-        RenderError::Invalid { line, column, message } => {
-            Template::Broken(format!("line {line}, column {column}: {message}"))
+        RenderError::Invalid(fault) => {
+            Template::Broken(format!("line {}, column {}: {}", fault.line, fault.column, fault.message))
         }
     });
     let text = text.map_err(boxed)?;

@@ -58,14 +58,15 @@ const INLINE_BYTES_MAX: usize = 256 << 10;
 pub(super) async fn attempt<D: Downstream>(
     gateway: &Gateway,
     flight: &mut Flight,
-    admitted: &mut Admitted,
+    admitted: &Admitted,
     lane: &Lane,
     down: &mut D,
 ) -> Result<(), Stop> {
     flight.enter(lane);
     let picked = lane.provider.keys.pick(gateway.now_ms());
+    let request_id = flight.request_id.clone();
     let context = Context {
-        request_id: flight.request_id.clone(),
+        request_id: &request_id,
         operation: admitted.call.operation,
         model: &lane.upstream_model,
         streaming: admitted.call.stream,
@@ -82,7 +83,8 @@ pub(super) async fn attempt<D: Downstream>(
     let outcome = match sent {
         Ok((exchange, answer, sent_at)) => {
             let clocks = &lane.provider.clocks;
-            let context = Context { state: request.state.clone(), ..context };
+            let state = request.state.clone();
+            let context = Context { state: state.as_deref(), ..context };
             let (first_byte_by, total_by) = (sent_at + clocks.first_byte, sent_at + clocks.total);
             let sent = Sent { lane, request, context, exchange, answer, first_byte_by, total_by };
             answered(gateway, flight, admitted, sent, key, down).await
@@ -92,8 +94,8 @@ pub(super) async fn attempt<D: Downstream>(
     lane.metrics.attempt(match &outcome {
         Ok(()) => "ok",
         Err(Stop::Gone) => "client_gone",
-        Err(Stop::Failed(failed)) => failed.error.verdict(&flight.snapshot.redactor).class,
-        Err(Stop::Final(error)) => error.verdict(&flight.snapshot.redactor).class,
+        Err(Stop::Failed(failed)) => failed.error.verdict(&flight.snapshot.serving.redactor).class,
+        Err(Stop::Final(error)) => error.verdict(&flight.snapshot.serving.redactor).class,
     });
     outcome
 }
@@ -102,11 +104,11 @@ pub(super) async fn attempt<D: Downstream>(
 async fn encode(
     lane: &Lane,
     context: &Context<'_>,
-    admitted: &mut Admitted,
+    admitted: &Admitted,
     picked: Option<&Picked<'_>>,
 ) -> Result<(Request, Bytes), Stop> {
     let call = &admitted.call;
-    let secret = picked.map(|picked| picked.secret);
+    let secret = picked.map(|picked| picked.secret.expose().as_bytes());
     let encoded = match lane.adapter.description().view {
         View::Head => lane.adapter.encode(context, &call.head(), secret),
         View::Whole if call.body().len() <= INLINE_BYTES_MAX => lane.adapter.encode(context, text(call), secret),
@@ -114,7 +116,7 @@ async fn encode(
         View::Whole => tokio::task::block_in_place(|| lane.adapter.encode(context, text(call), secret)),
     };
     let mut request = encoded.map_err(|fault| plugin_failed(lane, fault))?.map_err(|failure| failed(lane, failure))?;
-    let body = match std::mem::take(&mut request.body) {
+    let body = match std::mem::replace(&mut request.body, Body::Edits(Vec::new())) {
         Body::Edits(edits) => call.edited(&edits),
         Body::Whole(text) => Bytes::from(text),
     };
@@ -136,15 +138,16 @@ async fn send<D: Downstream>(
     picked: Option<Picked<'_>>,
     down: &mut D,
 ) -> Result<(Exchange, Answer, Instant), Stop> {
-    let secret = picked.as_ref().map(|picked| picked.secret);
-    let signed = sign::apply(&request.auth, secret, &request.path, gateway.now_ms())
+    let secret = picked.as_ref().map(|picked| picked.secret.expose());
+    let credential = sign::apply(&request.auth, secret, gateway.now_ms())
         .map_err(|error| failed(lane, unsigned(&error)))?;
+    let path = credential.extend_path(&request.path);
     loop {
         let outgoing = Outgoing {
-            method: &request.method,
-            path: &signed.path,
+            method: request.method,
+            path: &path,
             headers: &request.headers,
-            credential: signed.header.clone(),
+            credential: &credential,
             body: body.clone(),
         };
         let mut exchange = gateway.connector.open(&lane.provider).await.map_err(|trouble| in_trouble(lane, trouble))?;
@@ -171,7 +174,7 @@ async fn send<D: Downstream>(
 async fn answered<D: Downstream>(
     gateway: &Gateway,
     flight: &mut Flight,
-    admitted: &mut Admitted,
+    admitted: &Admitted,
     sent: Sent<'_>,
     key: Option<usize>,
     down: &mut D,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     call::{Blame, Event, Failure, FailureKind, Tokens},
     dialect::openai::{self, Chunks, Forward, Passthrough},
-    framing::{Broken as BadFraming, Frame, Splitter},
+    framing::{Frame, Splitter},
     gateway::Gateway,
     plugin::{Adapter, Context, Stream},
     upstream::Trouble,

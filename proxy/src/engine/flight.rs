@@ -13,13 +13,13 @@ use crate::{
     limit::Hold,
     metrics,
     store::{Opened, Record},
-    usage::{self, Source},
+    usage::{self, Price, Source},
 };
 
 /// One call under way.
 pub(super) struct Flight {
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) request_id: String,
+    pub(super) request_id: Arc<str>,
     pub(super) started: Instant,
     pub(super) started_ms: u64,
     operation: Option<Operation>,
@@ -29,6 +29,7 @@ pub(super) struct Flight {
     pub(super) model: Option<Arc<Model>>,
     pub(super) provider: Option<Arc<str>>,
     lane: Option<Arc<metrics::Lane>>,
+    price: Option<Price>,
     pub(super) upstream_model: String,
     pub(super) streamed: bool,
     pub(super) attempts: u32,
@@ -71,7 +72,7 @@ impl Flight {
         let started_ms = gateway.now_ms();
         Flight {
             snapshot: gateway.snapshot(),
-            request_id: gateway.request_id(started_ms),
+            request_id: gateway.request_id(started_ms).into(),
             started: Instant::now(),
             started_ms,
             operation,
@@ -80,6 +81,7 @@ impl Flight {
             model: None,
             provider: None,
             lane: None,
+            price: None,
             upstream_model: String::new(),
             streamed: false,
             attempts: 0,
@@ -131,6 +133,7 @@ impl Flight {
         self.attempts += 1;
         self.provider = Some(lane.provider.name.clone());
         self.lane = Some(lane.metrics.clone());
+        self.price.clone_from(&lane.price);
         self.upstream_model.clone_from(&lane.upstream_model);
     }
 
@@ -140,20 +143,20 @@ impl Flight {
     /// [`Error::Unrecorded`] where the row could not be kept.
     pub(super) fn end(&mut self, gateway: &Gateway, end: &End) -> Result<(), Box<Error>> {
         if let Some(hold) = self.hold.take() {
-            hold.settle(end.tokens.total(), gateway.now_ms());
+            hold.settle(end.tokens.total());
         }
         let record = self.record(end);
         self.lane.as_ref().unwrap_or(&self.snapshot.unknown_lane).count(&record);
         let ticket = self.ticket.take();
-        gateway.ledger.record(ticket, record).map_err(|_| Box::new(Error::Unrecorded))
+        gateway.record(ticket, record).map_err(|_| Box::new(Error::Unrecorded))
     }
 
     fn record(&self, end: &End) -> Record {
-        let price = self.model.as_ref().and_then(|model| model.price.as_ref());
+        let price = self.price.as_ref();
         let key = self.key.as_deref();
         let total = self.started.elapsed();
         Record {
-            request_id: self.request_id.clone(),
+            request_id: self.request_id.to_string(),
             started_ms: self.started_ms,
             key_id: key.map_or_else(String::new, |key| key.id.clone()),
             key_name: key.map_or_else(String::new, |key| key.name.clone()),
@@ -182,11 +185,11 @@ impl Flight {
 
     /// Ends a call in an error that the client is told.
     pub(super) async fn refuse<D: Downstream>(mut self, gateway: &Gateway, error: &Error, down: &mut D) {
-        let verdict = error.verdict(&self.snapshot.redactor);
+        let verdict = error.verdict(&self.snapshot.serving.redactor);
         let mut end = End::unused(verdict.status, verdict.class);
         (end.tokens, end.source) = self.used.take().unwrap_or((end.tokens, end.source));
         let unrecorded = self.end(gateway, &end).err();
-        let verdict: Verdict = unrecorded.map_or(verdict, |error| error.verdict(&self.snapshot.redactor));
+        let verdict: Verdict = unrecorded.map_or(verdict, |error| error.verdict(&self.snapshot.serving.redactor));
         down.discard_body().await;
         if reply::error(&self, &verdict, down).await == Err(Gone) {
             down.close_after();
@@ -197,7 +200,7 @@ impl Flight {
     pub(super) async fn client_left<D: Downstream>(
         &mut self,
         gateway: &Gateway,
-        admitted: &mut Admitted,
+        admitted: &Admitted,
         down: &mut D,
     ) -> Result<(), Box<Error>> {
         down.close_after();

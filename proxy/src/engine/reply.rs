@@ -78,11 +78,11 @@ pub(super) async fn models<D: Downstream>(gateway: &Gateway, id: Option<&str>, d
     let body = caller.map_err(boxed).and_then(|key| {
         flight.key = Some(key.clone());
         match id {
-            Some(id) => route::find(&snapshot.models, id, key.may_use(id))
+            Some(id) => route::find(&snapshot.serving.models, id, key.may_use(id))
                 .map(|model| openai::model_body(&model.route.name, snapshot.created_s, model.owner()))
                 .map_err(boxed),
             None => {
-                let mut models: Vec<_> = snapshot.models.values().filter(|model| key.may_use(&model.route.name)).collect();
+                let mut models: Vec<_> = snapshot.serving.models.values().filter(|model| key.may_use(&model.route.name)).collect();
                 models.sort_by(|a, b| a.route.name.cmp(&b.route.name));
                 let listed = models.iter().map(|model| (model.route.name.as_str(), snapshot.created_s, model.owner()));
                 Ok(openai::models_list(listed))

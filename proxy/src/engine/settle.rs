@@ -76,7 +76,8 @@ impl Heard {
 
 /// Counts prompt and answer with a tokenizer, away from the proxy's workers.
 pub(super) async fn counted(gateway: &Gateway, admitted: &Admitted, model: &str, heard: Heard) -> (Tokens, Source) {
-    let (counter, model) = (gateway.counter.clone(), model.to_owned());
+    let model = admitted.model.count_as.as_deref().unwrap_or(model).to_owned();
+    let counter = gateway.counter.clone();
     let (body, embeddings) = (admitted.call.body().clone(), admitted.call.operation == Operation::Embeddings);
     let counting = tokio::task::spawn_blocking(move || {
         let mut prompt = String::new();

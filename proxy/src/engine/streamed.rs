@@ -47,7 +47,7 @@ const TRAILER_WAIT: Duration = Duration::from_millis(100);
 pub(super) async fn answer<'a, D: Downstream>(
     gateway: &Gateway,
     flight: &mut Flight,
-    admitted: &mut Admitted,
+    admitted: &Admitted,
     mut sent: Sent<'a>,
     down: &mut D,
 ) -> Result<(), Refusal<'a>> {
@@ -74,7 +74,7 @@ pub(super) async fn answer<'a, D: Downstream>(
         Err(broken) if committed => {
             drop(sent);
             let error = broken.into_error(lane);
-            settle::interrupted(gateway, flight, admitted, heard, error.verdict(&flight.snapshot.redactor).class).await;
+            settle::interrupted(gateway, flight, admitted, heard, error.verdict(&flight.snapshot.serving.redactor).class).await;
             break_off(flight, &error, down).await;
             Ok(())
         }
@@ -233,7 +233,7 @@ async fn finish<'a, D: Downstream>(
 
 /// Ends a stream that the client has seen the beginning of.
 async fn break_off<D: Downstream>(flight: &Flight, error: &Error, down: &mut D) {
-    let verdict = error.verdict(&flight.snapshot.redactor);
+    let verdict = error.verdict(&flight.snapshot.serving.redactor);
     let event = openai::error_event(&verdict.message, verdict.kind, &verdict.code, verdict.param.as_deref());
     if down.write(event.into(), true).await == Err(Gone) {
         down.close_after();

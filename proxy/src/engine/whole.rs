@@ -66,7 +66,7 @@ pub(super) async fn collect<D: Downstream>(
 pub(super) async fn answer<'a, D: Downstream>(
     gateway: &Gateway,
     flight: &mut Flight,
-    admitted: &mut Admitted,
+    admitted: &Admitted,
     mut sent: Sent<'a>,
     down: &mut D,
 ) -> Result<(), Refusal<'a>> {

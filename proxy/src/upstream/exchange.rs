@@ -13,6 +13,7 @@ use pingora::{
 };
 
 use super::{Provider, Trouble};
+use crate::sign::Credential;
 
 /// The pool of connections to providers. One for the whole process.
 pub struct Connector {
@@ -25,8 +26,7 @@ pub struct Outgoing<'a> {
     /// Path and query below the provider's prefix.
     pub path: &'a str,
     pub headers: &'a [(String, String)],
-    /// The credential's header, marked sensitive.
-    pub credential: Option<(header::HeaderName, HeaderValue)>,
+    pub credential: &'a Credential,
     pub body: Bytes,
 }
 
@@ -165,8 +165,10 @@ fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Resul
     for (name, value) in outgoing.headers {
         head.append_header(name.clone(), value.as_str()).map_err(invalid)?;
     }
-    if let Some((name, value)) = &outgoing.credential {
-        head.insert_header(name, value.clone()).map_err(invalid)?;
+    if let Credential::Header { name, value } = outgoing.credential {
+        let mut value = HeaderValue::from_str(value).map_err(|_| Trouble::Protocol)?;
+        value.set_sensitive(true);
+        head.insert_header(name.clone(), value).map_err(invalid)?;
     }
     Ok(Box::new(head))
 }
