@@ -41,6 +41,8 @@ struct Taker {
     stored: Position,
     /// Where reading goes on: `stored`, or the beginning of a later segment.
     at: Position,
+    /// A batch the store refused. It is tried again as it is: the store may have it, and tells by its position.
+    refused: Option<(Batch, Taken)>,
     /// The calls that the store knows as opened.
     marked: HashSet<String>,
     entries_max: usize,
@@ -137,7 +139,7 @@ impl Keeper {
     }
 
     /// Marks the calls that have lived long enough.
-    fn mark_calls(&self, now_ms: u64) {
+    pub(super) fn mark_calls(&self, now_ms: u64) {
         let before_ms = now_ms.saturating_sub(self.settings.open_after_ms);
         while let Some(call) = self.shared.flight.take_older(before_ms) {
             if !call.mark(|opened| self.shared.mark(opened)) {
@@ -195,25 +197,48 @@ impl Taker {
         let stored = store.position()?;
         let marked = store.opened()?.into_iter().map(|opened| opened.request_id).collect();
         let entries_max = entries_max.max(1);
-        Ok(Taker { store, reader: Reader::new(dir), stored, at: stored, marked, entries_max, dirty: false })
+        Ok(Taker {
+            store,
+            reader: Reader::new(dir),
+            stored,
+            at: stored,
+            refused: None,
+            marked,
+            entries_max,
+            dirty: false,
+        })
     }
 
     /// Takes over the next entries of the segments that end here; `None` when there are none.
     fn take(&mut self, ends: &BTreeMap<u64, u64>) -> Result<Option<Taken>, Error> {
+        let next = match self.refused.take() {
+            Some(refused) => Some(refused),
+            None => self.read(ends)?,
+        };
+        let Some((batch, taken)) = next else { return Ok(None) };
+        if let Err(error) = self.store.append(&batch) {
+            self.refused = Some((batch, taken));
+            return Err(error.into());
+        }
+        self.dirty = true;
+        (self.stored, self.at) = (batch.to, batch.to);
+        for request_id in &batch.closed {
+            self.marked.remove(request_id);
+        }
+        self.marked.extend(batch.opened.into_iter().map(|opened| opened.request_id));
+        Ok(Some(taken))
+    }
+
+    /// The next batch, not stored yet.
+    fn read(&mut self, ends: &BTreeMap<u64, u64>) -> Result<Option<(Batch, Taken)>, Error> {
         let Some((at, end)) = self.next(ends) else { return Ok(None) };
         let portion = self.reader.read(at, end, self.entries_max)?;
         let to = Position { segment: at.segment, offset: portion.offset };
         let frames = portion.entries.len() as u64;
         let batch = fold::batch(portion.entries, &self.marked, self.stored, to);
-        self.store.append(&batch)?;
-        self.dirty = true;
-        (self.stored, self.at) = (to, to);
         let rows = batch.rows.len() as u64;
-        for request_id in &batch.closed {
-            self.marked.remove(request_id);
-        }
-        self.marked.extend(batch.opened.into_iter().map(|opened| opened.request_id));
-        Ok(Some(Taken { frames, rows, bytes: to.offset - at.offset, damaged: portion.damaged }))
+        let taken = Taken { frames, rows, bytes: to.offset - at.offset, damaged: portion.damaged };
+        Ok(Some((batch, taken)))
     }
 
     /// Where there is something to read, and where its segment ends.

@@ -95,6 +95,11 @@ impl Flight {
         self.calls.lock().pop_front_if(|call| call.started_ms < before_ms || call.has_ended())
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.calls.lock().len()
+    }
+
     /// Puts back a call that was taken out.
     pub(super) fn put_back(&self, call: Arc<Call>) {
         self.calls.lock().push_front(call);

@@ -195,8 +195,8 @@ impl State {
         let month_end_ms = month_end_ms(self.month.period);
         [
             (Limit::TokensTotal, caps.tokens_total, &self.total, None),
-            (Limit::TokensPerMonth, caps.tokens_per_month, &self.month, Some(month_end_ms - self.now_ms)),
-            (Limit::TokensPerDay, caps.tokens_per_day, &self.day, Some(day_end_ms - self.now_ms)),
+            (Limit::TokensPerMonth, caps.tokens_per_month, &self.month, Some(month_end_ms.saturating_sub(self.now_ms))),
+            (Limit::TokensPerDay, caps.tokens_per_day, &self.day, Some(day_end_ms.saturating_sub(self.now_ms))),
         ]
     }
 
