@@ -42,6 +42,8 @@ mod instance;
 mod openai;
 mod reply;
 mod script;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};

@@ -13,6 +13,10 @@ use super::script::Script;
 
 const MODELS: [&str; 3] = ["claude-sonnet-4", "claude-haiku-4-5", "claude-opus-4-1"];
 
+const OLD_VERSION: &str = "2023-06-01";
+/// Knows no `temperature`, `top_p` and `top_k`.
+const NEW_VERSION: &str = "2026-10-21";
+
 /// Answers one call, and says under which scenario the answer travels.
 pub(super) fn answer(request: &Request<'_>, call: &Open) -> (Reply, Script) {
     let (reply, script) = match routed(request, call) {
@@ -49,7 +53,14 @@ fn routed(request: &Request<'_>, call: &Open) -> Result<(Reply, Script), Box<Rep
 }
 
 /// Answers a checked body, or says in one sentence what is wrong with it.
-type Answering = fn(&Value, &Script, &Open) -> Result<Reply, String>;
+type Answering = fn(&Asked<'_>, &Script, &Open) -> Result<Reply, String>;
+
+/// A request's body, and whether it came under [`NEW_VERSION`].
+struct Asked<'a> {
+    body: &'a Value,
+    model: &'a str,
+    new: bool,
+}
 
 fn posted(request: &Request<'_>, call: &Open, answering: Answering) -> Result<(Reply, Script), Box<Reply>> {
     let body: Value = serde_json::from_slice(request.body)
@@ -62,19 +73,21 @@ fn posted(request: &Request<'_>, call: &Open, answering: Answering) -> Result<(R
     if let Some(reply) = super::instead(&script, call, |status| error(status, words(status))) {
         return Ok((reply, script));
     }
-    let reply = answering(&body, &script, call).unwrap_or_else(|wrong| error(400, &wrong));
+    let asked = Asked { body: &body, model, new: request.header("anthropic-version") == Some(NEW_VERSION) };
+    let reply = answering(&asked, &script, call).unwrap_or_else(|wrong| error(400, &wrong));
     Ok((reply, script))
 }
 
 fn authenticate(request: &Request<'_>) -> Result<(), Box<Reply>> {
-    match request.header("x-api-key") {
+    let bearer = request.header("authorization").and_then(|it| it.strip_prefix("Bearer "));
+    match request.header("x-api-key").or(bearer) {
         None | Some("") => return Err(Box::new(error(401, "x-api-key header is required"))),
         Some("sk-bad") => return Err(Box::new(error(401, "invalid x-api-key"))),
         Some(_) => {}
     }
     match request.header("anthropic-version") {
         None => Err(Box::new(error(400, "anthropic-version: header is required"))),
-        Some("2023-06-01") => Ok(()),
+        Some(OLD_VERSION | NEW_VERSION) => Ok(()),
         Some(other) => Err(Box::new(error(400, &format!("anthropic-version: \"{other}\" is not a valid version")))),
     }
 }

@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use super::turns;
+use super::{Asked, turns};
 use crate::demo::answer::{Choice, Format, Question, Tool, words};
 
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 24] = [
     "model",
     "max_tokens",
     "messages",
@@ -26,19 +26,25 @@ const FIELDS: [&str; 19] = [
     "output_config",
     "context_management",
     "cache_control",
+    "diagnostics",
+    "inference_geo",
+    "speed",
+    "user_profile_id",
+    "workspace_id",
 ];
 const CACHE_MARKS_MAX: usize = 4;
 const BUDGET_TOKENS_MIN: u64 = 1024;
 
 /// What the request asks for, or what is wrong with it. `counting` is whether the tokens shall only be counted, which
 /// needs no `max_tokens`.
-pub(super) fn check(body: &Value, counting: bool) -> Result<Question, String> {
+pub(super) fn check(asked: &Asked<'_>, counting: bool) -> Result<Question, String> {
+    let body = asked.body;
     let fields = body.as_object().into_iter().flat_map(|it| it.keys());
     if let Some(unknown) = fields.into_iter().find(|it| !FIELDS.contains(&it.as_str())) {
         return Err(format!("{unknown}: Extra inputs are not permitted"));
     }
     let mut question = Question { output_tokens_max: output_tokens_max(body, counting)?, ..Question::default() };
-    sampling(body)?;
+    sampling(body, asked.new)?;
     system(body, &mut question)?;
     tools(body, &mut question)?;
     question.thinks = thinking(body, &question)?;
@@ -62,14 +68,16 @@ fn output_tokens_max(body: &Value, counting: bool) -> Result<Option<u64>, String
         None if counting => return Ok(None),
         value => value.ok_or("max_tokens: Field required")?,
     };
-    match value.as_u64() {
-        Some(0) => Err("max_tokens: Input should be greater than or equal to 1".to_owned()),
-        Some(count) => Ok(Some(count)),
-        None => Err("max_tokens: Input should be a valid integer".to_owned()),
-    }
+    let count = value.as_u64().ok_or("max_tokens: Input should be a valid integer")?;
+    Ok(Some(count))
 }
 
-fn sampling(body: &Value) -> Result<(), String> {
+fn sampling(body: &Value, new: bool) -> Result<(), String> {
+    for field in ["temperature", "top_p", "top_k"] {
+        if new && body.get(field).is_some() {
+            return Err(format!("{field}: Extra inputs are not permitted"));
+        }
+    }
     for field in ["temperature", "top_p"] {
         let Some(value) = body.get(field) else { continue };
         let number = value.as_f64().ok_or_else(|| format!("{field}: Input should be a valid number"))?;
@@ -162,9 +170,12 @@ fn thinking(body: &Value, question: &Question) -> Result<bool, String> {
     let Some(thinking) = body.get("thinking") else { return Ok(false) };
     let enabled = match thinking.get("type").and_then(Value::as_str) {
         Some("disabled") => return Ok(false),
-        Some("adaptive") => false,
+        Some("adaptive" | "between_tools") => false,
         Some("enabled") => true,
-        _ => return Err("thinking: Input tag does not match any of 'disabled', 'enabled', 'adaptive'".to_owned()),
+        _ => {
+            return Err("thinking: Input tag does not match any of 'disabled', 'enabled', 'adaptive', 'between_tools'"
+                .to_owned());
+        }
     };
     if enabled {
         let budget = thinking.get("budget_tokens").and_then(Value::as_u64);

@@ -5,26 +5,25 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::check::check;
-use super::{error_body, words};
+use super::{Asked, error_body, words};
 use crate::demo::answer::{Answer, End, Tally, signature};
 use crate::demo::counters::Open;
 use crate::demo::reply::{Frames, Reply, quoted};
 use crate::demo::script::Script;
 
-pub(super) fn answer(body: &Value, script: &Script, call: &Open) -> Result<Reply, String> {
-    let question = check(body, false)?;
+pub(super) fn answer(asked: &Asked<'_>, script: &Script, call: &Open) -> Result<Reply, String> {
+    let question = check(asked, false)?;
     let answer = Answer::new(&question, script, call.number);
-    let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
-    let said = Said { number: call.number, model, answer: &answer };
-    let streamed = body.get("stream").and_then(Value::as_bool).unwrap_or(false);
+    let said = Said { number: call.number, model: asked.model, answer: &answer };
+    let streamed = asked.body.get("stream").and_then(Value::as_bool).unwrap_or(false);
     if streamed && !script.whole {
         return Ok(Reply::stream(said.frames(script)));
     }
     Ok(Reply::json(200, said.whole()))
 }
 
-pub(super) fn count(body: &Value, _script: &Script, _call: &Open) -> Result<Reply, String> {
-    let question = check(body, true)?;
+pub(super) fn count(asked: &Asked<'_>, _script: &Script, _call: &Open) -> Result<Reply, String> {
+    let question = check(asked, true)?;
     Ok(super::whole(&json!({ "input_tokens": question.input_tokens })))
 }
 

@@ -91,6 +91,10 @@ impl Turn<'_> {
                 if text.is_empty() {
                     return Err("messages: text content blocks must be non-empty".to_owned());
                 }
+                let cites = block.get("citations").and_then(Value::as_array).is_some_and(|it| !it.is_empty());
+                if cites && role == "user" {
+                    return Err(format!("{{at}}.content.{place}.text.citations: must be empty in a user message"));
+                }
                 question.input_tokens += words(text);
                 if role == "user" {
                     question.said.push_str(text);
