@@ -75,11 +75,7 @@ pub(super) fn input(scanner: &mut Scanner<'_>, measure: &mut Measure) -> Result<
     Ok(())
 }
 
-fn text_input(
-    scanner: &mut Scanner<'_>,
-    measure: &mut Measure,
-    param: impl FnOnce() -> String,
-) -> Result<(), Invalid> {
+fn text_input(scanner: &mut Scanner<'_>, measure: &mut Measure, param: impl FnOnce() -> String) -> Result<(), Invalid> {
     let text = scanner.string()?;
     if text.raw.is_empty() {
         return Err(Invalid::Value { param: param(), why: "expected a text, but got an empty string" });
