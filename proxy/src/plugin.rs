@@ -37,7 +37,7 @@ pub use fault::{Fault, LoadError};
 pub use registry::{Kind, NotLoaded, Registry, Source};
 pub use renderer::{RenderError, Renderer, TemplateFault};
 pub use stream::Stream;
-pub use validate::{Answer, Auth, Body, EditFlaw, Flaw, Invalid, InvalidJson, Request};
+pub use validate::{Answer, Auth, Body, EditFlaw, Flaw, Invalid, Request};
 
 use compile::Cache;
 use gate::World;

@@ -14,7 +14,6 @@ pub(super) mod renderer {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "template-renderer",
-        ownership: Borrowing { duplicate_if_necessary: true },
         with: { "tollgate:plugin/log": super::adapter::tollgate::plugin::log },
     });
 }

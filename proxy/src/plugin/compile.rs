@@ -21,17 +21,17 @@ use super::{LoadError, Settings};
 #[derive(Debug, Clone)]
 pub enum Compiler {
     Process { program: PathBuf, args: Vec<String> },
-    /// In this process: for tests, which compile what they wrote themselves.
+    /// In this process, by this engine: for tests, which compile what they wrote themselves.
     #[cfg(test)]
-    Here,
+    Here(Engine),
 }
 
 impl Compiler {
-    fn compile(&self, engine: &Engine, wasm: &[u8], settings: &Settings) -> Result<Vec<u8>, LoadError> {
+    fn compile(&self, wasm: &[u8], settings: &Settings) -> Result<Vec<u8>, LoadError> {
         match self {
             Compiler::Process { program, args } => child::compile(program, args, wasm, settings),
             #[cfg(test)]
-            Compiler::Here => {
+            Compiler::Here(engine) => {
                 engine.precompile_component(wasm).map_err(|error| LoadError::Compile(error.to_string()))
             }
         }
@@ -50,7 +50,7 @@ pub(super) fn component(
     if let Some(component) = cache.find(&key).and_then(|code| deserialize(engine, &code).ok()) {
         return Ok(component);
     }
-    let code = compiler.compile(engine, wasm, settings)?;
+    let code = compiler.compile(wasm, settings)?;
     let component = deserialize(engine, &code)?;
     cache.keep(&key, &code)?;
     Ok(component)

@@ -6,6 +6,7 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -84,6 +85,11 @@ impl State {
         Deadline::STEP_MS
     }
 
+    /// The most processor time that the call since `begin` can have had, as far as it was looked at.
+    pub(super) fn charged_at_most(&self) -> Duration {
+        Duration::from_millis(self.deadline.used_ms + Deadline::STEP_MS)
+    }
+
     /// Called by the engine when a call has run for a while: decides whether it may go on.
     pub(super) fn at_deadline(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
         Ok(store.data_mut().deadline.advance(cpu_ms()))
@@ -96,6 +102,7 @@ impl State {
 struct Deadline {
     budget_ms: u64,
     wall_ms: u64,
+    used_ms: u64,
     /// Processor time of the thread when the call was first looked at.
     first_cpu_ms: Option<u64>,
 }
@@ -106,18 +113,14 @@ impl Deadline {
 
     fn advance(&mut self, cpu_ms: Option<u64>) -> UpdateDeadline {
         self.wall_ms += Self::STEP_MS;
-        let Some(cpu_ms) = cpu_ms else {
-            return self.verdict(self.wall_ms);
+        self.used_ms = match cpu_ms {
+            Some(cpu_ms) => cpu_ms.saturating_sub(*self.first_cpu_ms.get_or_insert(cpu_ms)) + Self::STEP_MS,
+            None => self.wall_ms,
         };
-        let first_ms = *self.first_cpu_ms.get_or_insert(cpu_ms);
-        self.verdict(cpu_ms.saturating_sub(first_ms) + Self::STEP_MS)
-    }
-
-    fn verdict(&self, used_ms: u64) -> UpdateDeadline {
-        if used_ms >= self.budget_ms || self.wall_ms >= self.budget_ms.saturating_mul(WALL_FACTOR) {
+        if self.used_ms >= self.budget_ms || self.wall_ms >= self.budget_ms.saturating_mul(WALL_FACTOR) {
             return UpdateDeadline::Interrupt;
         }
-        UpdateDeadline::Continue(Self::STEP_MS.min(self.budget_ms - used_ms))
+        UpdateDeadline::Continue(Self::STEP_MS)
     }
 }
 

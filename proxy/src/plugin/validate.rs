@@ -9,8 +9,8 @@ mod request;
 
 pub use answer::Answer;
 pub(super) use answer::{Turn, answer, failure};
+pub use json::Flaw;
 pub(super) use json::object;
-pub use json::{Flaw, Invalid as InvalidJson};
 pub use request::{Auth, Body, Request};
 pub(super) use request::request;
 
@@ -30,7 +30,7 @@ pub enum Invalid {
     #[error("authentication plan {0}")]
     Auth(&'static str),
     #[error("body: {0}")]
-    Body(InvalidJson),
+    Body(Flaw),
     #[error("edit of `{field}`: {reason}")]
     Edit { field: String, reason: EditFlaw },
     #[error("too many edits")]
@@ -55,20 +55,34 @@ pub enum EditFlaw {
     #[error("the field is edited twice")]
     Twice,
     #[error("{0}")]
-    Value(InvalidJson),
+    Value(Flaw),
 }
 
 /// How deep JSON from a guest may nest.
 const DEPTH_MAX: usize = 128;
-const NAME_CHARS_SHOWN: usize = 64;
+const NAME_BYTES_MAX: usize = 64;
 
 /// A guest's name for something, safe to show.
 fn shown(name: &str) -> String {
-    printable(name, NAME_CHARS_SHOWN)
+    printable(name, NAME_BYTES_MAX)
 }
 
 /// Whether `text` is a token of RFC 9110: the alphabet of header names.
 fn is_token(text: &str) -> bool {
     let in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(in_token)
+}
+
+/// Whether a plugin may call itself so; says what is wrong.
+pub(super) fn identity(name: &str, version: &str) -> Result<(), &'static str> {
+    let of = |text: &str, alphabet: fn(u8) -> bool| {
+        !text.is_empty() && text.len() <= NAME_BYTES_MAX && text.bytes().all(alphabet)
+    };
+    if !of(name, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+        return Err("has a name that is not of `a-z`, `0-9` and `-`");
+    }
+    if !of(version, |byte| byte.is_ascii_alphanumeric() || b".+-".contains(&byte)) {
+        return Err("has a version that is none");
+    }
+    Ok(())
 }

@@ -21,7 +21,7 @@ fn compiled_code_is_found_again() {
     let (dir, engine) = (tempfile::tempdir().unwrap(), compiler());
     let dir = dir.path().join("cache");
     let cache = Cache::open(&dir, &engine).unwrap();
-    component(&engine, &cache, &Compiler::Here, COMPONENT, &Settings::default()).unwrap();
+    component(&engine, &cache, &Compiler::Here(engine.clone()), COMPONENT, &Settings::default()).unwrap();
     let broken = Compiler::Process { program: "/nowhere".into(), args: vec![] };
     let again = Cache::open(&dir, &engine).unwrap();
     component(&engine, &again, &broken, COMPONENT, &Settings::default()).unwrap();
@@ -33,7 +33,7 @@ fn code_that_changed_on_disk_is_never_used() {
     let (dir, engine) = (tempfile::tempdir().unwrap(), compiler());
     let dir = dir.path().join("cache");
     let cache = Cache::open(&dir, &engine).unwrap();
-    component(&engine, &cache, &Compiler::Here, COMPONENT, &Settings::default()).unwrap();
+    component(&engine, &cache, &Compiler::Here(engine.clone()), COMPONENT, &Settings::default()).unwrap();
     let path = only_file(&dir);
     let whole = fs::read(&path).unwrap();
     for damaged in [
@@ -44,7 +44,7 @@ fn code_that_changed_on_disk_is_never_used() {
     ] {
         fs::write(&path, damaged).unwrap();
         assert!(cache.find(&cache.key(COMPONENT)).is_none());
-        component(&engine, &cache, &Compiler::Here, COMPONENT, &Settings::default()).unwrap();
+        component(&engine, &cache, &Compiler::Here(engine.clone()), COMPONENT, &Settings::default()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), whole);
     }
 }
