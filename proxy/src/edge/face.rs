@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn the_openai_face_is_found_with_and_without_its_version() {
-        for path in ["/v1/chat/completions", "/chat/completions", "//v1//chat/completions/", "/v1/v1/chat/completions?x=1"] {
+        for path in
+            ["/v1/chat/completions", "/chat/completions", "//v1//chat/completions/", "/v1/v1/chat/completions?x=1"]
+        {
             assert_eq!(face(&Method::POST, path), Face::Call(Operation::Chat), "{path}");
         }
         assert_eq!(face(&Method::POST, "/v1/embeddings"), Face::Call(Operation::Embeddings));
