@@ -78,7 +78,8 @@ impl Lines {
         if trimmed(rest.clone()).is_empty() {
             return Ok(None);
         }
-        let ending: &[u8] = if self.in_line { b"\n\n" } else { b"\n" };
+        // A CR at the end becomes one line end together with the LF after it.
+        let ending: &[u8] = if self.in_line || rest.ends_with(b"\r") { b"\n\n" } else { b"\n" };
         frame(Bytes::from([&rest, ending].concat()))
     }
 }
