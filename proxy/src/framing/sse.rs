@@ -85,7 +85,7 @@ impl Lines {
 }
 
 fn document(rest: Bytes) -> Result<Option<Frame>, Broken> {
-    let data = trimmed(without_bom(rest));
+    let data = trimmed(without_bom(trimmed(rest)));
     std::str::from_utf8(&data).map_err(|_| Broken::NotUtf8)?;
     let line: Vec<u8> = data.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect();
     let raw = Bytes::from([b"data: ", line.as_slice(), b"\n\n"].concat());
