@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounter};
 
 use super::{Families, seconds};
-use crate::call::event::Tokens;
+use crate::call::Tokens;
 use crate::store::Record;
 
 const OK: &str = "ok";
