@@ -7,6 +7,12 @@ use prometheus::{Histogram, IntCounter};
 use super::{Families, Metrics, seconds};
 use crate::plugin::{Called, Function, Observer, Watch};
 
+/// As many as there are functions today; those beyond are looked up on each call.
+const FUNCTIONS: usize = 8;
+
+/// What the sandbox says when it had no room to make an instance.
+const BUSY: &str = "busy";
+
 /// The series of one plugin.
 pub struct PluginSeries {
     families: Arc<Families>,
@@ -22,26 +28,30 @@ impl PluginSeries {
     }
 }
 
-/// As many as [`Function`] has.
-const FUNCTIONS: usize = Function::Render as usize + 1;
-
-impl Watch for PluginSeries {
-    fn called(&self, called: &Called) {
-        let function = called.function;
-        let series = || self.families.plugin_call.with_label_values(&[self.name.as_str(), function.as_str()]);
-        self.calls[function as usize].get_or_init(series).observe(seconds(called.took));
-        if function.instantiates() {
-            self.instantiations.inc();
-        }
-        if let Some(kind) = called.fault {
-            let kind = self.families.codes.bounded(kind);
-            self.families.traps.with_label_values(&[self.name.as_str(), kind]).inc();
-        }
+    fn call(&self, function: Function) -> Histogram {
+        self.families.plugin_call.with_label_values(&[self.name.as_str(), function.as_str()])
     }
 }
 
 impl Observer for Metrics {
     fn watch(&self, plugin: &str) -> Arc<dyn Watch> {
         self.plugin(plugin)
+    }
+}
+
+impl Watch for PluginSeries {
+    fn called(&self, called: &Called) {
+        let time = seconds(called.took);
+        match self.calls.get(called.function as usize) {
+            Some(series) => series.get_or_init(|| self.call(called.function)).observe(time),
+            None => self.call(called.function).observe(time),
+        }
+        if called.function.instantiates() && called.fault != Some(BUSY) {
+            self.instantiations.inc();
+        }
+        if let Some(fault) = called.fault {
+            let kind = self.families.codes.bounded(fault);
+            self.families.traps.with_label_values(&[self.name.as_str(), kind]).inc();
+        }
     }
 }
