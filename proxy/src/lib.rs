@@ -9,6 +9,11 @@
 //! - No hold is granted past a limit, and every hold ends, whatever fails.
 //! - A plugin sees values: no clock, file, socket or secret.
 //! - Every refusal has one stable name.
+//!
+//! Where this differs from the design it began with
+//! - `edge` is an `HttpServerApp` of Pingora's, not a `ProxyHttp`: its module says why.
+//! - `demo` is a room, not part of the benches: the binary serves from it where no provider key is set.
+//! - `config` stands above `gateway` but below the rooms whose settings it fills, so it names them and they never it.
 
 pub mod admin; // changing it
 pub mod auth; // who asks
@@ -16,7 +21,7 @@ pub mod call; // what the client asks and is answered
 pub mod config; // what the operator meant
 pub mod demo; // providers to try it with
 pub mod dialect; // the client's wire format, in and out
-pub mod edge; // the door to pingora-proxy
+pub mod edge; // the client's connection
 pub mod engine; // the life of a call
 pub mod error; // why it was refused
 pub mod framing; // where one part of an answer ends
