@@ -12,8 +12,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use prometheus::{Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
-use crate::ledger::Lag;
-
 mod genai;
 mod lane;
 mod plugin;
@@ -77,8 +75,7 @@ struct Families {
     lag_rows: IntGauge,
     spool_bytes: IntGauge,
     store_bytes: IntGauge,
-    deferred_rows: IntGauge,
-    lost_rows: IntCounter,
+    spool_failures: IntCounter,
     codes: Codes,
 }
 
@@ -139,18 +136,19 @@ impl Metrics {
         u64::try_from(self.families.in_flight.get()).unwrap_or(0)
     }
 
-    /// What is on its way into the store. Ask the ledger before each rendering.
-    pub fn set_ledger(&self, lag: &Lag) {
-        self.families.lag_rows.set(gauge(lag.rows));
-        self.families.spool_bytes.set(gauge(lag.bytes));
-        self.families.deferred_rows.set(gauge(lag.rows_deferred));
-        let lost = &self.families.lost_rows;
-        lost.inc_by(lag.rows_lost.saturating_sub(lost.get()));
+    /// What the ledger has yet to bring to the store, and what its spool takes on disk.
+    pub fn set_ledger(&self, lag_rows: u64, spool_bytes: u64) {
+        self.families.lag_rows.set(gauge(lag_rows));
+        self.families.spool_bytes.set(gauge(spool_bytes));
     }
 
-    /// What the store takes on disk.
     pub fn set_store_bytes(&self, bytes: u64) {
         self.families.store_bytes.set(gauge(bytes));
+    }
+
+    /// A row could not be written to the spool and waits in memory.
+    pub fn spool_failed(&self) {
+        self.families.spool_failures.inc();
     }
 
     /// Every metric in Prometheus' text format.
@@ -194,8 +192,7 @@ impl Families {
             lag_rows: table::LAG_ROWS.gauges(registry).with_label_values::<&str>(&[]),
             spool_bytes: table::SPOOL_BYTES.gauges(registry).with_label_values::<&str>(&[]),
             store_bytes: table::STORE_BYTES.gauges(registry).with_label_values::<&str>(&[]),
-            deferred_rows: table::DEFERRED_ROWS.gauges(registry).with_label_values::<&str>(&[]),
-            lost_rows: table::LOST_ROWS.counters(registry).with_label_values::<&str>(&[]),
+            spool_failures: table::SPOOL_FAILURES.counters(registry).with_label_values::<&str>(&[]),
             codes: Codes { seen: Mutex::default(), max: codes_max },
         }
     }

@@ -98,14 +98,11 @@ pub(super) const TRAPS: Family = family(
 );
 pub(super) const LAG_ROWS: Family =
     family("tollgate_ledger_lag_rows", &[], "Rows written to the spool and not yet in the store.");
-pub(super) const SPOOL_BYTES: Family =
-    family("tollgate_ledger_spool_bytes", &[], "Bytes of the spool that are not yet in the store.");
-pub(super) const DEFERRED_ROWS: Family =
-    family("tollgate_ledger_deferred_rows", &[], "Rows that wait in memory because the spool cannot be written.");
-pub(super) const LOST_ROWS: Family = family(
-    "tollgate_ledger_lost_rows_total",
+pub(super) const SPOOL_BYTES: Family = family("tollgate_ledger_spool_bytes", &[], "What the spool takes on disk.");
+pub(super) const SPOOL_FAILURES: Family = family(
+    "tollgate_ledger_spool_failures_total",
     &[],
-    "Rows lost because the spool could not be written and no more could wait.",
+    "Rows that could not be written to the spool at once and waited in memory.",
 );
 pub(super) const STORE_BYTES: Family = family("tollgate_store_size_bytes", &[], "What the store takes on disk.");
 pub(super) const BUILD_INFO: Family =
@@ -132,8 +129,7 @@ const ALL: &[&Family] = &[
     &TRAPS,
     &LAG_ROWS,
     &SPOOL_BYTES,
-    &DEFERRED_ROWS,
-    &LOST_ROWS,
+    &SPOOL_FAILURES,
     &STORE_BYTES,
     &BUILD_INFO,
     &TOKEN_USAGE,
