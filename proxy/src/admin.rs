@@ -9,10 +9,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::plugin::Capabilities;
 use crate::secret::Secret;
 use crate::store::KeyEntry;
 
 mod keys;
+mod live;
 mod plugins;
 mod refused;
 mod routes;
@@ -20,8 +22,9 @@ mod routes;
 mod tests;
 mod usage;
 
-pub use keys::{KeyShown, KeyState, NewKey, create_key, revoke_key};
-pub use plugins::PluginShown;
+pub use keys::{KeyShown, KeyState, NewKey, new_key, revoked_key};
+pub use live::Live;
+pub use plugins::{PluginShown, check, shown, sources};
 pub use refused::{Refusal, Refused};
 pub use routes::{Created, KeyList, PluginList, UsageList, router};
 pub use usage::{ChargeShown, KeyUsage, Used, usage_of};
@@ -37,8 +40,8 @@ pub trait Control: Send + Sync {
     fn usage(&self) -> Result<Vec<KeyUsage>, Refused>;
     /// The plugins of the running generation.
     fn plugins(&self) -> Result<Vec<PluginShown>, Refused>;
-    /// Loads a component as it would be loaded for use, and drops it again.
-    fn check_plugin(&self, wasm: Bytes) -> Result<PluginShown, Refused>;
+    /// Loads a component as it would be loaded with these grants, and drops it again.
+    fn check_plugin(&self, wasm: Bytes, granted: Capabilities) -> Result<PluginShown, Refused>;
     fn health(&self) -> Health;
     fn now_ms(&self) -> u64;
 }
@@ -46,7 +49,7 @@ pub trait Control: Send + Sync {
 /// How the gateway is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// `ok` or `draining`.
+    /// `ok`, or why no calls are taken.
     pub status: String,
     pub version: String,
     pub calls_in_flight: u64,

@@ -6,8 +6,8 @@ use super::Refused;
 use crate::auth::Pattern;
 use crate::config::format_moment;
 use crate::limit::Caps;
-use crate::secret::{KeyHasher, Secret, key_id, virtual_key};
-use crate::store::{KeyEntry, Origin, Store};
+use crate::secret::{Secret, key_id, virtual_key};
+use crate::store::{KeyEntry, Origin};
 
 const NAME_BYTES_MAX: usize = 64;
 const USER_BYTES_MAX: usize = 200;
@@ -97,23 +97,23 @@ fn all_models() -> Vec<String> {
     vec!["*".to_owned()]
 }
 
-/// Draws a key, stores its hash, and hands the key itself out once.
-pub fn create_key(
-    store: &dyn Store,
-    hasher: &KeyHasher,
+/// Draws a key that fits beside `existing` ones. The entry is to be stored, the key itself handed out once.
+pub fn new_key(
+    existing: &[KeyEntry],
     new: NewKey,
     now_ms: u64,
     fill: &mut dyn FnMut(&mut [u8]),
+    hash: impl FnOnce(&[u8]) -> [u8; 32],
 ) -> Result<(KeyEntry, Secret), Refused> {
     check(&new, now_ms)?;
-    if store.keys()?.iter().any(|key| key.name == new.name && key.revoked_ms.is_none()) {
+    if existing.iter().any(|key| key.name == new.name && key.revoked_ms.is_none()) {
         return Err(Refused::Exists(new.name));
     }
     let secret = virtual_key(fill);
     let entry = KeyEntry {
         id: key_id(fill),
         name: new.name,
-        hash: hasher.hash(secret.expose().as_bytes()).0,
+        hash: hash(secret.expose().as_bytes()),
         prefix: secret.expose()[..PREFIX_BYTES].to_owned(),
         models: new.models,
         caps: new.limits,
@@ -123,28 +123,24 @@ pub fn create_key(
         user: new.user,
         origin: Origin::Admin,
     };
-    store.put_key(&entry)?;
     Ok((entry, secret))
 }
 
-/// Revokes the key of this id, or the one active key of this name. Revoking a revoked key changes nothing.
-pub fn revoke_key(store: &dyn Store, wanted: &str, now_ms: u64) -> Result<KeyEntry, Refused> {
-    let mut entry = find(store.keys()?, wanted)?;
-    if entry.revoked_ms.is_none() {
-        entry.revoked_ms = Some(now_ms);
-        store.put_key(&entry)?;
-    }
+/// The key of this id, or the one active key of this name, revoked. A key that was revoked before stays as it is.
+pub fn revoked_key(existing: &[KeyEntry], wanted: &str, now_ms: u64) -> Result<KeyEntry, Refused> {
+    let mut entry = find(existing, wanted)?.clone();
+    entry.revoked_ms = entry.revoked_ms.or(Some(now_ms));
     Ok(entry)
 }
 
-fn find(keys: Vec<KeyEntry>, wanted: &str) -> Result<KeyEntry, Refused> {
+fn find<'k>(keys: &'k [KeyEntry], wanted: &str) -> Result<&'k KeyEntry, Refused> {
     if let Some(key) = keys.iter().find(|key| key.id == wanted) {
-        return Ok(key.clone());
+        return Ok(key);
     }
     let named: Vec<&KeyEntry> = keys.iter().filter(|key| key.name == wanted).collect();
     let active: Vec<&KeyEntry> = named.iter().copied().filter(|key| key.revoked_ms.is_none()).collect();
     match (active.as_slice(), named.as_slice()) {
-        ([key], _) | ([], [key]) => Ok((*key).clone()),
+        ([key], _) | ([], [key]) => Ok(key),
         ([], []) => Err(Refused::NoKey(wanted.to_owned())),
         _ => Err(Refused::Ambiguous(wanted.to_owned())),
     }

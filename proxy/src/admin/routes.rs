@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Control, Desk, KeyShown, KeyUsage, NewKey, PluginShown, Refused};
 use crate::config::parse_moment;
 use crate::limit::Caps;
+use crate::plugin::Capabilities;
 use crate::secret::{Secret, equal};
 
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -55,6 +56,28 @@ struct Wish {
     user: String,
 }
 
+/// What a plugin is to be checked with: `?capabilities=log,sign`.
+#[derive(Deserialize)]
+struct Grants {
+    #[serde(default)]
+    capabilities: String,
+}
+
+impl Grants {
+    fn parse(&self) -> Result<Capabilities, Refused> {
+        let mut granted = Capabilities::default();
+        for name in self.capabilities.split(',').filter(|name| !name.is_empty()) {
+            match name {
+                "log" => granted.log = true,
+                "sign" => granted.sign = true,
+                "tokenize" => granted.tokenize = true,
+                _ => return Err(Refused::invalid("capabilities", format!("`{name}` is not log, sign or tokenize"))),
+            }
+        }
+        Ok(granted)
+    }
+}
+
 /// The admin API under `/api/admin`, for callers who show `token`. `component_bytes_max` bounds a plugin to check.
 pub fn router(control: Arc<dyn Control>, token: Secret, component_bytes_max: usize) -> Router {
     let desk = Desk { control, token: Arc::new(token) };
@@ -65,7 +88,7 @@ pub fn router(control: Arc<dyn Control>, token: Secret, component_bytes_max: usi
         .route("/api/admin/plugins", get(plugins))
         .route(
             "/api/admin/plugins/check",
-            post(move |desk: State<Desk>, body: Body| check_plugin(desk, body, component_bytes_max)),
+            post(move |desk: State<Desk>, query: Query<Grants>, body: Body| check_plugin(desk, query, body, component_bytes_max)),
         )
         .route("/api/admin/health", get(health))
         .fallback(|| async { Refused::NoPath })
@@ -143,9 +166,15 @@ async fn plugins(State(desk): State<Desk>) -> Result<Response, Refused> {
     Ok(json(StatusCode::OK, &PluginList { plugins }))
 }
 
-async fn check_plugin(State(desk): State<Desk>, body: Body, bytes_max: usize) -> Result<Response, Refused> {
+async fn check_plugin(
+    State(desk): State<Desk>,
+    Query(grants): Query<Grants>,
+    body: Body,
+    bytes_max: usize,
+) -> Result<Response, Refused> {
+    let granted = grants.parse()?;
     let wasm = read(body, bytes_max).await?;
-    let plugin = work(&desk, move |control| control.check_plugin(wasm)).await?;
+    let plugin = work(&desk, move |control| control.check_plugin(wasm, granted)).await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "plugin": plugin })))
 }
 

@@ -2,12 +2,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
 use crate::limit::{Caps, Spent};
+use crate::plugin::Capabilities;
 use crate::secret::{KeyHasher, MasterKey};
 use crate::store::{Batch, Charge, Dimension, Origin, Rollup, RollupKey, Settings, SledStore, Store};
 
@@ -19,7 +19,6 @@ struct Small {
     store: SledStore,
     hasher: KeyHasher,
     drawn: AtomicU64,
-    published: Mutex<Vec<String>>,
     _dir: tempfile::TempDir,
 }
 
@@ -28,7 +27,7 @@ impl Small {
         let dir = tempfile::tempdir().unwrap();
         let store = SledStore::open(&dir.path().join("store"), &Settings::default()).unwrap();
         let hasher = KeyHasher::new(&MasterKey::parse(&"ab".repeat(32)).unwrap());
-        Arc::new(Small { store, hasher, drawn: AtomicU64::new(1), published: Mutex::default(), _dir: dir })
+        Arc::new(Small { store, hasher, drawn: AtomicU64::new(1), _dir: dir })
     }
 
     fn fill(&self, buffer: &mut [u8]) {
@@ -45,13 +44,16 @@ impl Control for Small {
     }
 
     fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), Refused> {
-        let made = create_key(&self.store, &self.hasher, new, NOW_MS, &mut |buffer| self.fill(buffer))?;
-        self.published.lock().push(made.0.id.clone());
+        let hash = |key: &[u8]| self.hasher.hash(key).0;
+        let made = new_key(&self.store.keys()?, new, NOW_MS, &mut |buffer| self.fill(buffer), hash)?;
+        self.store.put_key(&made.0)?;
         Ok(made)
     }
 
     fn revoke_key(&self, wanted: &str) -> Result<KeyEntry, Refused> {
-        revoke_key(&self.store, wanted, NOW_MS)
+        let entry = revoked_key(&self.store.keys()?, wanted, NOW_MS)?;
+        self.store.put_key(&entry)?;
+        Ok(entry)
     }
 
     fn usage(&self) -> Result<Vec<KeyUsage>, Refused> {
@@ -59,11 +61,11 @@ impl Control for Small {
     }
 
     fn plugins(&self) -> Result<Vec<PluginShown>, Refused> {
-        self.check_plugin(Bytes::from_static(b"\0asm")).map(|plugin| vec![plugin])
+        self.check_plugin(Bytes::from_static(b"\0asm"), Capabilities::default()).map(|plugin| vec![plugin])
     }
 
-    fn check_plugin(&self, wasm: Bytes) -> Result<PluginShown, Refused> {
-        if !wasm.starts_with(b"\0asm") {
+    fn check_plugin(&self, wasm: Bytes, granted: Capabilities) -> Result<PluginShown, Refused> {
+        if !wasm.starts_with(b"\0asm") || granted.sign {
             return Err(Refused::Plugin("is not a component".into()));
         }
         Ok(PluginShown {
@@ -73,7 +75,7 @@ impl Control for Small {
             built_in: true,
             operations: vec!["chat".into()],
             view: "head".into(),
-            sha256: "00".into(),
+            config_schema: None,
         })
     }
 
@@ -134,7 +136,6 @@ async fn a_key_is_made_shown_and_revoked() {
     assert_eq!((&key["name"], &key["user"], &key["state"]), (&json!("app"), &json!("ada"), &json!("active")));
     assert_eq!((&key["models"], &key["limits"]["tokens_per_day"]), (&json!(["gpt-*"]), &json!(100)));
     assert_eq!((&key["created"], &key["expires"]), (&json!("2027-01-15T08:00:00Z"), &json!("2030-01-01T00:00:00Z")));
-    assert_eq!(*small.published.lock(), [key["id"].as_str().unwrap()]);
     let stored = &small.store.keys().unwrap()[0];
     assert_eq!(stored.hash, small.hasher.hash(secret.as_bytes()).0);
 
@@ -232,8 +233,13 @@ async fn plugins_are_listed_and_checked() {
     assert_eq!((status, &listed["plugins"][0]["name"]), (200, &json!("openai")));
     let (status, checked) = ask(&small, Method::POST, "/api/admin/plugins/check", "\0asm").await;
     assert_eq!((status, &checked["plugin"]["kind"]), (200, &json!("adapter")));
-    let answer = ask(&small, Method::POST, "/api/admin/plugins/check", "text").await;
-    assert_eq!(code(&answer), (422, "plugin_refused"));
+    for (path, body, refused) in [
+        ("/api/admin/plugins/check", "text", (422, "plugin_refused")),
+        ("/api/admin/plugins/check?capabilities=log,sign", "\0asm", (422, "plugin_refused")),
+        ("/api/admin/plugins/check?capabilities=net", "\0asm", (400, "invalid_request")),
+    ] {
+        assert_eq!(code(&ask(&small, Method::POST, path, body).await), refused, "{path}");
+    }
 }
 
 #[tokio::test]

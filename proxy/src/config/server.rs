@@ -50,7 +50,7 @@ impl Server {
 
     /// Where compiled plugins are kept.
     pub fn plugin_cache_dir(&self) -> PathBuf {
-        self.data_dir.join("plugin-cache")
+        self.data_dir.join("compiled")
     }
 
     /// What the admin listener asks for.
