@@ -3,13 +3,131 @@
 //! Canonical is OpenAI's chat-completions JSON: the hub that every dialect meets in. A call is scanned once; its
 //! messages stay the client's raw bytes. Never knows a provider, a principal or a socket.
 
+mod edit;
 mod event;
+mod invalid;
+pub mod json;
+mod measure;
+mod parse;
+mod shape;
+#[cfg(test)]
+mod tests;
 
+use std::ops::Range;
+
+use bytes::Bytes;
+
+pub use edit::{Edit, Place};
 pub use event::{Blame, Event, Failure, FailureKind, FinishReason, Tokens, ToolDelta};
+pub use invalid::Invalid;
+pub use measure::{Measure, is_payload};
 
 /// What the client wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     Chat,
     Embeddings,
+}
+
+/// How much of a call is looked at before it is refused.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Containers open at once. No more than `json::DEPTH_MAX` whatever is asked; the default is the most that
+    /// serde_json, which plugins read with, follows.
+    pub depth_max: usize,
+    /// Top-level fields.
+    pub fields_max: usize,
+    pub messages_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { depth_max: 127, fields_max: 512, messages_max: 100_000 }
+    }
+}
+
+/// A prompt template that the client named, with its variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    pub name: String,
+    /// A JSON object.
+    pub variables_json: String,
+}
+
+/// What the client asks, in canonical form: the fields that the gateway acts on, and all the others as they came.
+///
+/// Invariant: `body` is one JSON object in valid UTF-8, `fields` are its members in order and each name is there once.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub operation: Operation,
+    pub model: String,
+    pub stream: bool,
+    /// The client wants the chunk that reports usage.
+    pub include_usage: bool,
+    /// `max_completion_tokens`, else `max_tokens`; for one choice.
+    pub output_tokens_max: Option<u64>,
+    /// `n`: how many answers, at least 1.
+    pub choices: u32,
+    /// Embeddings are wanted as base64 of little-endian `f32`.
+    pub encoding_base64: bool,
+    /// The `template` extension. It is no longer in the body.
+    pub template: Option<Template>,
+    pub measure: Measure,
+    body: Bytes,
+    fields: Vec<Field>,
+    bounds: Bounds,
+}
+
+/// Where one top-level field stands in the body.
+#[derive(Debug, Clone)]
+struct Field {
+    /// With its quotes.
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+impl Call {
+    /// The canonical request as it stands now.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The JSON text of a top-level field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|field| self.is_named(field, name)).map(|field| self.text(&field.value))
+    }
+
+    /// A JSON object of all top-level fields but `messages` and `input`, each as the client wrote it.
+    pub fn head(&self) -> String {
+        let mut head = String::with_capacity(self.head_bytes());
+        head.push('{');
+        for field in &self.fields {
+            if self.is_named(field, "messages") || self.is_named(field, "input") {
+                continue;
+            }
+            if head.len() > 1 {
+                head.push(',');
+            }
+            head.push_str(self.text(&field.key));
+            head.push(':');
+            head.push_str(self.text(&field.value));
+        }
+        head.push('}');
+        head
+    }
+
+    /// Room for the head, without the two fields that are as a rule the largest.
+    fn head_bytes(&self) -> usize {
+        let largest = self.fields.iter().map(|field| field.value.len()).max().unwrap_or(0);
+        let all: usize = self.fields.iter().map(|field| field.key.len() + field.value.len() + 2).sum();
+        2 + all - largest
+    }
+
+    fn is_named(&self, field: &Field, name: &str) -> bool {
+        json::is_name(self.text(&field.key), name)
+    }
+
+    fn text(&self, span: &Range<usize>) -> &str {
+        std::str::from_utf8(&self.body[span.clone()]).expect("the body is UTF-8, and spans end at ASCII bytes")
+    }
 }

@@ -1,1 +1,255 @@
-//! The plugin room.
+//! The provider's dialect: adapters and renderers, each a WebAssembly component in a sandbox. The only door to
+//! wasmtime.
+//!
+//! A component is looked at (`gate`), compiled in a process of its own (`compile`), linked with what its operator
+//! granted (`guest`) and asked who it is, before it is anybody's adapter. A call then runs in fresh memory, within
+//! bounds of time, memory and words, and what it says is checked (`validate`) before the host acts on it.
+//!
+//! Invariants
+//! - A guest sees values: no clock, file, socket or secret; and none of another call's.
+//! - Any error drops the instance; the process and every other call go on.
+//! - Nothing a guest says names a host, splits a header or reaches a log unescaped.
+
+mod adapter;
+mod bindings;
+mod builtin;
+mod compile;
+mod engine;
+mod fault;
+mod gate;
+mod guest;
+mod permit;
+mod registry;
+mod renderer;
+mod state;
+mod stream;
+mod validate;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use adapter::{Adapter, Context, Description, View};
+pub use builtin::builtins;
+pub use compile::{Compiler, compile_child};
+pub use engine::warm_thread;
+pub use fault::{Fault, LoadError};
+pub use registry::{Kind, NotLoaded, Registry, Source};
+pub use renderer::{RenderError, Renderer, TemplateFault};
+pub use stream::Stream;
+pub use validate::{Answer, Auth, Body, EditFlaw, Flaw, Invalid, Request};
+
+use compile::Cache;
+use gate::World;
+use permit::Permits;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// What plugins may use. The bounds hold for each call unless they say otherwise.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// All memories of one instance together.
+    pub memory_bytes_max: usize,
+    /// Instances at one time: calls in a guest, and streams open. Beyond it, [`Fault::Busy`].
+    pub instances_max: u32,
+    /// Slots that stay mapped to a plugin while unused; each holds up to 384 KiB.
+    pub warm_slots_max: u32,
+    pub stack_bytes_max: usize,
+    /// Resource handles of one instance.
+    pub handles_max: usize,
+    /// Processor time, like all deadlines here; wall time is bounded at ten times as much.
+    pub encode_deadline_ms: u64,
+    /// For `decode` and `classify`.
+    pub decode_deadline_ms: u64,
+    pub push_deadline_ms: u64,
+    pub describe_deadline_ms: u64,
+    /// All pushes of one stream together.
+    pub stream_cpu_ms_max: u64,
+    /// What one call may hand to the host, in all.
+    pub output_bytes_max: usize,
+    pub events_per_push_max: usize,
+    /// What one stream may swallow without an event.
+    pub silent_bytes_max: usize,
+    pub component_bytes_max: usize,
+    /// Address space of the compiling process.
+    pub compile_memory_bytes_max: u64,
+    pub compile_cpu_s_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            memory_bytes_max: 64 << 20,
+            instances_max: 1000,
+            warm_slots_max: 16,
+            stack_bytes_max: 256 << 10,
+            handles_max: 64,
+            encode_deadline_ms: 10,
+            decode_deadline_ms: 50,
+            push_deadline_ms: 5,
+            describe_deadline_ms: 50,
+            stream_cpu_ms_max: 2000,
+            output_bytes_max: 8 << 20,
+            events_per_push_max: 4096,
+            silent_bytes_max: 8 << 20,
+            component_bytes_max: 32 << 20,
+            compile_memory_bytes_max: 2 << 30,
+            compile_cpu_s_max: 60,
+        }
+    }
+}
+
+/// The imports that an operator grants a plugin. None, unless said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    pub log: bool,
+    pub tokenize: bool,
+    pub sign: bool,
+}
+
+/// The host's tokenizers, for guests that were granted them.
+pub trait Tokenize: Send + Sync {
+    /// Tokens of `text` for `model`; none if they cannot be counted. `text` has at most 64 KiB.
+    fn count(&self, model: &str, text: &str) -> Option<u32>;
+}
+
+/// No tokenizer.
+impl Tokenize for () {
+    fn count(&self, _model: &str, _text: &str) -> Option<u32> {
+        None
+    }
+}
+
+/// A guest's function, as metrics name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Function {
+    Encode,
+    Decode,
+    Classify,
+    /// A stream's instance and constructor.
+    Open,
+    Push,
+    Finish,
+    Check,
+    Render,
+}
+
+impl Function {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Function::Encode => "encode",
+            Function::Decode => "decode",
+            Function::Classify => "classify",
+            Function::Open => "open",
+            Function::Push => "push",
+            Function::Finish => "finish",
+            Function::Check => "check",
+            Function::Render => "render",
+        }
+    }
+
+    /// Whether each call makes an instance.
+    pub fn instantiates(self) -> bool {
+        !matches!(self, Function::Push | Function::Finish)
+    }
+}
+
+/// One call into a guest.
+#[derive(Debug, Clone, Copy)]
+pub struct Called {
+    pub function: Function,
+    /// Wall time, instance and all.
+    pub took: Duration,
+    /// The most memory the instance has held.
+    pub memory_bytes: usize,
+    /// [`Fault::kind`], unless the call was answered.
+    pub fault: Option<&'static str>,
+}
+
+/// Who wants to know of calls into guests.
+pub trait Observer: Send + Sync {
+    /// Asked once for each plugin loaded, so that a call looks nothing up.
+    fn watch(&self, plugin: &str) -> Arc<dyn Watch>;
+}
+
+/// Told of each call into one plugin. On the call's path: must be quick.
+pub trait Watch: Send + Sync {
+    fn called(&self, called: &Called);
+}
+
+/// Nobody.
+impl Observer for () {
+    fn watch(&self, _plugin: &str) -> Arc<dyn Watch> {
+        Arc::new(())
+    }
+}
+
+impl Watch for () {
+    fn called(&self, _called: &Called) {}
+}
+
+/// What all guests of the process share.
+struct Room {
+    settings: Settings,
+    engine: Engine,
+    permits: Arc<Permits>,
+    tokenize: Arc<dyn Tokenize>,
+    observer: Arc<dyn Observer>,
+}
+
+/// The sandbox. One for a process, made after its last fork: it starts a thread and maps terabytes of addresses.
+pub struct Host {
+    room: Arc<Room>,
+    cache: Cache,
+    compiler: Compiler,
+}
+
+impl Host {
+    /// `cache_dir` keeps compiled code; it is made if absent, and must be ours alone.
+    ///
+    /// # Errors
+    /// [`LoadError::Engine`] if this machine cannot run guests, [`LoadError::Cache`] if the folder will not do.
+    pub fn new(
+        settings: Settings,
+        cache_dir: &Path,
+        compiler: Compiler,
+        tokenize: Arc<dyn Tokenize>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Host, LoadError> {
+        let (engine, allocation) = engine::start(&settings)?;
+        if allocation == engine::Allocation::OnDemand {
+            tracing::warn!("too little address space for pooled sandboxes; plugin calls will be slower");
+        }
+        let cache = Cache::open(cache_dir, &engine)?;
+        let permits = Permits::new(settings.instances_max);
+        Ok(Host { room: Arc::new(Room { settings, engine, permits, tokenize, observer }), cache, compiler })
+    }
+
+    /// Makes `wasm` the adapter that its operator calls `name`. Slow when `wasm` was not compiled before.
+    ///
+    /// # Errors
+    /// [`LoadError`], which says in a sentence what is wrong.
+    pub fn load_adapter(&self, name: &str, wasm: &[u8], granted: Capabilities) -> Result<Adapter, LoadError> {
+        let component = self.component(wasm, World::Adapter, granted)?;
+        Adapter::load(&self.room, name, &component, granted)
+    }
+
+    /// Makes `wasm` the renderer that its operator calls `name`.
+    ///
+    /// # Errors
+    /// As [`Host::load_adapter`].
+    pub fn load_renderer(&self, name: &str, wasm: &[u8], granted: Capabilities) -> Result<Renderer, LoadError> {
+        let component = self.component(wasm, World::Renderer, granted)?;
+        Renderer::load(&self.room, name, &component, granted)
+    }
+
+    /// Instances in use now.
+    pub fn instances(&self) -> u32 {
+        self.room.permits.taken()
+    }
+
+    fn component(&self, wasm: &[u8], world: World, granted: Capabilities) -> Result<Component, LoadError> {
+        gate::inspect(wasm, world, granted, &self.room.settings)?;
+        compile::component(&self.room.engine, &self.cache, &self.compiler, wasm, &self.room.settings)
+    }
+}

@@ -1,0 +1,212 @@
+//! From bytes to a call, in one pass.
+
+use bytes::Bytes;
+
+use super::json::{self, Kind, Scanner};
+use super::{Bounds, Call, Edit, Field, Invalid, Measure, Operation, Template, shape};
+
+/// Longest name of a top-level field, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+/// Longest model name, in characters.
+const MODEL_CHARS_MAX: usize = 256;
+/// `n` at most.
+const CHOICES_MAX: u64 = 128;
+
+/// What the known fields said.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) model: Option<String>,
+    pub(super) stream: bool,
+    pub(super) include_usage: bool,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) max_completion_tokens: Option<u64>,
+    pub(super) choices: Option<u64>,
+    pub(super) encoding_base64: bool,
+    pub(super) template: Option<Template>,
+    pub(super) measure: Measure,
+}
+
+impl Call {
+    /// Reads a request in one pass.
+    ///
+    /// Refuses what is not strict JSON in UTF-8, what exceeds `bounds`, a top-level field given twice, and a field that
+    /// the gateway acts on when it has the wrong type. All other fields, and the inside of messages, ride along.
+    pub fn parse(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, Invalid> {
+        let mut call = read(operation, body, bounds)?;
+        if operation == Operation::Chat && call.field("template").is_some() {
+            // The extension is ours: no provider knows it.
+            let template = call.template.take();
+            let body = call.edited(&[Edit { field: "template".to_owned(), value: None }]);
+            call = read(operation, body, bounds)?;
+            call.template = template;
+        }
+        call.require()?;
+        Ok(call)
+    }
+
+    /// The fields without which there is no call.
+    fn require(&self) -> Result<(), Invalid> {
+        if self.model.is_empty() {
+            return Err(Invalid::Missing("model".to_owned()));
+        }
+        match self.operation {
+            Operation::Chat if self.template.is_some() => Ok(()),
+            Operation::Chat => match (self.field("messages"), self.field("input")) {
+                (None, Some(_)) => Err(Invalid::ResponsesBody),
+                (None, None) => Err(Invalid::Missing("messages".to_owned())),
+                (Some(_), _) if self.measure.messages == 0 => Err(Invalid::Value {
+                    param: "messages".to_owned(),
+                    why: "expected an array with at least one message, but got an empty array",
+                }),
+                (Some(_), _) => Ok(()),
+            },
+            Operation::Embeddings if self.field("input").is_none() => Err(Invalid::Missing("input".to_owned())),
+            Operation::Embeddings => Ok(()),
+        }
+    }
+
+    /// Takes over what a field added later said.
+    pub(super) fn learn(&mut self, name: &str, json: &str) -> Result<(), Invalid> {
+        let mut facts = Facts::default();
+        let mut scanner = Scanner::new(json, self.bounds.depth_max);
+        known(self.operation, name, &mut scanner, &mut facts, &self.bounds)?;
+        scanner.end()?;
+        match name {
+            "model" => self.model = facts.model.unwrap_or_default(),
+            "stream" => self.stream = facts.stream,
+            "stream_options" => self.include_usage = facts.include_usage,
+            "max_completion_tokens" => self.output_tokens_max = facts.max_completion_tokens.or(self.output_tokens_max),
+            "max_tokens" => self.output_tokens_max = self.output_tokens_max.or(facts.max_tokens),
+            "n" => self.choices = choices(&facts),
+            "encoding_format" => self.encoding_base64 = facts.encoding_base64,
+            _ => {}
+        }
+        self.measure.add(&facts.measure);
+        Ok(())
+    }
+}
+
+fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, Invalid> {
+    let text = match std::str::from_utf8(&body) {
+        Ok(text) => text,
+        Err(error) => return Err(Invalid::Json { at: error.valid_up_to(), expected: "UTF-8" }),
+    };
+    let mut facts = Facts::default();
+    let mut fields: Vec<Field> = Vec::with_capacity(16);
+    let mut scanner = Scanner::new(text, bounds.depth_max);
+    scanner.enter_object()?;
+    while let Some(key) = scanner.key()? {
+        if fields.len() == bounds.fields_max {
+            return Err(Invalid::TooMany { what: "top-level fields", max: bounds.fields_max });
+        }
+        let name = key.decode();
+        if key.raw.len() > NAME_BYTES_MAX {
+            let param = name.chars().take(64).collect();
+            return Err(Invalid::Value { param, why: "no field has so long a name" });
+        }
+        if fields.iter().any(|field| json::is_name(&text[field.key.clone()], &name)) {
+            return Err(Invalid::Duplicate(name.into_owned()));
+        }
+        scanner.kind()?;
+        let start = scanner.at();
+        known(operation, &name, &mut scanner, &mut facts, bounds)?;
+        fields.push(Field { key: key.at..key.at + key.raw.len() + 2, value: start..scanner.at() });
+    }
+    scanner.end()?;
+    Ok(Call {
+        operation,
+        stream: facts.stream,
+        include_usage: facts.include_usage,
+        output_tokens_max: facts.max_completion_tokens.or(facts.max_tokens),
+        choices: choices(&facts),
+        encoding_base64: facts.encoding_base64,
+        model: facts.model.unwrap_or_default(),
+        template: facts.template,
+        measure: facts.measure,
+        body,
+        fields,
+        bounds: bounds.clone(),
+    })
+}
+
+fn choices(facts: &Facts) -> u32 {
+    facts.choices.and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
+}
+
+/// Reads the value of the top-level field `name`, checking it if the gateway acts on it.
+fn known(
+    operation: Operation,
+    name: &str,
+    scanner: &mut Scanner<'_>,
+    facts: &mut Facts,
+    bounds: &Bounds,
+) -> Result<(), Invalid> {
+    use Operation::{Chat, Embeddings};
+    match (operation, name) {
+        (_, "model") => facts.model = Some(model(scanner)?),
+        (Chat, "messages") => shape::messages(scanner, &mut facts.measure, bounds)?,
+        (Chat, "template") => facts.template = shape::template(scanner)?,
+        (Chat, "tools" | "functions" | "response_format") => facts.measure.json(scanner.value()?),
+        (Chat, "stream") => facts.stream = flag(scanner, "stream")?,
+        (Chat, "stream_options") => facts.include_usage = shape::stream_options(scanner)?,
+        (Chat, "max_tokens") => facts.max_tokens = integer(scanner, "max_tokens")?,
+        (Chat, "max_completion_tokens") => facts.max_completion_tokens = integer(scanner, "max_completion_tokens")?,
+        (Chat, "n") => {
+            facts.choices = integer(scanner, "n")?;
+            if facts.choices.is_some_and(|n| n == 0 || n > CHOICES_MAX) {
+                return Err(Invalid::Value { param: "n".to_owned(), why: "expected an integer from 1 to 128" });
+            }
+        }
+        (Embeddings, "input") => shape::input(scanner, &mut facts.measure)?,
+        (Embeddings, "encoding_format") => facts.encoding_base64 = shape::encoding_format(scanner)?,
+        _ => {
+            scanner.value()?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses the next value unless it is of one of the `kinds`.
+pub(super) fn expect(
+    scanner: &mut Scanner<'_>,
+    kinds: &[Kind],
+    expected: &'static str,
+    param: impl FnOnce() -> String,
+) -> Result<Kind, Invalid> {
+    let found = scanner.kind()?;
+    if kinds.contains(&found) { Ok(found) } else { Err(Invalid::Type { param: param(), expected, found }) }
+}
+
+/// A boolean, or null for false.
+pub(super) fn flag(scanner: &mut Scanner<'_>, param: &str) -> Result<bool, Invalid> {
+    expect(scanner, &[Kind::Bool, Kind::Null], "a boolean", || param.to_owned())?;
+    Ok(scanner.value()? == "true")
+}
+
+/// A non-negative integer, or null for none.
+fn integer(scanner: &mut Scanner<'_>, param: &str) -> Result<Option<u64>, Invalid> {
+    let kind = expect(scanner, &[Kind::Number, Kind::Null], "an integer", || param.to_owned())?;
+    let text = scanner.value()?;
+    if kind == Kind::Null {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(Invalid::Value { param: param.to_owned(), why: "expected a non-negative integer" }),
+    }
+}
+
+fn model(scanner: &mut Scanner<'_>) -> Result<String, Invalid> {
+    expect(scanner, &[Kind::String], "a string", || "model".to_owned())?;
+    let model = scanner.string()?.decode();
+    let why = if model.is_empty() {
+        "expected a model's name, but got an empty string"
+    } else if model.len() > MODEL_CHARS_MAX && model.chars().count() > MODEL_CHARS_MAX {
+        "expected a name of at most 256 characters"
+    } else if model.chars().any(char::is_control) {
+        "expected a name without control characters"
+    } else {
+        return Ok(model.into_owned());
+    };
+    Err(Invalid::Value { param: "model".to_owned(), why })
+}

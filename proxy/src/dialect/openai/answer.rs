@@ -1,0 +1,67 @@
+//! A whole answer that is canonical as it came.
+
+use super::{failure, tokens};
+use crate::call::json::{DEPTH_MAX, Fault, Kind, Scanner};
+use crate::call::{Failure, Tokens};
+
+/// Reads what a whole answer (chat or embeddings) used; `None` if it does not say.
+///
+/// Fails if it is not an answer at all: not JSON, or a success that carries an error.
+pub fn whole(body: &[u8]) -> Result<Option<Tokens>, Failure> {
+    let text = std::str::from_utf8(body).map_err(|_| failure::not_an_answer("the provider's answer is not UTF-8"))?;
+    let parts = Parts::read(text).map_err(|_| failure::not_an_answer("the provider's answer is not a JSON object"))?;
+    match parts.error {
+        Some(error) => Err(failure::read(error)),
+        None => Ok(parts.tokens),
+    }
+}
+
+/// The parts of a whole answer, or of one chunk, that the gateway acts on.
+#[derive(Debug, Default)]
+pub(super) struct Parts<'a> {
+    /// The JSON text under `error`, unless that is null or another way to say nothing.
+    pub(super) error: Option<&'a str>,
+    pub(super) tokens: Option<Tokens>,
+    /// Where the value of `usage` stands, whatever it is, and where its key begins.
+    pub(super) usage: Option<(usize, std::ops::Range<usize>)>,
+    /// `choices` holds at least one.
+    pub(super) has_choices: bool,
+    pub(super) id: &'a str,
+    pub(super) created: &'a str,
+    pub(super) model: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn read(text: &'a str) -> Result<Parts<'a>, Fault> {
+        let mut parts = Parts::default();
+        let mut scanner = Scanner::new(text, DEPTH_MAX);
+        scanner.enter_object()?;
+        while let Some(key) = scanner.key()? {
+            match key.raw {
+                "usage" => {
+                    scanner.kind()?;
+                    let start = scanner.at();
+                    parts.tokens = tokens::read(&mut scanner)?;
+                    parts.usage = Some((key.at, start..scanner.at()));
+                }
+                "error" => {
+                    let error = scanner.value()?;
+                    parts.error = (!matches!(error, "null" | "\"\"" | "false" | "{}")).then_some(error);
+                }
+                "choices" => {
+                    parts.has_choices = scanner.kind()? == Kind::Array;
+                    let choices = scanner.value()?;
+                    parts.has_choices &= choices.as_bytes()[1..].trim_ascii_start() != b"]";
+                }
+                "id" => parts.id = scanner.value()?,
+                "created" => parts.created = scanner.value()?,
+                "model" => parts.model = scanner.value()?,
+                _ => {
+                    scanner.value()?;
+                }
+            }
+        }
+        scanner.end()?;
+        Ok(parts)
+    }
+}

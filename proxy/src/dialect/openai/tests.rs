@@ -1,0 +1,3 @@
+mod chunks;
+mod passthrough;
+mod whole;

@@ -1,0 +1,272 @@
+//! An adapter: one provider's dialect. Each function call is a visit of its own to the guest.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Component, ComponentExportIndex, ResourceAny};
+
+use super::bindings::adapter::exports::tollgate::plugin::adapter as exported;
+use super::bindings::adapter::tollgate::plugin::types as wire;
+use super::guest::{Errand, Guest, Visit};
+use super::validate::{self, Invalid};
+use super::{Answer, Capabilities, Fault, Function, LoadError, Request, Room, Stream};
+use crate::call::{Failure, Operation};
+
+const INTERFACE: &str = "tollgate:plugin/adapter@0.1.0";
+const SCHEMA_BYTES_MAX: usize = 64 << 10;
+const SCHEMA_DEPTH_MAX: usize = 32;
+
+/// What a plugin may know of a call besides its text.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    pub request_id: &'a str,
+    pub operation: Operation,
+    /// The model's name at the provider.
+    pub model: &'a str,
+    /// Whether the client asked for a stream.
+    pub streaming: bool,
+    /// The operator's settings for this provider: a JSON object without secrets.
+    pub config: &'a str,
+    pub now_ms: u64,
+    /// Fresh randomness for this call.
+    pub seed: u64,
+    /// What `encode` returned as `state`.
+    pub state: Option<&'a str>,
+}
+
+/// How much of the canonical request `encode` is to be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Every top-level field but `messages` and `input`.
+    Head,
+    Whole,
+}
+
+/// What an adapter says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    pub name: String,
+    pub version: String,
+    pub operations: Vec<Operation>,
+    pub view: View,
+    /// A JSON Schema of the operator's settings.
+    pub config_schema: String,
+}
+
+/// A loaded adapter. Cheap to clone; calls in progress keep it alive.
+#[derive(Clone)]
+pub struct Adapter(Arc<Loaded>);
+
+struct Loaded {
+    guest: Guest,
+    exports: Exports,
+    description: Description,
+}
+
+pub(super) struct Exports {
+    describe: ComponentExportIndex,
+    encode: ComponentExportIndex,
+    decode: ComponentExportIndex,
+    classify: ComponentExportIndex,
+    pub(super) open: ComponentExportIndex,
+    pub(super) push: ComponentExportIndex,
+    pub(super) finish: ComponentExportIndex,
+}
+
+type Encode<'a> = (&'a wire::CallContext<'a>, &'a str);
+type Encoded = (Result<wire::UpstreamRequest, wire::Failure>,);
+type Reply<'a> = (&'a wire::CallContext<'a>, u16, &'a [wire::HeaderParam<'a>], &'a str);
+type Decoded = (Result<wire::Answer, wire::Failure>,);
+type Classified = (wire::Failure,);
+pub(super) type Open<'a> = (&'a wire::CallContext<'a>,);
+pub(super) type Push<'a> = (ResourceAny, &'a [wire::Frame<'a>]);
+pub(super) type Finish = (ResourceAny,);
+pub(super) type Events = (Result<Vec<wire::Event>, wire::Failure>,);
+
+impl Adapter {
+    /// Links `component`, checks each function against the contract, and asks it who it is.
+    pub(super) fn load(
+        room: &Arc<Room>,
+        name: &str,
+        component: &Component,
+        granted: Capabilities,
+    ) -> Result<Adapter, LoadError> {
+        let guest = Guest::link(room, name, component, granted)?;
+        let exports = Exports::find(&guest)?;
+        let first_call = |fault| LoadError::FirstCall { function: "describe", fault };
+        let mut visit = guest.enter(room.settings.describe_deadline_ms, Errand::default()).map_err(first_call)?;
+        exports.agree(&mut visit)?;
+        let (described,) = visit.call::<(), (exported::Description,)>(&exports.describe, ()).map_err(first_call)?;
+        let description = description(described).map_err(|invalid| first_call(invalid.into()))?;
+        drop(visit);
+        Ok(Adapter(Arc::new(Loaded { guest, exports, description })))
+    }
+
+    pub fn description(&self) -> &Description {
+        &self.0.description
+    }
+
+    /// The canonical `request`, or its head, as the provider wants it. `secret` is the attempt's credential: it
+    /// reaches nothing but the host's side of `sign`, and that only for an adapter that was granted it.
+    ///
+    /// # Errors
+    /// [`Fault`] if the guest failed; the inner [`Failure`] if it refused.
+    pub fn encode(
+        &self,
+        context: &Context<'_>,
+        request: &str,
+        secret: Option<&[u8]>,
+    ) -> Result<Result<Request, Failure>, Fault> {
+        let context_in = lowered(context);
+        let errand = Errand { secret, now_ms: context.now_ms };
+        let Loaded { guest, exports, .. } = &*self.0;
+        guest.visit(Function::Encode, guest.room().settings.encode_deadline_ms, errand, |visit| {
+            let (encoded,) = visit.call::<Encode<'_>, Encoded>(&exports.encode, (&context_in, request))?;
+            admit(encoded, validate::request)
+        })
+    }
+
+    /// A successful whole answer as canonical JSON.
+    ///
+    /// # Errors
+    /// As [`Adapter::encode`].
+    pub fn decode(
+        &self,
+        context: &Context<'_>,
+        status: u16,
+        headers: &[(String, String)],
+        body: &str,
+    ) -> Result<Result<Answer, Failure>, Fault> {
+        let (context_in, headers) = (lowered(context), lowered_headers(headers));
+        let Loaded { guest, exports, .. } = &*self.0;
+        guest.visit(Function::Decode, guest.room().settings.decode_deadline_ms, errand(context), |visit| {
+            let reply = (&context_in, status, headers.as_slice(), body);
+            let (decoded,) = visit.call::<Reply<'_>, Decoded>(&exports.decode, reply)?;
+            admit(decoded, validate::answer)
+        })
+    }
+
+    /// What an unsuccessful answer means.
+    ///
+    /// # Errors
+    /// [`Fault`] if the guest failed.
+    pub fn classify(
+        &self,
+        context: &Context<'_>,
+        status: u16,
+        headers: &[(String, String)],
+        body: &str,
+    ) -> Result<Failure, Fault> {
+        let (context_in, headers) = (lowered(context), lowered_headers(headers));
+        let Loaded { guest, exports, .. } = &*self.0;
+        guest.visit(Function::Classify, guest.room().settings.decode_deadline_ms, errand(context), |visit| {
+            let reply = (&context_in, status, headers.as_slice(), body);
+            let (classified,) = visit.call::<Reply<'_>, Classified>(&exports.classify, reply)?;
+            Ok(validate::failure(classified))
+        })
+    }
+
+    /// An instance for one streamed answer. Make it at the answer's first byte: it occupies a sandbox.
+    ///
+    /// # Errors
+    /// [`Fault`] if there is no sandbox free, or the guest failed.
+    pub fn stream(&self, context: &Context<'_>) -> Result<Stream, Fault> {
+        Stream::open(self.clone(), &lowered(context), errand(context))
+    }
+
+    pub(super) fn guest(&self) -> &Guest {
+        &self.0.guest
+    }
+
+    pub(super) fn exports(&self) -> &Exports {
+        &self.0.exports
+    }
+}
+
+impl Exports {
+    fn find(guest: &Guest) -> Result<Exports, LoadError> {
+        let export = |function| guest.export(INTERFACE, function);
+        Ok(Exports {
+            describe: export("describe")?,
+            encode: export("encode")?,
+            decode: export("decode")?,
+            classify: export("classify")?,
+            open: export("[constructor]stream")?,
+            push: export("[method]stream.push")?,
+            finish: export("[method]stream.finish")?,
+        })
+    }
+
+    fn agree(&self, visit: &mut Visit) -> Result<(), LoadError> {
+        visit.agrees::<(), (exported::Description,)>("describe", &self.describe)?;
+        visit.agrees::<Encode<'_>, Encoded>("encode", &self.encode)?;
+        visit.agrees::<Reply<'_>, Decoded>("decode", &self.decode)?;
+        visit.agrees::<Reply<'_>, Classified>("classify", &self.classify)?;
+        visit.agrees::<Open<'_>, (ResourceAny,)>("stream", &self.open)?;
+        visit.agrees::<Push<'_>, Events>("stream.push", &self.push)?;
+        visit.agrees::<Finish, Events>("stream.finish", &self.finish)
+    }
+}
+
+fn errand<'a>(context: &Context<'_>) -> Errand<'a> {
+    Errand { secret: None, now_ms: context.now_ms }
+}
+
+/// The guest's success through `admit`, or its refusal.
+fn admit<W, T>(
+    said: Result<W, wire::Failure>,
+    admit: impl FnOnce(W) -> Result<T, Invalid>,
+) -> Result<Result<T, Failure>, Fault> {
+    match said {
+        Ok(value) => Ok(Ok(admit(value)?)),
+        Err(failure) => Ok(Err(validate::failure(failure))),
+    }
+}
+
+fn lowered<'a>(context: &Context<'a>) -> wire::CallContext<'a> {
+    wire::CallContext {
+        request_id: context.request_id,
+        operation: match context.operation {
+            Operation::Chat => wire::Operation::Chat,
+            Operation::Embeddings => wire::Operation::Embeddings,
+        },
+        model: context.model,
+        streaming: context.streaming,
+        config: context.config,
+        now_unix_ms: context.now_ms,
+        seed: context.seed,
+        state: context.state,
+    }
+}
+
+fn lowered_headers(headers: &[(String, String)]) -> Vec<wire::HeaderParam<'_>> {
+    headers.iter().map(|(name, value)| wire::HeaderParam { name, value }).collect()
+}
+
+fn description(said: exported::Description) -> Result<Description, Invalid> {
+    validate::identity(&said.name, &said.version).map_err(Invalid::Description)?;
+    let mut operations: Vec<Operation> = Vec::new();
+    for operation in said.operations {
+        let operation = match operation {
+            wire::Operation::Chat => Operation::Chat,
+            wire::Operation::Embeddings => Operation::Embeddings,
+        };
+        if operations.contains(&operation) {
+            return Err(Invalid::Description("names an operation twice"));
+        }
+        operations.push(operation);
+    }
+    if operations.is_empty() {
+        return Err(Invalid::Description("names no operation"));
+    }
+    if said.config_schema.len() > SCHEMA_BYTES_MAX {
+        return Err(Invalid::Description("has a schema that is too long"));
+    }
+    if validate::object(&said.config_schema, SCHEMA_DEPTH_MAX).is_err() {
+        return Err(Invalid::Description("has a schema that is no JSON object, or too deep a one"));
+    }
+    let view = match said.view {
+        exported::View::Head => View::Head,
+        exported::View::Whole => View::Whole,
+    };
+    Ok(Description { name: said.name, version: said.version, operations, view, config_schema: said.config_schema })
+}

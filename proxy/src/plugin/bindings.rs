@@ -1,0 +1,19 @@
+//! The contract of `wit/` as Rust types. Generated; nothing else in the room names the wire types' layout.
+
+/// The world of provider adapters.
+pub(super) mod adapter {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "provider-adapter",
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+}
+
+/// The world of template renderers.
+pub(super) mod renderer {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "template-renderer",
+        with: { "tollgate:plugin/log": super::adapter::tollgate::plugin::log },
+    });
+}

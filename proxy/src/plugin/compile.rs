@@ -1,0 +1,73 @@
+//! From WebAssembly to machine code: by a child process that can be killed, into a cache that is checked.
+//!
+//! The compiler is not hardened against its input (a bomb of a few megabytes takes gigabytes and seconds), so it
+//! never runs in the gateway. Machine code is only ever taken from that child or from a folder that is ours alone.
+
+mod cache;
+mod child;
+
+use std::path::PathBuf;
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+pub(super) use cache::Cache;
+pub use child::compile_child;
+
+use super::{LoadError, Settings};
+
+/// How to start the process that compiles: a program that runs [`compile_child`] with the arguments that follow
+/// `args`. The gateway names itself.
+#[derive(Debug, Clone)]
+pub enum Compiler {
+    Process {
+        program: PathBuf,
+        args: Vec<String>,
+    },
+    /// In this process, by this engine: for tests, which compile what they wrote themselves.
+    #[cfg(test)]
+    Here(Engine),
+}
+
+impl Compiler {
+    fn compile(&self, wasm: &[u8], settings: &Settings) -> Result<Vec<u8>, LoadError> {
+        match self {
+            Compiler::Process { program, args } => child::compile(program, args, wasm, settings),
+            #[cfg(test)]
+            Compiler::Here(engine) => {
+                engine.precompile_component(wasm).map_err(|error| LoadError::Compile(error.to_string()))
+            }
+        }
+    }
+}
+
+/// The component that `wasm` is, compiled now or earlier. Slow: hundreds of milliseconds when it is compiled now.
+pub(super) fn component(
+    engine: &Engine,
+    cache: &Cache,
+    compiler: &Compiler,
+    wasm: &[u8],
+    settings: &Settings,
+) -> Result<Component, LoadError> {
+    let key = cache.key(wasm);
+    if let Some(component) = cache.find(&key).and_then(|code| deserialize(engine, &code).ok()) {
+        return Ok(component);
+    }
+    let code = compiler.compile(wasm, settings)?;
+    let component = deserialize(engine, &code)?;
+    cache.keep(&key, &code)?;
+    Ok(component)
+}
+
+#[expect(unsafe_code, reason = "the engine cannot check machine code; the callers' only sources are ours")]
+fn deserialize(engine: &Engine, code: &[u8]) -> Result<Component, LoadError> {
+    // SAFETY: `code` must be what this engine's compiler made, unchanged. It has two sources. One is the output of
+    // our own program run as the compile child, over a pipe that nobody else holds. The other is `Cache::find`,
+    // which returns only bytes whose digest under this engine's key it has just checked, from a folder that it
+    // found to be owned by us and closed to others; nobody who can forge that needs to, for they are us. The bytes
+    // are copied from here, so no file that changes later is mapped.
+    unsafe { Component::deserialize(engine, code) }.map_err(|error| LoadError::Compile(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

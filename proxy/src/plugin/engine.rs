@@ -1,0 +1,135 @@
+//! One engine for the process: what guests may use, how much, and the clock that interrupts them.
+//!
+//! The settings trade nothing for speed that isolation needs: no threads, no collector, no 64-bit memory, no
+//! concurrency of the component model. An engine owns threads, so it must be made after the last fork.
+
+use std::num::NonZeroUsize;
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmFeatures,
+};
+
+use super::{LoadError, Settings};
+
+/// A deadline is counted in ticks of this length.
+pub(super) const TICK: Duration = Duration::from_millis(1);
+
+/// What a guest of the kit starts with: five pages. A slot that keeps less pays two system calls a call; one that
+/// keeps more pays for clearing what was never written.
+const KEEP_RESIDENT_BYTES: usize = 384 << 10;
+const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;
+pub(super) const TABLE_ELEMENTS_MAX: usize = 20_000;
+pub(super) const CORE_INSTANCES_MAX: u32 = 8;
+pub(super) const MEMORIES_MAX: u32 = 2;
+const TABLES_MAX: u32 = 4;
+
+/// Where instances live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allocation {
+    /// Slots mapped once and reused.
+    Pool,
+    /// Mapped for each instance: slow, for address spaces too small for a pool, and for compiling.
+    OnDemand,
+}
+
+/// An engine, its clock running.
+///
+/// # Errors
+/// [`LoadError::Engine`] if this processor or kernel cannot run guests at all.
+pub(super) fn start(settings: &Settings) -> Result<(Engine, Allocation), LoadError> {
+    let (engine, allocation) = match Engine::new(&config(settings, Allocation::Pool)) {
+        Ok(engine) => (engine, Allocation::Pool),
+        // A pool reserves terabytes of addresses; 39-bit kernels and `ulimit -v` refuse that.
+        Err(_) => (without_pool(settings)?, Allocation::OnDemand),
+    };
+    tick(&engine)?;
+    Ok((engine, allocation))
+}
+
+/// An engine that compiles and never runs anything: no pool, no clock.
+pub(super) fn without_pool(settings: &Settings) -> Result<Engine, LoadError> {
+    Engine::new(&config(settings, Allocation::OnDemand)).map_err(|error| LoadError::Engine(error.to_string()))
+}
+
+fn config(settings: &Settings, allocation: Allocation) -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        .consume_fuel(false)
+        .max_wasm_stack(settings.stack_bytes_max)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(8))
+        .native_unwind_info(false)
+        .signals_based_traps(true)
+        .memory_init_cow(true)
+        .concurrency_support(false);
+    // Multi-memory stays on: without it a composed component panics the compiler before the pool can refuse it.
+    for feature in [
+        WasmFeatures::THREADS,
+        WasmFeatures::SHARED_EVERYTHING_THREADS,
+        WasmFeatures::MEMORY64,
+        WasmFeatures::GC,
+        WasmFeatures::FUNCTION_REFERENCES,
+        WasmFeatures::EXCEPTIONS,
+        WasmFeatures::LEGACY_EXCEPTIONS,
+        WasmFeatures::RELAXED_SIMD,
+        WasmFeatures::TAIL_CALL,
+        WasmFeatures::STACK_SWITCHING,
+    ] {
+        config.wasm_features(feature, false);
+    }
+    config.allocation_strategy(match allocation {
+        Allocation::Pool => InstanceAllocationStrategy::Pooling(pool(settings)),
+        Allocation::OnDemand => InstanceAllocationStrategy::OnDemand,
+    });
+    config
+}
+
+/// Room for every permit's instance at its largest, so that a permit held is a slot there.
+fn pool(settings: &Settings) -> PoolingAllocationConfig {
+    let instances = settings.instances_max;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES_MAX))
+        .total_memories(instances.saturating_mul(MEMORIES_MAX))
+        .total_tables(instances.saturating_mul(TABLES_MAX))
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_tables_per_component(TABLES_MAX)
+        .max_memories_per_module(MEMORIES_MAX)
+        .max_tables_per_module(TABLES_MAX)
+        .max_memory_size(settings.memory_bytes_max)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
+        .max_unused_warm_slots(settings.warm_slots_max)
+        // On wasmtime 48 the scan misses pages that were swapped out, and the next guest would read them.
+        .pagemap_scan(Enabled::No);
+    pool
+}
+
+/// Advances the engine's epoch each tick, on a thread of its own: with every worker inside a guest, a task would
+/// never run. Ends when the engine does.
+fn tick(engine: &Engine) -> Result<(), LoadError> {
+    let engine = engine.weak();
+    let clock = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            thread::park_timeout(TICK);
+        }
+    };
+    thread::Builder::new()
+        .name("tollgate-epoch".into())
+        .spawn(clock)
+        .map(drop)
+        .map_err(|error| LoadError::Engine(format!("no thread for the guests' clock: {error}")))
+}
+
+/// Pays a thread's first-call cost (some hundred microseconds) at once. For each thread that will call guests.
+pub fn warm_thread() {
+    Engine::tls_eager_initialize();
+}

@@ -1,0 +1,158 @@
+//! Why a plugin could not be loaded, and how a call into one can end.
+
+use std::fmt::Write as _;
+
+use wasmtime::{PoolConcurrencyLimitError, Trap};
+
+/// Bytes of a guest's own words that are kept for the operator.
+const DETAIL_BYTES_MAX: usize = 512;
+
+/// A plugin that does not become part of the gateway. Shown to the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Not something this host runs; says what differs from the contract.
+    #[error("{0}")]
+    Refused(String),
+    /// The component imports something that its operator has not granted.
+    #[error("imports `{import}`, which is not granted to it")]
+    NotGranted { import: String },
+    /// Compiling it failed or took too much.
+    #[error("does not compile: {0}")]
+    Compile(String),
+    /// It compiled, but faulted when it was first run.
+    #[error("failed its first call, `{function}`: {fault}")]
+    FirstCall { function: &'static str, fault: Fault },
+    /// The cache of compiled code cannot be used.
+    #[error("cache of compiled code at `{path}`: {reason}")]
+    Cache { path: String, reason: String },
+    /// This machine cannot run plugins.
+    #[error("sandbox engine: {0}")]
+    Engine(String),
+}
+
+/// How a call into a plugin ended, other than by an answer. The instance is gone, and the call is the only one hurt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The guest stopped itself or was stopped by the processor.
+    #[error("trapped: {kind}")]
+    Trap { kind: &'static str, detail: String },
+    /// The guest used up its time.
+    #[error("ran past its deadline")]
+    Deadline,
+    /// The guest asked for more memory than it may have, and gave up.
+    #[error("ran out of memory")]
+    Memory,
+    /// The guest's answer holds more bytes or events than one may.
+    #[error("answered more than it may")]
+    Output,
+    /// Every instance is in use.
+    #[error("all sandboxes are in use")]
+    Busy,
+    /// The guest's answer breaks the rules of the component model: a bad pointer, bad UTF-8, a bad discriminant.
+    #[error("gave a malformed answer")]
+    Malformed { detail: String },
+    /// The guest's answer is well-formed and forbidden.
+    #[error("gave a forbidden answer: {0}")]
+    Invalid(#[from] super::validate::Invalid),
+    /// The stream's pushes together took more processor time than one stream may.
+    #[error("used up its stream's processor time")]
+    Exhausted,
+    /// The stream has swallowed more than it may without an event.
+    #[error("swallowed too much of the stream without an event")]
+    Silent,
+    /// A stream was used again after it had ended.
+    #[error("stream has ended")]
+    Ended,
+}
+
+impl Fault {
+    /// A stable name: metric label and log field.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fault::Trap { kind, .. } => kind,
+            Fault::Deadline => "deadline",
+            Fault::Memory => "memory",
+            Fault::Output => "output",
+            Fault::Busy => "busy",
+            Fault::Malformed { .. } => "malformed",
+            Fault::Invalid(_) => "invalid",
+            Fault::Exhausted => "stream_cpu",
+            Fault::Silent => "silent",
+            Fault::Ended => "ended",
+        }
+    }
+
+    /// The engine's words for the operator's log: one line, bounded. May quote the guest; never for a client.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Fault::Trap { detail, .. } | Fault::Malformed { detail } => Some(detail),
+            _ => None,
+        }
+    }
+
+    /// What an error of the engine means. `starved`: the guest was refused memory during the call.
+    pub(super) fn of(error: &wasmtime::Error, starved: bool) -> Fault {
+        if let Some(trap) = error.downcast_ref::<Trap>() {
+            return match trap {
+                Trap::Interrupt => Fault::Deadline,
+                // An allocator that is refused memory aborts: the refusal is the cause, the trap its symptom.
+                Trap::UnreachableCodeReached if starved => Fault::Memory,
+                trap => Fault::Trap { kind: trap_kind(trap), detail: detail(error) },
+            };
+        }
+        if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+            return Fault::Busy;
+        }
+        // The engine keeps this error's type to itself; the attack suite holds its text in place.
+        if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+            return Fault::Output;
+        }
+        Fault::Malformed { detail: detail(error) }
+    }
+}
+
+fn trap_kind(trap: &Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "trap_stack",
+        Trap::MemoryOutOfBounds | Trap::HeapMisaligned => "trap_memory_access",
+        Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature => "trap_indirect_call",
+        Trap::IntegerOverflow | Trap::IntegerDivisionByZero | Trap::BadConversionToInteger => "trap_arithmetic",
+        Trap::UnreachableCodeReached => "trap_unreachable",
+        _ => "trap_other",
+    }
+}
+
+/// The whole chain of causes on one bounded line.
+fn detail(error: &wasmtime::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let separator = if text.is_empty() { "" } else { ": " };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{separator}{cause}");
+    }
+    printable(&text, DETAIL_BYTES_MAX)
+}
+
+/// `text` on one line without control characters, at most `bytes_max` bytes long (an ellipsis marks a cut).
+pub(super) fn printable(text: &str, bytes_max: usize) -> String {
+    let mut line = String::with_capacity(text.len().min(bytes_max));
+    for character in text.chars() {
+        if line.len() + character.len_utf8() > bytes_max {
+            line.push('…');
+            break;
+        }
+        match character {
+            '\n' | '\t' => line.push(' '),
+            // Includes the C1 controls and the marks that reorder text: both can forge what a terminal shows.
+            character if character.is_control() || is_reordering(character) => {
+                let _ = write!(line, "\\u{{{:x}}}", u32::from(character));
+            }
+            character => line.push(character),
+        }
+    }
+    line
+}
+
+fn is_reordering(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

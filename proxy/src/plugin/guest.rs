@@ -1,0 +1,168 @@
+//! A loaded component, and one visit to it: fresh memory, one unit of work, gone.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::Store;
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, HasSelf, Instance, InstancePre, Lift, Linker, Lower,
+};
+
+use super::bindings::adapter::tollgate::plugin::{log, sign, tokenize};
+use super::permit::Permit;
+use super::state::{State, Voice};
+use super::{Called, Capabilities, Fault, Function, LoadError, Room, Watch};
+
+/// A component, compiled and linked with what it was granted.
+pub(super) struct Guest {
+    room: Arc<Room>,
+    pre: InstancePre<State>,
+    voice: Arc<Voice>,
+    watch: Arc<dyn Watch>,
+    may_sign: bool,
+}
+
+impl Guest {
+    /// # Errors
+    /// [`LoadError::Refused`] if the component imports what the linker does not offer, or does not fit the pool.
+    pub(super) fn link(
+        room: &Arc<Room>,
+        name: &str,
+        component: &Component,
+        granted: Capabilities,
+    ) -> Result<Guest, LoadError> {
+        let refused = |error: wasmtime::Error| LoadError::Refused(format!("does not fit this host: {error:#}"));
+        component.initialize_copy_on_write_image().map_err(refused)?;
+        let mut linker = Linker::new(&room.engine);
+        if granted.log {
+            log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(refused)?;
+        }
+        if granted.tokenize {
+            tokenize::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(refused)?;
+        }
+        if granted.sign {
+            sign::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(refused)?;
+        }
+        Ok(Guest {
+            room: Arc::clone(room),
+            pre: linker.instantiate_pre(component).map_err(refused)?,
+            voice: Voice::new(name, Arc::clone(&room.tokenize)),
+            watch: room.observer.watch(name),
+            may_sign: granted.sign,
+        })
+    }
+
+    pub(super) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// The export `function` of the exported `interface`.
+    pub(super) fn export(&self, interface: &str, function: &str) -> Result<ComponentExportIndex, LoadError> {
+        let component = self.pre.component();
+        component
+            .get_export_index(None, interface)
+            .and_then(|instance| component.get_export_index(Some(&instance), function))
+            .ok_or_else(|| LoadError::Refused(format!("exports no function `{function}` in `{interface}`")))
+    }
+
+    /// Does `work` in a fresh instance, and reports how it went.
+    pub(super) fn visit<R>(
+        &self,
+        function: Function,
+        deadline_ms: u64,
+        errand: Errand<'_>,
+        work: impl FnOnce(&mut Visit) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        let began = Instant::now();
+        let mut memory_bytes = 0;
+        let result = self.enter(deadline_ms, errand).and_then(|mut visit| {
+            let result = work(&mut visit);
+            memory_bytes = visit.memory_bytes();
+            result
+        });
+        self.report(function, began.elapsed(), memory_bytes, result.as_ref().err());
+        result
+    }
+
+    pub(super) fn report(&self, function: Function, took: Duration, memory_bytes: usize, fault: Option<&Fault>) {
+        self.watch.called(&Called { function, took, memory_bytes, fault: fault.map(Fault::kind) });
+    }
+
+    /// A fresh instance whose clock runs.
+    pub(super) fn enter(&self, deadline_ms: u64, errand: Errand<'_>) -> Result<Visit, Fault> {
+        let settings = &self.room.settings;
+        let permit = self.room.permits.take().ok_or(Fault::Busy)?;
+        let secret = errand.secret.filter(|_| self.may_sign);
+        let state = State::new(settings, &self.voice, secret, errand.now_ms);
+        let mut store = Store::try_new(&self.room.engine, state).map_err(|error| Fault::of(&error, false))?;
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(settings.output_bytes_max);
+        store.set_max_component_handles(settings.handles_max);
+        store.epoch_deadline_callback(State::at_deadline);
+        // Before instantiation: a start function runs there.
+        let ticks = store.data_mut().begin(deadline_ms);
+        store.set_epoch_deadline(ticks);
+        let instance = self.pre.instantiate(&mut store).map_err(|error| fault(&error, &store))?;
+        Ok(Visit { store, instance, _permit: permit })
+    }
+}
+
+/// What a visit is for, as far as the guest's imports need to know.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Errand<'a> {
+    /// What `sign` may sign with.
+    pub(super) secret: Option<&'a [u8]>,
+    pub(super) now_ms: u64,
+}
+
+/// One instance. Any error leaves it in an unknown state: whoever sees one must drop it.
+pub(super) struct Visit {
+    store: Store<State>,
+    instance: Instance,
+    /// After the store, which holds the slot that this stands for.
+    _permit: Permit,
+}
+
+impl Visit {
+    /// Starts the clock anew.
+    pub(super) fn renew(&mut self, deadline_ms: u64) {
+        let ticks = self.store.data_mut().begin(deadline_ms);
+        self.store.set_epoch_deadline(ticks);
+    }
+
+    pub(super) fn call<P, R>(&mut self, export: &ComponentExportIndex, params: P) -> Result<R, Fault>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        self.instance
+            .get_typed_func::<P, R>(&mut self.store, export)
+            .and_then(|function| function.call(&mut self.store, params))
+            .map_err(|error| fault(&error, &self.store))
+    }
+
+    /// Whether `export` has the parameters and the result of the contract.
+    pub(super) fn agrees<P, R>(&mut self, name: &str, export: &ComponentExportIndex) -> Result<(), LoadError>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        match self.instance.get_typed_func::<P, R>(&mut self.store, export) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(LoadError::Refused(format!("`{name}` is not the contract's: {error:#}"))),
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.store.data().limiter.memory_bytes()
+    }
+
+    /// The most processor time the last call can have had, having taken `took` by the wall.
+    pub(super) fn charge(&self, took: Duration) -> Duration {
+        took.min(self.store.data().charged_at_most())
+    }
+}
+
+fn fault(error: &wasmtime::Error, store: &Store<State>) -> Fault {
+    Fault::of(error, store.data().limiter.starved)
+}

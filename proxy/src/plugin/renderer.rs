@@ -1,0 +1,125 @@
+//! A renderer: one template language.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Component, ComponentExportIndex};
+
+use super::bindings::renderer::exports::tollgate::plugin::renderer as exported;
+use super::fault::printable;
+use super::guest::{Errand, Guest};
+use super::validate::{self, Invalid};
+use super::{Capabilities, Fault, Function, LoadError, Room};
+
+const INTERFACE: &str = "tollgate:plugin/renderer@0.1.0";
+const VARIABLES_MAX: usize = 1024;
+const VARIABLE_BYTES_MAX: usize = 256;
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Why a template was not rendered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// The template uses a variable that was not given.
+    #[error("variable `{0}` is missing")]
+    Missing(String),
+    #[error("{0}")]
+    Invalid(TemplateFault),
+}
+
+/// Where a template is not one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}")]
+pub struct TemplateFault {
+    /// Counted from 1.
+    pub line: u32,
+    /// Counted from 1, in characters.
+    pub column: u32,
+    pub message: String,
+}
+
+/// A loaded renderer. Cheap to clone; calls in progress keep it alive.
+#[derive(Clone)]
+pub struct Renderer(Arc<Loaded>);
+
+struct Loaded {
+    guest: Guest,
+    check: ComponentExportIndex,
+    render: ComponentExportIndex,
+    name: String,
+    version: String,
+}
+
+type Check<'a> = (&'a str,);
+type Checked = (Result<Vec<String>, exported::Fault>,);
+type Render<'a> = (&'a str, &'a str);
+type Rendered = (Result<String, exported::RenderError>,);
+
+impl Renderer {
+    /// Links `component`, checks each function against the contract, and asks it who it is.
+    pub(super) fn load(
+        room: &Arc<Room>,
+        name: &str,
+        component: &Component,
+        granted: Capabilities,
+    ) -> Result<Renderer, LoadError> {
+        let guest = Guest::link(room, name, component, granted)?;
+        let export = |function| guest.export(INTERFACE, function);
+        let (describe, check, render) = (export("describe")?, export("check")?, export("render")?);
+        let first_call = |fault| LoadError::FirstCall { function: "describe", fault };
+        let mut visit = guest.enter(room.settings.describe_deadline_ms, Errand::default()).map_err(first_call)?;
+        visit.agrees::<(), (exported::Description,)>("describe", &describe)?;
+        visit.agrees::<Check<'_>, Checked>("check", &check)?;
+        visit.agrees::<Render<'_>, Rendered>("render", &render)?;
+        let (said,) = visit.call::<(), (exported::Description,)>(&describe, ()).map_err(first_call)?;
+        drop(visit);
+        validate::identity(&said.name, &said.version)
+            .map_err(|reason| first_call(Invalid::Description(reason).into()))?;
+        Ok(Renderer(Arc::new(Loaded { guest, check, render, name: said.name, version: said.version })))
+    }
+
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    /// The names of the variables that `source` uses, each once, in order of appearance.
+    ///
+    /// # Errors
+    /// [`Fault`] if the guest failed; the inner [`TemplateFault`] if `source` is no template.
+    pub fn check(&self, source: &str) -> Result<Result<Vec<String>, TemplateFault>, Fault> {
+        let Loaded { guest, check, .. } = &*self.0;
+        guest.visit(Function::Check, guest.room().settings.encode_deadline_ms, Errand::default(), |visit| {
+            let (checked,) = visit.call::<Check<'_>, Checked>(check, (source,))?;
+            let names = match checked {
+                Ok(names) => names,
+                Err(fault) => return Ok(Err(template_fault(fault))),
+            };
+            if names.len() > VARIABLES_MAX || names.iter().any(|name| name.len() > VARIABLE_BYTES_MAX) {
+                return Err(Invalid::Renderer("names too many variables, or too long ones").into());
+            }
+            Ok(Ok(names))
+        })
+    }
+
+    /// `source` with each variable replaced by its value of `variables`, a JSON object.
+    ///
+    /// # Errors
+    /// [`Fault`] if the guest failed; the inner [`RenderError`] if the template or its variables do not do.
+    pub fn render(&self, source: &str, variables: &str) -> Result<Result<String, RenderError>, Fault> {
+        let Loaded { guest, render, .. } = &*self.0;
+        guest.visit(Function::Render, guest.room().settings.encode_deadline_ms, Errand::default(), |visit| {
+            let (rendered,) = visit.call::<Render<'_>, Rendered>(render, (source, variables))?;
+            Ok(rendered.map_err(|error| match error {
+                exported::RenderError::Missing(name) => RenderError::Missing(printable(&name, VARIABLE_BYTES_MAX)),
+                exported::RenderError::Invalid(fault) => RenderError::Invalid(template_fault(fault)),
+            }))
+        })
+    }
+}
+
+fn template_fault(fault: exported::Fault) -> TemplateFault {
+    let message = printable(&fault.message, MESSAGE_BYTES_MAX);
+    TemplateFault { line: fault.line, column: fault.column, message }
+}

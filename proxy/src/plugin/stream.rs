@@ -1,0 +1,127 @@
+//! One streamed answer in one instance, from its first frame to its last.
+//!
+//! Invariant: after any fault, any refusal and `finish`, the instance is gone and the stream only says that it ended.
+
+use std::time::{Duration, Instant};
+
+use wasmtime::component::ResourceAny;
+
+use super::adapter::{Adapter, Events, Finish, Open, Push};
+use super::bindings::adapter::tollgate::plugin::types as wire;
+use super::guest::{Errand, Visit};
+use super::validate::{self, Turn};
+use super::{Fault, Function, Settings};
+use crate::call::{Event, Failure};
+use crate::framing::Frame;
+
+/// A stream being decoded. Occupies a sandbox until it ends or is dropped.
+pub struct Stream {
+    adapter: Adapter,
+    /// None once the stream has ended.
+    live: Option<Live>,
+    turn: Turn,
+    /// Processor time of all pushes so far.
+    spent: Duration,
+    /// Bytes pushed since the last event.
+    silent_bytes: usize,
+}
+
+struct Live {
+    visit: Visit,
+    stream: ResourceAny,
+}
+
+impl Stream {
+    pub(super) fn open(adapter: Adapter, context: &wire::CallContext<'_>, errand: Errand<'_>) -> Result<Stream, Fault> {
+        let began = Instant::now();
+        let live = Live::open(&adapter, context, errand);
+        let memory_bytes = live.as_ref().map_or(0, |live| live.visit.memory_bytes());
+        adapter.guest().report(Function::Open, began.elapsed(), memory_bytes, live.as_ref().err());
+        let live = Some(live?);
+        Ok(Stream { adapter, live, turn: Turn::default(), spent: Duration::ZERO, silent_bytes: 0 })
+    }
+
+    /// What `frames`, the next of the answer, mean.
+    ///
+    /// # Errors
+    /// [`Fault`] if the guest failed or the stream has ended; the inner [`Failure`] if the guest gave up.
+    pub fn push(&mut self, frames: &[Frame]) -> Result<Result<Vec<Event>, Failure>, Fault> {
+        let mut pushed = Vec::with_capacity(frames.len());
+        let mut bytes = 0;
+        for frame in frames {
+            bytes += frame.event.len() + frame.data.len();
+            pushed.push(wire::Frame { event: text(&frame.event)?, data: text(&frame.data)? });
+        }
+        let silent_bytes = self.silent_bytes.saturating_add(bytes);
+        let result = self.call(Function::Push, frames.len(), |adapter, live| {
+            live.visit.call::<Push<'_>, Events>(&adapter.exports().push, (live.stream, &pushed))
+        });
+        if let Ok(Ok(events)) = &result {
+            self.silent_bytes = if events.is_empty() { silent_bytes } else { 0 };
+        }
+        if self.silent_bytes > self.settings().silent_bytes_max {
+            self.live = None;
+            return Err(Fault::Silent);
+        }
+        result
+    }
+
+    /// What remains to be said when the answer has ended. Ends the stream.
+    ///
+    /// # Errors
+    /// As [`Stream::push`].
+    pub fn finish(&mut self) -> Result<Result<Vec<Event>, Failure>, Fault> {
+        let result = self.call(Function::Finish, 0, |adapter, live| {
+            live.visit.call::<Finish, Events>(&adapter.exports().finish, (live.stream,))
+        });
+        self.live = None;
+        result
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.adapter.guest().room().settings
+    }
+
+    /// One call into the instance, which survives only if all is well.
+    fn call(
+        &mut self,
+        function: Function,
+        frames: usize,
+        work: impl FnOnce(&Adapter, &mut Live) -> Result<Events, Fault>,
+    ) -> Result<Result<Vec<Event>, Failure>, Fault> {
+        let mut live = self.live.take().ok_or(Fault::Ended)?;
+        let settings = &self.adapter.guest().room().settings;
+        let began = Instant::now();
+        live.visit.renew(settings.push_deadline_ms);
+        let said = work(&self.adapter, &mut live);
+        let took = began.elapsed();
+        self.spent += live.visit.charge(took);
+        let said = match said {
+            Ok(_) if self.spent > Duration::from_millis(settings.stream_cpu_ms_max) => Err(Fault::Exhausted),
+            said => said,
+        };
+        let result = said.and_then(|(said,)| match said {
+            Ok(events) => Ok(Ok(self.turn.events(events, frames, settings.events_per_push_max)?)),
+            Err(failure) => Ok(Err(validate::failure(failure))),
+        });
+        self.adapter.guest().report(function, took, live.visit.memory_bytes(), result.as_ref().err());
+        if matches!(result, Ok(Ok(_))) && !self.turn.failed {
+            self.live = Some(live);
+        }
+        result
+    }
+}
+
+impl Live {
+    fn open(adapter: &Adapter, context: &wire::CallContext<'_>, errand: Errand<'_>) -> Result<Live, Fault> {
+        let guest = adapter.guest();
+        let mut visit = guest.enter(guest.room().settings.push_deadline_ms, errand)?;
+        let (stream,) = visit.call::<Open<'_>, (ResourceAny,)>(&adapter.exports().open, (context,))?;
+        Ok(Live { visit, stream })
+    }
+}
+
+/// A frame's text. `framing` lets nothing else through, so another answer here is a fault of the host's.
+fn text(bytes: &[u8]) -> Result<&str, Fault> {
+    str::from_utf8(bytes).map_err(|_| Fault::Malformed { detail: "a frame that is not UTF-8 was pushed".to_owned() })
+}

@@ -1,0 +1,280 @@
+//! The request that an adapter wants sent. The host keeps authority, length, framing and credentials to itself.
+
+use super::super::bindings::adapter::tollgate::plugin::types as wire;
+use super::{DEPTH_MAX, EditFlaw, Invalid, is_token, json, shown};
+use crate::call::Edit;
+use crate::framing::Framing;
+
+const PATH_BYTES_MAX: usize = 8 << 10;
+const HEADERS_MAX: usize = 64;
+const HEADER_BYTES_MAX: usize = 16 << 10;
+const EDITS_MAX: usize = 256;
+const EDIT_NAME_BYTES_MAX: usize = 256;
+const STATE_BYTES_MAX: usize = 64 << 10;
+const AUTH_NAME_BYTES_MAX: usize = 64;
+const AUTH_PARAMS_BYTES_MAX: usize = 8 << 10;
+
+/// What an adapter wants sent, found harmless: the path cannot name a host or climb, no header can split, smuggle or
+/// carry a credential, and the body is strict JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// Path and query below the provider's base URL; begins with `/`.
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Body,
+    pub auth: Auth,
+    /// How a successful answer is separated.
+    pub framing: Framing,
+    /// A successful answer is canonical as it comes.
+    pub passthrough: bool,
+    /// Comes back to the adapter with the answer.
+    pub state: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The client's request with these fields set or removed.
+    Edits(Vec<Edit>),
+    /// A JSON object of the adapter's own.
+    Whole(String),
+}
+
+/// How the host is to authenticate the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    None,
+    /// `authorization: Bearer <secret>`
+    Bearer,
+    /// The secret as the value of this header; in lower case.
+    Header(String),
+    /// The secret as the value of this query parameter.
+    Query(String),
+    /// A scheme that the host may know.
+    Scheme {
+        name: String,
+        params: String,
+    },
+}
+
+/// Admits a guest's request.
+pub(in super::super) fn request(wire: wire::UpstreamRequest) -> Result<Request, Invalid> {
+    let method = match wire.method.as_str() {
+        "POST" => "POST",
+        "GET" => "GET",
+        _ => return Err(Invalid::Method),
+    };
+    path(&wire.path).map_err(Invalid::Path)?;
+    if wire.state.as_ref().is_some_and(|state| state.len() > STATE_BYTES_MAX) {
+        return Err(Invalid::State);
+    }
+    Ok(Request {
+        method,
+        path: wire.path,
+        headers: headers(wire.headers)?,
+        body: body(wire.body)?,
+        auth: auth(wire.auth)?,
+        framing: match wire.framing {
+            wire::Framing::Whole => Framing::Whole,
+            wire::Framing::Sse => Framing::Sse,
+            wire::Framing::Ndjson => Framing::Ndjson,
+            wire::Framing::JsonArray => Framing::JsonArray,
+            wire::Framing::AwsEventstream => Framing::AwsEventStream,
+        },
+        passthrough: wire.passthrough,
+        state: wire.state,
+    })
+}
+
+fn path(path: &str) -> Result<(), &'static str> {
+    if !path.starts_with('/') {
+        return Err("does not begin with `/`");
+    }
+    if path.len() > PATH_BYTES_MAX {
+        return Err("is too long");
+    }
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("holds a space, a control or a non-ASCII character");
+    }
+    if path.contains(['\\', '#', '"', '<', '>', '^', '`', '{', '|', '}']) {
+        return Err("holds a character that a URL may not");
+    }
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    decoded(query)?;
+    // A proxy or a provider that decodes before it looks must find what was looked at here.
+    let path = decoded(path)?;
+    if path.iter().any(|&byte| byte == b'\\' || byte == b'%') {
+        return Err("hides a character behind an escape");
+    }
+    let mut segments = path[1..].split(|&byte| byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            b"" if segments.peek().is_some() => return Err("holds `//`"),
+            b"." | b".." => return Err("climbs"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `text` without percent escapes.
+fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let byte = match byte {
+            b'%' => {
+                let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
+                let (Some(high), Some(low)) = (digit(), digit()) else {
+                    return Err("holds a broken escape");
+                };
+                u8::try_from(high * 16 + low).expect("two hexadecimal digits are a byte")
+            }
+            byte => byte,
+        };
+        if byte.is_ascii_control() {
+            return Err("hides a control character behind an escape");
+        }
+        plain.push(byte);
+    }
+    Ok(plain)
+}
+
+fn headers(wire: Vec<wire::HeaderResult>) -> Result<Vec<(String, String)>, Invalid> {
+    if wire.len() > HEADERS_MAX {
+        return Err(Invalid::Headers("too many headers"));
+    }
+    let bytes: usize = wire.iter().map(|header| header.name.len() + header.value.len()).sum();
+    if bytes > HEADER_BYTES_MAX {
+        return Err(Invalid::Headers("headers are too long"));
+    }
+    let admit = |header: wire::HeaderResult| {
+        let wire::HeaderResult { mut name, value } = header;
+        name.make_ascii_lowercase();
+        match header_flaw(&name, &value) {
+            Some(reason) => Err(Invalid::Header { name: shown(&name), reason }),
+            None => Ok((name, value)),
+        }
+    };
+    wire.into_iter().map(admit).collect()
+}
+
+fn header_flaw(name: &str, value: &str) -> Option<&'static str> {
+    if !is_token(name) {
+        return Some("is no header name");
+    }
+    if is_hosts_own(name) {
+        return Some("is the host's to set");
+    }
+    if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ' || byte == b'\t') {
+        return Some("holds a control or a non-ASCII character");
+    }
+    if value.trim_ascii() != value {
+        return Some("begins or ends with a space");
+    }
+    None
+}
+
+/// Headers that route, frame, encode or authenticate: whoever sets them decides what the host decides.
+fn is_hosts_own(name: &str) -> bool {
+    const OWN: [&str; 22] = [
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "cookie",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "max-forwards",
+        "origin",
+        "referer",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-real-ip",
+    ];
+    OWN.binary_search(&name).is_ok()
+        || name.starts_with("proxy-")
+        || name.starts_with("sec-")
+        || name.starts_with("x-forwarded-")
+}
+
+fn body(wire: wire::RequestBody) -> Result<Body, Invalid> {
+    let edits = match wire {
+        wire::RequestBody::Whole(text) => {
+            json::object(&text, DEPTH_MAX).map_err(Invalid::Body)?;
+            return Ok(Body::Whole(text));
+        }
+        wire::RequestBody::Edits(edits) => edits,
+    };
+    if edits.len() > EDITS_MAX {
+        return Err(Invalid::Edits);
+    }
+    let mut admitted: Vec<Edit> = Vec::with_capacity(edits.len());
+    for edit in edits {
+        if let Some(reason) = edit_flaw(&edit, &admitted) {
+            return Err(Invalid::Edit { field: shown(&edit.field), reason });
+        }
+        admitted.push(Edit { field: edit.field, value: edit.value });
+    }
+    Ok(Body::Edits(admitted))
+}
+
+fn edit_flaw(edit: &wire::Edit, earlier: &[Edit]) -> Option<EditFlaw> {
+    if edit.field.is_empty() || edit.field.len() > EDIT_NAME_BYTES_MAX {
+        return Some(EditFlaw::Name);
+    }
+    if earlier.iter().any(|other| other.field == edit.field) {
+        return Some(EditFlaw::Twice);
+    }
+    // The value lands one level down, inside the request.
+    let value = edit.value.as_ref()?;
+    json::value(value, DEPTH_MAX - 1).err().map(EditFlaw::Value)
+}
+
+fn auth(wire: wire::Auth) -> Result<Auth, Invalid> {
+    let named = |name: &str| {
+        let fits = is_token(name) && name.len() <= AUTH_NAME_BYTES_MAX;
+        fits.then_some(()).ok_or(Invalid::Auth("names nothing that can be named so"))
+    };
+    Ok(match wire {
+        wire::Auth::None => Auth::None,
+        wire::Auth::Bearer => Auth::Bearer,
+        wire::Auth::Header(mut name) => {
+            name.make_ascii_lowercase();
+            named(&name)?;
+            // The one header of the host's own that a secret belongs in.
+            if name != "authorization" && is_hosts_own(&name) {
+                return Err(Invalid::Auth("puts the secret where it would route or frame"));
+            }
+            Auth::Header(name)
+        }
+        wire::Auth::Query(name) => {
+            named(&name)?;
+            if name.contains(['&', '#', '%', '+']) {
+                return Err(Invalid::Auth("names nothing that can be named so"));
+            }
+            Auth::Query(name)
+        }
+        wire::Auth::Scheme(scheme) => {
+            named(&scheme.name)?;
+            if scheme.params.len() > AUTH_PARAMS_BYTES_MAX || json::object(&scheme.params, DEPTH_MAX).is_err() {
+                return Err(Invalid::Auth("has parameters that are no JSON object"));
+            }
+            Auth::Scheme { name: scheme.name, params: scheme.params }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;
