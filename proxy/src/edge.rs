@@ -43,6 +43,9 @@ pub struct Settings {
     pub write: Duration,
     /// The whole body.
     pub body: Duration,
+    pub headers_max: usize,
+    /// All headers together.
+    pub header_bytes_max: usize,
 }
 
 /// The application that Pingora calls for each request.
@@ -152,7 +155,12 @@ impl HttpServerApp for Edge {
         session.set_write_timeout(Some(self.settings.write));
         session.set_total_drain_timeout(Some(self.settings.body));
         let mut client = Client::new(&mut session, &self.settings, self.gateway.bounds.body_bytes_max);
-        self.serve(&mut client).await;
+        if client.is_head_too_large() {
+            client.close_after();
+            engine::refuse(&self.gateway, refusal(Request::Head), &mut client).await;
+        } else {
+            self.serve(&mut client).await;
+        }
         if !client.is_answered() {
             return None;
         }
@@ -178,5 +186,4 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, x-ratelimit-reset-tokens",
 );
-const ORIGIN: (header::HeaderName, HeaderValue) =
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+const ORIGIN: (header::HeaderName, HeaderValue) = (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

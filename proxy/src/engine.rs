@@ -19,13 +19,13 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use self::{
-    admit::{Admitted, admit, boxed},
+    admit::{Admitted, admit},
     attempt::{Failed, Stop, attempt},
     flight::Flight,
 };
 use crate::{
     call::Operation,
-    error::{Error, Request},
+    error::Error,
     gateway::Gateway,
     upstream::{Budget, Decision},
 };
@@ -126,9 +126,6 @@ async fn try_targets<D: Downstream>(
         let lane = &model.lanes[target];
         let mut budget = Budget::default();
         loop {
-            if flight.attempts >= gateway.bounds.attempts_max {
-                return Err(last.unwrap_or_else(|| boxed(Request::Draining)));
-            }
             let failed = match attempt(gateway, flight, &admitted, lane, down).await {
                 Ok(()) => return Ok(()),
                 Err(Stop::Gone) => return flight.client_left(gateway, &admitted, down).await,

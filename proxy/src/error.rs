@@ -103,12 +103,18 @@ impl Error {
     pub fn verdict(&self, redactor: &Redactor) -> Verdict {
         let plain = |status, kind, class| self.as_verdict(status, kind, class);
         match self {
-            Error::Invalid(invalid) => Verdict { param: invalid.param().map(str::to_owned), ..plain(400, INVALID, invalid.code()) },
+            Error::Invalid(invalid) => {
+                Verdict { param: invalid.param().map(str::to_owned), ..plain(400, INVALID, invalid.code()) }
+            }
             Error::Denied(denied) => plain(401, INVALID, denied_class(denied)),
             Error::Unroutable(Unroutable::Unknown(_)) => with_param(plain(404, INVALID, "model_not_found"), "model"),
-            Error::Unroutable(Unroutable::Forbidden(_)) => with_param(plain(403, "permission_error", "model_not_allowed"), "model"),
+            Error::Unroutable(Unroutable::Forbidden(_)) => {
+                with_param(plain(403, "permission_error", "model_not_allowed"), "model")
+            }
             Error::Exceeded(exceeded) => self.exceeded(exceeded),
-            Error::Template(Template::Unknown(_)) => with_param(plain(404, INVALID, "template_not_found"), "template.name"),
+            Error::Template(Template::Unknown(_)) => {
+                with_param(plain(404, INVALID, "template_not_found"), "template.name")
+            }
             Error::Template(Template::Missing(name)) => Verdict {
                 param: Some(format!("template.variables.{name}")),
                 ..plain(400, INVALID, "template_variable_missing")
@@ -181,7 +187,9 @@ impl Error {
         };
         let theirs = failure.code.clone().filter(|_| status == 400).map(Cow::Owned);
         let message = match failure.kind {
-            FailureKind::Authentication | FailureKind::Permission => "the provider refused the gateway's credential".into(),
+            FailureKind::Authentication | FailureKind::Permission => {
+                "the provider refused the gateway's credential".into()
+            }
             _ => redactor.redact(&failure.message).into_owned(),
         };
         let retry = (failure.kind == FailureKind::Quota || status >= 500).then_some(false);

@@ -22,7 +22,7 @@ use crate::{
     ledger::{self, CallTicket, Ledger},
     limit::{self, Caps, Limiter},
     metrics::{self, Metrics},
-    plugin::{Adapter, Renderer},
+    plugin::{Adapter, Registry, Renderer, Tokenize},
     route,
     secret::KeyHasher,
     store::{self, KeyEntry, Record, Store},
@@ -32,7 +32,7 @@ use crate::{
 
 pub use self::{
     ids::Ids,
-    snapshot::{Fault, Serving, assemble, keys},
+    snapshot::{Fault, Serving, assemble, keys, listed},
 };
 
 /// What a key is to the limiter.
@@ -105,10 +105,17 @@ pub struct Bounds {
     pub answer_bytes_max: usize,
     /// One event of a stream.
     pub frame_bytes_max: usize,
-    /// Attempts at all targets together.
-    pub attempts_max: u32,
     /// Calls in flight.
     pub calls_max: u64,
+}
+
+/// The gateway's tokenizers, for plugins that were granted them.
+pub struct Tokenizer(pub Arc<Counter>);
+
+impl Tokenize for Tokenizer {
+    fn count(&self, model: &str, text: &str) -> Option<u32> {
+        u32::try_from(self.0.count(model, text)).ok()
+    }
 }
 
 /// A row could not be kept.
@@ -126,6 +133,7 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     pub connector: Connector,
     pub counter: Arc<Counter>,
+    pub registry: Arc<Registry>,
     hasher: KeyHasher,
     pub bounds: Bounds,
     ids: Ids,
@@ -143,6 +151,8 @@ pub struct Made {
     pub store: Arc<dyn Store>,
     pub metrics: Arc<Metrics>,
     pub connector: Connector,
+    pub counter: Arc<Counter>,
+    pub registry: Arc<Registry>,
     pub hasher: KeyHasher,
     pub bounds: Bounds,
     pub ids: Ids,
@@ -162,7 +172,8 @@ impl Drop for InFlight {
 
 impl Gateway {
     pub fn new(made: Made) -> Gateway {
-        let Made { snapshot, limiter, ledger, store, metrics, connector, hasher, bounds, ids } = made;
+        let Made { snapshot, limiter, ledger, store, metrics, connector, counter, registry, hasher, bounds, ids } =
+            made;
         Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             changing: Mutex::new(()),
@@ -171,7 +182,8 @@ impl Gateway {
             store,
             metrics,
             connector,
-            counter: Arc::new(Counter::new()),
+            counter,
+            registry,
             hasher,
             bounds,
             ids,

@@ -20,7 +20,7 @@ mod table;
 mod tests;
 
 pub use lane::Lane;
-pub use plugin::{Function, PluginSeries};
+pub use plugin::PluginSeries;
 pub use table::names;
 
 /// The content type of what [`Metrics::render`] returns.

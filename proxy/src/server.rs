@@ -71,8 +71,8 @@ pub enum Error {
     Ledger(#[from] ledger::Error),
     #[error("the sandbox cannot start: {0}")]
     Sandbox(plugin::LoadError),
-    #[error(transparent)]
-    Plugin(#[from] plugin::NotLoaded),
+    #[error("plugins cannot be loaded:{}", listed(.0))]
+    Plugins(Vec<plugin::NotLoaded>),
     #[error("the plugin file `{}` cannot be used: {why}", path.display())]
     PluginFile { path: PathBuf, why: String },
     #[error("the configuration cannot be put together:{}", gateway::listed(faults))]
@@ -87,6 +87,10 @@ pub enum Error {
     Keyless(String, String),
     #[error("the proxy ended by itself")]
     Ended,
+}
+
+fn listed(faults: &[plugin::NotLoaded]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
 }
 
 /// Serves until a signal ends it. `announce` is told when the doors are open.
@@ -120,7 +124,11 @@ pub fn serve(mut config: Config, given: &Given, announce: impl FnOnce(&Started))
 }
 
 /// Runs Pingora on a thread of its own, so that the end of the process is decided here.
-fn run(server: Server, watch: stop::Watch, stop: mpsc::Sender<stop::Event>) -> Result<std::thread::JoinHandle<()>, Error> {
+fn run(
+    server: Server,
+    watch: stop::Watch,
+    stop: mpsc::Sender<stop::Event>,
+) -> Result<std::thread::JoinHandle<()>, Error> {
     let body = move || {
         server.run(RunArgs { shutdown_signal: Box::new(watch) });
         let _ = stop.send(stop::Event::Ended);

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 pub use address::{Base, BaseInvalid};
 pub use exchange::{Answer, Connector, Exchange, Outgoing};
 pub use keys::{KeyPool, Picked};
-pub use retry::{Budget, Class, Decision, Pace, Retries};
+pub use retry::{Budget, Class, Decision, Pace, Retries, Rule};
 
 use crate::secret::Secret;
 
@@ -55,6 +55,8 @@ pub struct Settings {
     pub clocks: Clocks,
     pub version: Version,
     pub retries: Retries,
+    /// How long a refused key rests where the provider does not say.
+    pub key_rest: Duration,
     /// How long an unused connection is kept.
     pub keep_idle: Duration,
 }
@@ -65,6 +67,7 @@ pub struct Provider {
     pub base: Base,
     pub clocks: Clocks,
     pub retries: Retries,
+    pub key_rest: Duration,
     pub keys: KeyPool,
     version: Version,
     keep_idle: Duration,
@@ -144,7 +147,7 @@ impl Trouble {
 
 impl Provider {
     pub fn new(name: &str, settings: Settings) -> Self {
-        let Settings { base, keys, clocks, version, retries, keep_idle } = settings;
+        let Settings { base, keys, clocks, version, retries, key_rest, keep_idle } = settings;
         let group_key = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
@@ -153,6 +156,7 @@ impl Provider {
             base,
             clocks,
             retries,
+            key_rest,
             keys: KeyPool::new(keys),
             version,
             keep_idle,

@@ -136,8 +136,7 @@ impl<'a> Edits<'a> {
 
 /// Whether OpenAI's model of this name reasons before it answers.
 fn reasons(model: &str) -> bool {
-    ["o1", "o3", "o4"].iter().any(|family| is_of(model, family))
-        || (is_of(model, "gpt-5") && !model.contains("-chat"))
+    ["o1", "o3", "o4"].iter().any(|family| is_of(model, family)) || (is_of(model, "gpt-5") && !model.contains("-chat"))
 }
 
 /// Whether `model` is `family` or a later or smaller one of it, such as `gpt-5.1` or `o3-mini` but not `o30`.

@@ -43,6 +43,13 @@ impl<'a> Client<'a> {
         self.session.req_header().method.as_str()
     }
 
+    /// Whether the head is beyond what the operator takes. Pingora's own bounds are far wider.
+    pub(super) fn is_head_too_large(&self) -> bool {
+        let headers = &self.session.req_header().headers;
+        let bytes = || headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+        headers.len() > self.settings.headers_max || bytes() > self.settings.header_bytes_max
+    }
+
     /// Whether the answer went out whole, so that the connection may serve again.
     pub(super) fn is_answered(&self) -> bool {
         self.answered == Answered::Whole

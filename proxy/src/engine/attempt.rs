@@ -49,8 +49,6 @@ pub(super) struct Sent<'a> {
 
 /// How much of an error's body is read, in bytes.
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
-/// How long a refused key rests where the provider does not say, in milliseconds.
-const KEY_RESTS_MS: u64 = 60_000;
 /// Bodies beyond this are translated away from the workers, in bytes.
 const INLINE_BYTES_MAX: usize = 256 << 10;
 
@@ -139,8 +137,8 @@ async fn send<D: Downstream>(
     down: &mut D,
 ) -> Result<(Exchange, Answer, Instant), Stop> {
     let secret = picked.as_ref().map(|picked| picked.secret.expose());
-    let credential = sign::apply(&request.auth, secret, gateway.now_ms())
-        .map_err(|error| failed(lane, unsigned(&error)))?;
+    let credential =
+        sign::apply(&request.auth, secret, gateway.now_ms()).map_err(|error| failed(lane, unsigned(&error)))?;
     let path = credential.extend_path(&request.path);
     loop {
         let outgoing = Outgoing {
@@ -209,7 +207,12 @@ pub(super) enum Refusal<'a> {
 }
 
 /// Reads an error's body and lets the adapter say what it means.
-async fn refused<'a, D: Downstream>(gateway: &Gateway, flight: &mut Flight, mut sent: Sent<'a>, down: &mut D) -> Refusal<'a> {
+async fn refused<'a, D: Downstream>(
+    gateway: &Gateway,
+    flight: &mut Flight,
+    mut sent: Sent<'a>,
+    down: &mut D,
+) -> Refusal<'a> {
     let began = Instant::now();
     let body = whole::collect(&mut sent, ERROR_BODY_BYTES_MAX, down).await;
     flight.waited += began.elapsed();
@@ -246,7 +249,7 @@ pub(super) fn shown_headers(headers: &HeaderMap) -> Vec<(String, String)> {
 
 fn rest_key(gateway: &Gateway, lane: &Lane, key: Option<usize>, failure: &Failure) {
     if let Some(index) = key.filter(|_| failure.blame == Blame::Credential) {
-        let rests_ms = failure.retry_after_ms.unwrap_or(KEY_RESTS_MS);
+        let rests_ms = failure.retry_after_ms.unwrap_or(lane.provider.key_rest.as_millis() as u64);
         lane.provider.keys.rest(index, gateway.now_ms().saturating_add(rests_ms));
     }
 }

@@ -2,12 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{
-    Admitted, Flight,
-    attempt::Sent,
-    settle::Heard,
-    streamed::Broken,
-};
+use super::{Admitted, Flight, attempt::Sent, settle::Heard, streamed::Broken};
 use crate::{
     call::{Blame, Event, Failure, FailureKind, Tokens},
     dialect::openai::{self, Chunks, Forward, Passthrough},
@@ -74,7 +69,9 @@ impl<'a> Decoder<'a> {
             Some(piece) => self.splitter.push(piece, &mut self.frames),
             None => self.splitter.finish(&mut self.frames),
         }
-        .map_err(|broken| Broken::Failure(fault(FailureKind::Upstream, format!("the provider's stream cannot be read: {broken}"))))?;
+        .map_err(|broken| {
+            Broken::Failure(fault(FailureKind::Upstream, format!("the provider's stream cannot be read: {broken}")))
+        })?;
         let frames = std::mem::take(&mut self.frames);
         let progress = match &mut self.way {
             Way::Forward { passthrough, finished } => forward(passthrough, finished, &frames, &mut self.heard, out)?,

@@ -4,13 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 
 use super::{Downstream, Flight, Gone, Head, admit::boxed};
-use crate::{
-    auth,
-    dialect::openai,
-    error::Verdict,
-    gateway::Gateway,
-    route,
-};
+use crate::{auth, dialect::openai, error::Verdict, gateway::Gateway, route};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
@@ -82,7 +76,8 @@ pub(super) async fn models<D: Downstream>(gateway: &Gateway, id: Option<&str>, d
                 .map(|model| openai::model_body(&model.route.name, snapshot.created_s, model.owner()))
                 .map_err(boxed),
             None => {
-                let mut models: Vec<_> = snapshot.serving.models.values().filter(|model| key.may_use(&model.route.name)).collect();
+                let mut models: Vec<_> =
+                    snapshot.serving.models.values().filter(|model| key.may_use(&model.route.name)).collect();
                 models.sort_by(|a, b| a.route.name.cmp(&b.route.name));
                 let listed = models.iter().map(|model| (model.route.name.as_str(), snapshot.created_s, model.owner()));
                 Ok(openai::models_list(listed))

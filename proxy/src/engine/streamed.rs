@@ -74,7 +74,14 @@ pub(super) async fn answer<'a, D: Downstream>(
         Err(broken) if committed => {
             drop(sent);
             let error = broken.into_error(lane);
-            settle::interrupted(gateway, flight, admitted, heard, error.verdict(&flight.snapshot.serving.redactor).class).await;
+            settle::interrupted(
+                gateway,
+                flight,
+                admitted,
+                heard,
+                error.verdict(&flight.snapshot.serving.redactor).class,
+            )
+            .await;
             break_off(flight, &error, down).await;
             Ok(())
         }

@@ -4,7 +4,11 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Admitted, Downstream, Flight, Gone, admit::boxed, attempt::{Refusal, Sent, shown_headers}, flight::End, reply, settle,
+    Admitted, Downstream, Flight, Gone,
+    admit::boxed,
+    attempt::{Refusal, Sent, shown_headers},
+    flight::End,
+    reply, settle,
 };
 use crate::{
     call::{Blame, Failure, FailureKind, Operation, Tokens},

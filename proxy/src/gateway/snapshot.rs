@@ -1,18 +1,18 @@
 //! From what the operator meant to what calls are decided by.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{Account, Key, Lane, Model, Template};
 use crate::{
     auth::{Keys, Pattern},
-    config::{self, Config, Role},
+    config::{self, Backoff, Config, Http2, ProviderKeys, Role},
     limit::Limiter,
     metrics::Metrics,
     plugin::Registry,
     route,
-    secret::Redactor,
+    secret::{Redactor, Secret},
     store::KeyEntry,
-    upstream::Provider,
+    upstream::{self, Base, Clocks, Pace, Provider, Retries, Rule, Version},
 };
 
 /// What a configuration comes to, keys apart.
@@ -30,6 +30,11 @@ pub struct Fault {
     pub what: String,
 }
 
+/// Faults as lines of a message.
+pub fn listed(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+}
+
 /// Resolves every reference of a configuration.
 ///
 /// # Errors
@@ -39,7 +44,7 @@ pub fn assemble(config: &Config, registry: &Registry, metrics: &Metrics) -> Resu
     let providers: HashMap<&str, Arc<Provider>> = config
         .providers
         .iter()
-        .map(|(name, provider)| (name.as_str(), Arc::new(Provider::new(name, provider.upstream.clone()))))
+        .map(|(name, provider)| (name.as_str(), Arc::new(Provider::new(name, upstream_settings(provider)))))
         .collect();
     let mut models = HashMap::new();
     for (name, model) in &config.models {
@@ -54,10 +59,66 @@ pub fn assemble(config: &Config, registry: &Registry, metrics: &Metrics) -> Resu
         Some((name.clone(), made))
     });
     let templates = templates.collect();
-    let secrets = config.providers.values().flat_map(|provider| provider.upstream.keys.iter().cloned());
+    let secrets = config.providers.values().flat_map(|provider| provider_keys(provider).to_vec());
     let redactor = Redactor::new(secrets);
     if faults.is_empty() { Ok(Serving { models, templates, redactor }) } else { Err(faults) }
 }
+
+fn provider_keys(provider: &config::Provider) -> &[Secret] {
+    match &provider.keys {
+        ProviderKeys::Given(keys) => keys,
+        ProviderKeys::Unneeded | ProviderKeys::Unset(_) => &[],
+    }
+}
+
+fn upstream_settings(provider: &config::Provider) -> upstream::Settings {
+    let millis = Duration::from_millis;
+    let pace = |backoff| match backoff {
+        Backoff::Fixed => Pace::Fixed,
+        Backoff::Linear => Pace::Linear,
+        Backoff::Exponential => Pace::Exponential,
+    };
+    let rule = |retries: config::Retries| Rule {
+        retries_max: retries.retries,
+        pace: pace(retries.backoff),
+        wait: millis(retries.wait_ms),
+    };
+    let url = &provider.base_url;
+    upstream::Settings {
+        base: Base {
+            tls: url.tls,
+            host: url.host.clone(),
+            port: url.port,
+            prefix: url.path.clone(),
+            authority: url.authority(),
+        },
+        keys: provider_keys(provider).to_vec(),
+        clocks: Clocks {
+            connect: millis(provider.connect_timeout_ms),
+            first_byte: millis(provider.first_byte_timeout_ms),
+            idle: millis(provider.idle_timeout_ms),
+            total: millis(provider.total_timeout_ms),
+            write: millis(provider.idle_timeout_ms),
+        },
+        version: match provider.http2 {
+            Http2::Auto => Version::Auto,
+            Http2::On => Version::Http2,
+            Http2::Off => Version::Http1,
+        },
+        retries: Retries {
+            network: rule(provider.retry.network),
+            rate_limit: rule(provider.retry.rate_limit),
+            server: rule(provider.retry.server),
+            attempts_max: provider.retry.attempts_max,
+            wait_max: millis(provider.retry.wait_max_ms),
+        },
+        key_rest: millis(provider.key_cooldown_ms),
+        keep_idle: KEEP_IDLE,
+    }
+}
+
+/// How long an unused connection to a provider is kept: less than the minute after which many close it.
+const KEEP_IDLE: Duration = Duration::from_secs(55);
 
 fn lanes(
     name: &str,
@@ -71,7 +132,8 @@ fn lanes(
     let mut lanes = Vec::with_capacity(model.targets.len());
     for (index, target) in model.targets.iter().enumerate() {
         let mut fault = |what: String| faults.push(Fault { path: format!("models.{name:?}.targets[{index}]"), what });
-        let (Some(provider), Some(meant)) = (providers.get(target.provider.as_str()), config.providers.get(&target.provider))
+        let (Some(provider), Some(meant)) =
+            (providers.get(target.provider.as_str()), config.providers.get(&target.provider))
         else {
             fault(format!("unknown provider `{}`", target.provider));
             continue;
@@ -128,7 +190,7 @@ pub fn keys(entries: &[KeyEntry], limiter: &Limiter) -> Keys<Account> {
                 id: entry.id.clone(),
                 name: entry.name.clone(),
                 user: entry.user.clone(),
-                models: entry.models.iter().filter_map(|text| text.parse::<Pattern>().ok()).collect(),
+                models: entry.models.iter().filter_map(|text| Pattern::parse(text).ok()).collect(),
                 expires_ms: entry.expires_ms,
                 revoked: entry.revoked_ms.is_some(),
                 account: Account { caps: entry.caps.clone(), spending: limiter.account(&entry.id) },

@@ -1,58 +1,24 @@
 //! The series of one plugin.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use prometheus::{Histogram, IntCounter};
 
-use super::{Families, seconds};
+use super::{Families, Metrics, seconds};
+use crate::plugin::{Called, Function, Observer, Watch};
 
-/// What of a plugin is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Function {
-    Describe,
-    Encode,
-    Decode,
-    Classify,
-    Push,
-    Finish,
-    Check,
-    Render,
-}
+/// As many as there are functions today; those beyond are looked up on each call.
+const FUNCTIONS: usize = 8;
 
-impl Function {
-    /// Every function, in the order of their numbers.
-    pub const ALL: [Function; 8] = [
-        Function::Describe,
-        Function::Encode,
-        Function::Decode,
-        Function::Classify,
-        Function::Push,
-        Function::Finish,
-        Function::Check,
-        Function::Render,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Function::Describe => "describe",
-            Function::Encode => "encode",
-            Function::Decode => "decode",
-            Function::Classify => "classify",
-            Function::Push => "push",
-            Function::Finish => "finish",
-            Function::Check => "check",
-            Function::Render => "render",
-        }
-    }
-}
+/// What the sandbox says when it had no room to make an instance.
+const BUSY: &str = "busy";
 
 /// The series of one plugin.
 pub struct PluginSeries {
     families: Arc<Families>,
     name: String,
     instantiations: IntCounter,
-    calls: [std::sync::OnceLock<Histogram>; Function::ALL.len()],
+    calls: [OnceLock<Histogram>; FUNCTIONS],
 }
 
 impl PluginSeries {
@@ -61,19 +27,30 @@ impl PluginSeries {
         PluginSeries { families, name: name.to_owned(), instantiations, calls: Default::default() }
     }
 
-    /// Counts one call of `function` that took `time`.
-    pub fn called(&self, function: Function, time: Duration) {
-        let series = || self.families.plugin_call.with_label_values(&[self.name.as_str(), function.as_str()]);
-        self.calls[function as usize].get_or_init(series).observe(seconds(time));
+    fn call(&self, function: Function) -> Histogram {
+        self.families.plugin_call.with_label_values(&[self.name.as_str(), function.as_str()])
     }
+}
 
-    pub fn instantiated(&self) {
-        self.instantiations.inc();
+impl Observer for Metrics {
+    fn watch(&self, plugin: &str) -> Arc<dyn Watch> {
+        self.plugin(plugin)
     }
+}
 
-    /// Counts a call that the sandbox ended. `kind` is the name of the broken rule.
-    pub fn trapped(&self, kind: &str) {
-        let kind = self.families.codes.bounded(kind);
-        self.families.traps.with_label_values(&[self.name.as_str(), kind]).inc();
+impl Watch for PluginSeries {
+    fn called(&self, called: &Called) {
+        let time = seconds(called.took);
+        match self.calls.get(called.function as usize) {
+            Some(series) => series.get_or_init(|| self.call(called.function)).observe(time),
+            None => self.call(called.function).observe(time),
+        }
+        if called.function.instantiates() && called.fault != Some(BUSY) {
+            self.instantiations.inc();
+        }
+        if let Some(fault) = called.fault {
+            let kind = self.families.codes.bounded(fault);
+            self.families.traps.with_label_values(&[self.name.as_str(), kind]).inc();
+        }
     }
 }

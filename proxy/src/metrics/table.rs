@@ -87,14 +87,14 @@ pub(super) const PLUGIN_CALL: Family = histogram(
     "tollgate_plugin_call_seconds",
     &["plugin", "function"],
     PLUGIN_BUCKETS,
-    "Time spent in one call of a plugin, its instantiation included.",
+    "Time spent in one call into a plugin, its instantiation included.",
 );
 pub(super) const INSTANTIATIONS: Family =
     family("tollgate_plugin_instantiations_total", &["plugin"], "Fresh instances made of a plugin.");
 pub(super) const TRAPS: Family = family(
     "tollgate_plugin_traps_total",
     &["plugin", "kind"],
-    "Calls of a plugin that were ended by the sandbox; `kind` says which rule was broken.",
+    "Calls into a plugin that the sandbox refused or ended; `kind` says why.",
 );
 pub(super) const LAG_ROWS: Family =
     family("tollgate_ledger_lag_rows", &[], "Rows written to the spool and not yet in the store.");

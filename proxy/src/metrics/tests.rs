@@ -3,6 +3,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::*;
+use crate::plugin::{Called, Function, Observer};
 use crate::store::Record;
 use crate::usage::Source;
 
@@ -25,6 +26,10 @@ fn record() -> Record {
     record
 }
 
+fn called(function: Function, fault: Option<&'static str>) -> Called {
+    Called { function, took: Duration::from_micros(9), memory_bytes: 0, fault }
+}
+
 fn rendered(metrics: &Metrics) -> String {
     String::from_utf8(metrics.render()).unwrap()
 }
@@ -44,10 +49,7 @@ fn filled() -> Metrics {
     lane.count(&Record { priced: false, ..record() });
     lane.attempt("ok");
     lane.attempt("timeout");
-    let plugin = metrics.plugin("anthropic");
-    plugin.instantiated();
-    plugin.trapped("deadline");
-    plugin.called(Function::Encode, Duration::from_micros(9));
+    metrics.watch("anthropic").called(&called(Function::Encode, Some("deadline")));
     metrics.set_ledger(3, 4096);
     metrics.set_store_bytes(1 << 20);
     metrics.spool_failed();
@@ -137,10 +139,10 @@ fn lanes_beyond_the_bound_are_folded_together() {
 fn codes_and_plugins_beyond_the_bound_are_folded_together() {
     let metrics = Metrics::new("1", Bounds { plugins_max: 2, codes_max: 2, ..Bounds::default() });
     for kind in ["a", "b", "c", "d", "a"] {
-        metrics.plugin("one").trapped(kind);
+        metrics.watch("one").called(&called(Function::Push, Some(kind)));
     }
-    metrics.plugin("two").instantiated();
-    metrics.plugin("three").instantiated();
+    metrics.watch("two").called(&called(Function::Encode, None));
+    metrics.watch("three").called(&called(Function::Encode, None));
     check(
         &rendered(&metrics),
         &[
@@ -170,10 +172,29 @@ fn a_call_is_in_flight_until_its_guard_is_dropped() {
 }
 
 #[test]
-fn every_function_has_its_own_place() {
-    for (at, function) in Function::ALL.into_iter().enumerate() {
-        assert_eq!(function as usize, at, "{}", function.as_str());
+fn a_plugins_calls_count_by_function_and_by_fault() {
+    let metrics = metrics();
+    let watch = metrics.watch("openai");
+    for (function, fault) in [
+        (Function::Encode, None),
+        (Function::Encode, Some("memory")),
+        (Function::Encode, Some("busy")),
+        (Function::Open, None),
+        (Function::Push, None),
+        (Function::Finish, Some("memory")),
+    ] {
+        watch.called(&called(function, fault));
     }
+    check(
+        &rendered(&metrics),
+        &[
+            r#"tollgate_plugin_call_seconds_count{function="encode",plugin="openai"} 3"#,
+            r#"tollgate_plugin_call_seconds_bucket{function="push",plugin="openai",le="0.00001"} 1"#,
+            r#"tollgate_plugin_instantiations_total{plugin="openai"} 3"#,
+            r#"tollgate_plugin_traps_total{kind="memory",plugin="openai"} 2"#,
+            r#"tollgate_plugin_traps_total{kind="busy",plugin="openai"} 1"#,
+        ],
+    );
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Fakes in the place of providers whose keys are not there, so that the first call works without any.
 
 use crate::{
-    config::Config,
+    config::{Config, ProviderKeys},
     demo::{Dialect, Fake},
     secret::Secret,
-    upstream::Base,
 };
 
 use super::Error;
@@ -20,8 +19,8 @@ pub(super) struct Fakes {
 pub(super) fn stand_in(config: &mut Config, allowed: bool) -> Result<Fakes, Error> {
     let mut fakes = Fakes { _running: Vec::new(), named: Vec::new() };
     for (name, provider) in &mut config.providers {
-        let Some(unset) = provider.unset_keys() else { continue };
-        let variables = unset.to_vec();
+        let ProviderKeys::Unset(variables) = &provider.keys else { continue };
+        let variables = variables.clone();
         let dialect = match provider.adapter.as_str() {
             "openai" => Dialect::OpenAi,
             "anthropic" => Dialect::Anthropic,
@@ -31,9 +30,8 @@ pub(super) fn stand_in(config: &mut Config, allowed: bool) -> Result<Fakes, Erro
             return Err(Error::Keyless(name.clone(), variables.join(" or ")));
         }
         let fake = Fake::start(dialect, "127.0.0.1:0").map_err(Error::Fake)?;
-        let base = Base::parse(&fake.base_url(dialect));
-        provider.upstream.base = base.expect("a fake's URL is plain http on loopback");
-        provider.upstream.keys = vec![Secret::new("fake")];
+        provider.base_url = fake.base_url(dialect).parse().expect("a fake's URL is plain http on loopback");
+        provider.keys = ProviderKeys::Given(vec![Secret::new("fake")]);
         fakes.named.push((name.clone(), variables));
         fakes._running.push(fake);
     }

@@ -20,7 +20,6 @@ use pingora::{
 };
 
 use crate::{
-    admin,
     config::{Config, Tls},
     edge::{Edge, Settings},
     gateway::Gateway,
@@ -35,7 +34,7 @@ pub(super) struct Doors {
     pub(super) server: Server,
 }
 
-pub(super) fn doors(config: &Config, gateway: &Arc<Gateway>, admin_token: Secret) -> Result<Doors, Error> {
+pub(super) fn doors(config: &Config, gateway: &Arc<Gateway>, _admin_token: Secret) -> Result<Doors, Error> {
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     // Pingora would end the process from within if it cannot bind: find out first.
     drop(bind(config.server.listen)?);
@@ -55,7 +54,7 @@ pub(super) fn doors(config: &Config, gateway: &Arc<Gateway>, admin_token: Secret
         gateway: gateway.clone(),
         listeners: Mutex::new(
             [
-                router(admin::router(gateway.clone(), admin_token), config.server.admin_listen)?,
+                router(Router::new(), config.server.admin_listen)?,
                 router(metrics_router(gateway.clone()), config.server.metrics_listen)?,
             ]
             .into_iter()
@@ -96,7 +95,7 @@ fn edge_settings(config: &Config) -> Settings {
 
 /// Pingora's own are 64 KiB a connection and direction, zeroed for each.
 fn buffers() -> L4BufferSettings {
-    L4BufferSettings { read: BUFFER_BYTES, write: BUFFER_BYTES }
+    L4BufferSettings { read: Some(BUFFER_BYTES), write: Some(BUFFER_BYTES) }
 }
 
 const BUFFER_BYTES: usize = 16 << 10;

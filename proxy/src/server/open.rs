@@ -2,13 +2,15 @@
 
 use std::{borrow::Cow, fs, path::Path, sync::Arc};
 
+use sha2::{Digest, Sha256};
+
 use crate::{
     config::{Config, UserPlugin},
     gateway::{self, Bounds, Gateway, Ids, Made, Snapshot, Tokenizer},
     ledger::{self, Ledger, Recovered},
     limit::Limiter,
     metrics::{self, Metrics},
-    plugin::{self, Capabilities, Compiler, Host, Kind, Registry, Source},
+    plugin::{self, Compiler, Host, Registry, Source},
     secret::{KeyHasher, MasterKey, Secret, fill_from_system},
     store::{SledStore, Store},
     upstream::Connector,
@@ -102,7 +104,7 @@ pub(crate) fn host(
     counter: &Arc<Counter>,
     metrics: &Arc<Metrics>,
 ) -> Result<Host, Error> {
-    let compiler = Compiler::new(&given.program, ["compile-plugin"]);
+    let compiler = Compiler::Process { program: given.program.clone(), args: vec!["compile-plugin".to_owned()] };
     let tokenizer = Arc::new(Tokenizer(counter.clone()));
     let cache = config.server.data_dir.join("compiled");
     Host::new(config.plugins.sandbox.clone(), &cache, compiler, tokenizer, metrics.clone()).map_err(Error::Sandbox)
@@ -110,24 +112,21 @@ pub(crate) fn host(
 
 /// Loads the built-in plugins and the operator's.
 fn plugins(config: &Config, host: &Host) -> Result<Registry, Error> {
-    let mut sources = plugin::builtins();
+    let mut sources: Vec<_> = plugin::builtins().collect();
     for (name, user) in &config.plugins.user {
         sources.push(source(name, user)?);
     }
-    Ok(Registry::empty().next(host, sources)?)
+    Registry::empty().next(host, sources).map_err(Error::Plugins)
 }
 
 fn source<'a>(name: &'a str, user: &UserPlugin) -> Result<Source<'a>, Error> {
     let wasm = read(&user.file)?;
     if let Some(expected) = user.sha256
-        && plugin::sha256(&wasm) != expected
+        && <[u8; 32]>::from(Sha256::digest(&wasm)) != expected
     {
         return Err(Error::PluginFile { path: user.file.clone(), why: "its SHA-256 is not the configured one".into() });
     }
-    let granted = |name: &str| user.capabilities.iter().any(|capability| capability == name);
-    let granted = Capabilities { log: granted("log"), tokenize: granted("tokenize"), sign: granted("sign") };
-    let kind = plugin::kind(&wasm).unwrap_or(Kind::Adapter);
-    Ok(Source { name, kind, wasm: Cow::Owned(wasm), granted })
+    Ok(Source { name, kind: user.kind, wasm: Cow::Owned(wasm), granted: user.capabilities })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

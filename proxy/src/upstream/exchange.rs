@@ -48,11 +48,9 @@ pub struct Exchange {
 }
 
 impl Connector {
-    /// `connections_idle_max` bounds the connections kept for reuse; `ca_file` replaces the system's roots.
-    pub fn new(connections_idle_max: usize, ca_file: Option<String>) -> Self {
-        let mut options = ConnectorOptions::new(connections_idle_max);
-        options.ca_file = ca_file;
-        Connector { inner: HttpConnector::new(Some(options)) }
+    /// `connections_idle_max` bounds the connections kept for reuse.
+    pub fn new(connections_idle_max: usize) -> Self {
+        Connector { inner: HttpConnector::new(Some(ConnectorOptions::new(connections_idle_max))) }
     }
 
     /// A connection to `provider`, kept-alive or fresh.
@@ -147,7 +145,8 @@ fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Resul
     let base = &provider.base;
     let invalid = |_| Trouble::Protocol;
     let path = [base.prefix.as_bytes(), outgoing.path.as_bytes()].concat();
-    let mut head = RequestHeader::build_no_case(outgoing.method, &path, Some(outgoing.headers.len() + 4)).map_err(invalid)?;
+    let mut head =
+        RequestHeader::build_no_case(outgoing.method, &path, Some(outgoing.headers.len() + 4)).map_err(invalid)?;
     if h2 && !base.tls {
         // Without an authority the scheme would be sent as https, which a plaintext server may refuse.
         let uri = http::Uri::builder()

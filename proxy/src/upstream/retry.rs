@@ -36,14 +36,10 @@ pub struct Retries {
     pub network: Rule,
     pub rate_limit: Rule,
     pub server: Rule,
+    /// Attempts at one target, the first among them.
+    pub attempts_max: u32,
     /// A wait longer than this is not waited: the next target is tried, or the client is told how long.
     pub wait_max: Duration,
-}
-
-impl Retries {
-    pub fn rule(retries_max: u32, pace: Pace, wait_ms: u64) -> Rule {
-        Rule { retries_max, pace, wait: Duration::from_millis(wait_ms) }
-    }
 }
 
 /// What to do after a failed attempt.
@@ -58,6 +54,7 @@ pub enum Decision {
 /// What one target has used of its retries for one call.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
+    failed: u32,
     network: u32,
     rate_limit: u32,
     server: u32,
@@ -75,6 +72,10 @@ impl Budget {
         other_key: bool,
         keys: usize,
     ) -> Decision {
+        self.failed += 1;
+        if self.failed >= rules.attempts_max {
+            return Decision::Next;
+        }
         let (used, rule) = match class {
             Class::Network => (&mut self.network, &rules.network),
             Class::RateLimit => (&mut self.rate_limit, &rules.rate_limit),

@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use super::*;
-use crate::upstream::retry::Rule;
 
 fn rules() -> Retries {
+    let rule = |retries_max, pace, wait_ms| Rule { retries_max, pace, wait: Duration::from_millis(wait_ms) };
     Retries {
-        network: Retries::rule(3, Pace::Exponential, 100),
-        rate_limit: Retries::rule(5, Pace::Linear, 1000),
-        server: Retries::rule(2, Pace::Fixed, 500),
+        network: rule(3, Pace::Exponential, 100),
+        rate_limit: rule(5, Pace::Linear, 1000),
+        server: rule(2, Pace::Fixed, 500),
+        attempts_max: 20,
         wait_max: Duration::from_secs(10),
     }
 }
@@ -15,9 +16,7 @@ fn rules() -> Retries {
 fn waits(class: Class, retry_after: Option<u64>) -> Vec<u64> {
     let mut budget = Budget::default();
     let mut waits = Vec::new();
-    while let Decision::Again(wait) =
-        budget.decide(&rules(), class, retry_after.map(Duration::from_millis), false, 1)
-    {
+    while let Decision::Again(wait) = budget.decide(&rules(), class, retry_after.map(Duration::from_millis), false, 1) {
         waits.push(wait.as_millis() as u64);
     }
     waits
@@ -57,8 +56,18 @@ fn a_rate_limited_key_gives_way_to_the_others_without_a_wait() {
 #[test]
 fn no_retries_means_none() {
     let none = Rule { retries_max: 0, pace: Pace::Fixed, wait: Duration::ZERO };
-    let rules = Retries { network: none, rate_limit: none, server: none, wait_max: Duration::MAX };
+    let rules = Retries { network: none, rate_limit: none, server: none, attempts_max: 20, wait_max: Duration::MAX };
     assert_eq!(Budget::default().decide(&rules, Class::Network, None, false, 1), Decision::Next);
+}
+
+#[test]
+fn attempts_at_one_target_are_bounded_over_all_classes() {
+    let rules = Retries { attempts_max: 3, ..rules() };
+    let mut budget = Budget::default();
+    let decide = |class, budget: &mut Budget| budget.decide(&rules, class, None, false, 1);
+    assert_ne!(decide(Class::Network, &mut budget), Decision::Next);
+    assert_ne!(decide(Class::Server, &mut budget), Decision::Next);
+    assert_eq!(decide(Class::RateLimit, &mut budget), Decision::Next);
 }
 
 #[test]
