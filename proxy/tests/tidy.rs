@@ -10,25 +10,25 @@ const DOORS: &[(&str, &[&str])] = &[
     ("aes_gcm", &["secret"]),
     ("anyhow", &["main"]),
     ("arc_swap", &["gateway"]),
-    ("async_trait", &["edge"]),
-    ("axum", &["admin"]),
+    ("async_trait", &["edge", "server"]),
+    ("axum", &["admin", "server"]),
     ("base64", &["dialect", "secret", "demo"]),
     ("clap", &["main"]),
     ("crc32fast", &["framing", "ledger"]),
     ("getrandom", &["secret"]),
-    ("hmac", &["secret"]),
+    ("hmac", &["plugin", "secret"]),
     ("http", &["upstream", "config", "engine", "edge"]),
     ("jsonwebtoken", &["sign"]),
     ("mimalloc", &["main"]),
-    ("parking_lot", &["limit", "store", "upstream", "ledger", "metrics", "gateway"]),
+    ("parking_lot", &["limit", "usage", "store", "upstream", "ledger", "metrics", "gateway", "server"]),
     ("pingora", &["upstream", "edge", "server"]),
     ("postcard", &["store", "ledger"]),
     ("prometheus", &["metrics"]),
     ("rustix", &["plugin"]),
-    ("sha2", &["plugin", "secret"]),
+    ("sha2", &["plugin", "secret", "admin", "server"]),
     ("sled", &["store"]),
     ("tiktoken_rs", &["usage"]),
-    ("tokio", &["upstream", "engine", "edge", "demo"]),
+    ("tokio", &["upstream", "engine", "admin", "edge", "demo", "server"]),
     ("toml", &["config"]),
     ("tracing_subscriber", &["main"]),
     ("wasmparser", &["plugin"]),
@@ -134,7 +134,8 @@ fn names_say_something() {
 fn every_file_in_config_loads() {
     let folder = root().join("config");
     let build = |text: &str| tollgate::config::build(text, |_| None);
-    let files = fs::read_dir(&folder).expect("the tree has a config folder").map(|entry| entry.expect("is read").path());
+    let files =
+        fs::read_dir(&folder).expect("the tree has a config folder").map(|entry| entry.expect("is read").path());
     let mut loaded = 0;
     for file in files.filter(|file| file.extension().is_some_and(|it| it == "toml")) {
         let text = read(&file);
@@ -149,6 +150,11 @@ fn every_file_in_config_loads() {
         loaded += 1;
     }
     assert!(loaded > 0, "config holds no file");
+}
+
+#[test]
+fn the_readme_names_every_room() {
+    assert_eq!(table("The house"), rooms().into_iter().collect());
 }
 
 #[test]
