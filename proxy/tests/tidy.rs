@@ -91,7 +91,7 @@ fn every_dependency_has_a_line_in_the_table() {
     let names = lines.filter_map(|line| line.split(['.', '=', ' ']).next()).filter(|name| !name.is_empty());
     let depended: BTreeSet<String> = names.map(|name| name.replace('-', "_")).collect();
     let tabled = DOORS.iter().map(|(name, _)| *name).chain(EVERYWHERE.iter().copied());
-    assert_eq!(depended, tabled.map(str::to_owned).collect());
+    same("Cargo.toml", &depended, "the table", &tabled.map(str::to_owned).collect());
 }
 
 #[test]
@@ -154,13 +154,13 @@ fn every_file_in_config_loads() {
 
 #[test]
 fn the_readme_names_every_room() {
-    assert_eq!(table("The house"), rooms().into_iter().collect());
+    same("README.md", &table("The house"), "lib.rs", &rooms().into_iter().collect());
 }
 
 #[test]
 fn the_readme_names_every_metric() {
     let named: BTreeSet<String> = tollgate::metrics::names().map(str::to_owned).collect();
-    assert_eq!(table("Metrics"), named);
+    same("README.md", &table("Metrics"), "the code", &named);
 }
 
 #[test]
@@ -172,11 +172,18 @@ fn the_readme_names_every_error_code() {
     for kind in KINDS {
         assert!(named.remove(*kind), "no code says `{kind}` any more");
     }
-    assert_eq!(table("Errors"), named);
+    same("README.md", &table("Errors"), "the code", &named);
 }
 
 fn none(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+fn same(one: &str, ones: &BTreeSet<String>, other: &str, others: &BTreeSet<String>) {
+    let alone = |name: &str, it: &String| format!("only {name} has `{it}`");
+    let mut faults: Vec<String> = ones.difference(others).map(|it| alone(one, it)).collect();
+    faults.extend(others.difference(ones).map(|it| alone(other, it)));
+    none(&faults);
 }
 
 /// The first cells of the table under a heading of the README, without their backticks.
