@@ -50,7 +50,7 @@ fn an_allocator_that_points_elsewhere_is_malformed() {
 
 #[test]
 fn a_discriminant_that_names_nothing_is_malformed() {
-    for offset in [0, 32, 44, 64, 65] {
+    for offset in [0, 32, 44, 64, 68] {
         faults_as(&evil::discriminant(offset, 99), "malformed");
     }
 }

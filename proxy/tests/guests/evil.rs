@@ -138,9 +138,9 @@ pub fn headers_that_alias() -> Guest {
            (local.set $at (i32.const {LIST}))
            (local.set $end (i32.add (local.get $at) (i32.const 1600000)))
            (loop $next
-             (i32.store (local.get $at) (i32.const 0))
+             (i32.store (local.get $at) (i32.const 131072))
              (i32.store offset=4 (local.get $at) (i32.const 1048576))
-             (i32.store offset=8 (local.get $at) (i32.const 0))
+             (i32.store offset=8 (local.get $at) (i32.const 131072))
              (i32.store offset=12 (local.get $at) (i32.const 1048576))
              (local.set $at (i32.add (local.get $at) (i32.const 16)))
              (br_if $next (i32.lt_u (local.get $at) (local.get $end)))))"
@@ -153,8 +153,8 @@ pub fn allocates_at(address: i32) -> Guest {
     Guest { realloc: format!("i32.const {address}"), ..Guest::good() }
 }
 
-/// Answers `encode` with this byte where a discriminant belongs: 0 is the result's, 44 the authentication plan's, 64
-/// the framing's.
+/// Answers `encode` with this byte where a discriminant belongs: 0 is the result's, 32 the body's, 44 the
+/// authentication plan's, 64 the framing's, 68 the state's.
 pub fn discriminant(offset: u32, value: u32) -> Guest {
     let good = Guest::good().encode;
     Guest::encoding(format!("(i32.store8 offset={offset} ({good}) (i32.const {value})) {good}"))
