@@ -1,1 +1,261 @@
-//! The error room.
+//! Why a call was refused, and what the client, the row and the metric call it.
+//!
+//! One variant per room, one table of verdicts. Never a policy, never a log line: whoever holds an [`Error`] decides
+//! whether to try again.
+
+use std::borrow::Cow;
+
+use crate::{
+    auth::Denied,
+    call::{Failure, FailureKind, Invalid},
+    limit::{Exceeded, Limit},
+    plugin::Fault,
+    route::Unroutable,
+    secret::Redactor,
+    upstream::Trouble,
+};
+
+/// Why a call was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Unroutable(#[from] Unroutable),
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+    #[error(transparent)]
+    Template(#[from] Template),
+    #[error("the plugin of provider `{provider}` failed")]
+    Plugin { provider: String, fault: Fault },
+    #[error("provider `{provider}`: {}", failure.message)]
+    Provider { provider: String, failure: Failure },
+    #[error("provider `{provider}`: {trouble}")]
+    Upstream { provider: String, trouble: Trouble },
+    #[error(transparent)]
+    Request(#[from] Request),
+    /// The row could not be kept, so the answer is withheld.
+    #[error("the call could not be recorded")]
+    Unrecorded,
+}
+
+/// What is wrong with a template or its use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Template {
+    #[error("the template `{0}` does not exist")]
+    Unknown(String),
+    #[error("the template variable `{0}` is missing")]
+    Missing(String),
+    #[error("the template could not be rendered: {0}")]
+    Broken(String),
+}
+
+/// What is wrong with a request besides its content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Request {
+    #[error("the request's head is not valid HTTP, or has too many or too long headers")]
+    Head,
+    #[error("there is nothing at this path")]
+    Path,
+    #[error("this path does not take the method {0}")]
+    Method(String),
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("the body took too long to arrive")]
+    Slow,
+    #[error("the body broke off")]
+    Broken,
+    #[error("the gateway does not take calls now")]
+    Draining,
+    #[error("the gateway serves as many calls as it may")]
+    Busy,
+    /// The client left before it was answered. It sees none of this; the row does.
+    #[error("the client left")]
+    ClientGone,
+}
+
+/// How one refusal looks from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub status: u16,
+    /// OpenAI's `error.type`.
+    pub kind: &'static str,
+    /// The stable name: in rows, metrics and logs, and in `error.code` unless the provider has one of its own to show.
+    pub class: &'static str,
+    /// `error.code`.
+    pub code: Cow<'static, str>,
+    pub param: Option<String>,
+    pub message: String,
+    /// Not shown beyond a minute: SDKs ignore longer ones.
+    pub retry_after_ms: Option<u64>,
+    /// `x-should-retry`, where the status alone would mislead an SDK.
+    pub retry: Option<bool>,
+}
+
+const INVALID: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+const RATE: &str = "rate_limit_error";
+
+impl Error {
+    /// The one table of what each refusal looks like.
+    pub fn verdict(&self, redactor: &Redactor) -> Verdict {
+        let plain = |status, kind, class| self.as_verdict(status, kind, class);
+        match self {
+            Error::Invalid(invalid) => {
+                Verdict { param: invalid.param().map(str::to_owned), ..plain(400, INVALID, invalid.code()) }
+            }
+            Error::Denied(denied) => plain(401, INVALID, denied_class(denied)),
+            Error::Unroutable(Unroutable::Unknown(_)) => with_param(plain(404, INVALID, "model_not_found"), "model"),
+            Error::Unroutable(Unroutable::Forbidden(_)) => {
+                with_param(plain(403, "permission_error", "model_not_allowed"), "model")
+            }
+            Error::Exceeded(exceeded) => self.exceeded(exceeded),
+            Error::Template(Template::Unknown(_)) => {
+                with_param(plain(404, INVALID, "template_not_found"), "template.name")
+            }
+            Error::Template(Template::Missing(name)) => Verdict {
+                param: Some(format!("template.variables.{name}")),
+                ..plain(400, INVALID, "template_variable_missing")
+            },
+            Error::Template(Template::Broken(_)) => with_param(plain(400, INVALID, "template_invalid"), "template"),
+            Error::Plugin { fault, .. } => self.plugin(fault),
+            Error::Provider { failure, .. } => self.provider(failure, redactor),
+            Error::Upstream { trouble, .. } => {
+                let status = if trouble.is_timeout() { 504 } else { 502 };
+                Verdict { retry: Some(false), ..plain(status, SERVER, trouble.code()) }
+            }
+            Error::Request(request) => self.request(request),
+            Error::Unrecorded => plain(503, SERVER, "ledger_unavailable"),
+        }
+    }
+
+    fn as_verdict(&self, status: u16, kind: &'static str, class: &'static str) -> Verdict {
+        Verdict {
+            status,
+            kind,
+            class,
+            code: Cow::Borrowed(class),
+            param: None,
+            message: sentence(&self.to_string()),
+            retry_after_ms: None,
+            retry: None,
+        }
+    }
+
+    fn exceeded(&self, exceeded: &Exceeded) -> Verdict {
+        let class = match exceeded.limit {
+            Limit::RequestsPerMinute => "requests_per_minute_exceeded",
+            Limit::Concurrent => "concurrent_calls_exceeded",
+            Limit::TokensPerDay => "tokens_per_day_exceeded",
+            Limit::TokensPerMonth => "tokens_per_month_exceeded",
+            Limit::TokensTotal => "tokens_total_exceeded",
+        };
+        let soon = exceeded.retry_after_ms.is_some_and(|wait| wait <= RETRY_AFTER_MS_MAX);
+        let kind = if soon { RATE } else { "insufficient_quota" };
+        let retry = if soon { None } else { Some(false) };
+        Verdict { retry_after_ms: exceeded.retry_after_ms, retry, ..self.as_verdict(429, kind, class) }
+    }
+
+    fn plugin(&self, fault: &Fault) -> Verdict {
+        let (status, class) = match fault {
+            Fault::Busy => (503, "plugin_busy"),
+            Fault::Deadline => (504, "plugin_deadline_exceeded"),
+            _ => (502, "plugin_failed"),
+        };
+        let retry = if status == 503 { None } else { Some(false) };
+        Verdict { retry, ..self.as_verdict(status, SERVER, class) }
+    }
+
+    fn provider(&self, failure: &Failure, redactor: &Redactor) -> Verdict {
+        let (status, kind, class) = match failure.kind {
+            FailureKind::InvalidRequest => (400, INVALID, "invalid_request"),
+            FailureKind::ContextLength => (400, INVALID, "context_length_exceeded"),
+            FailureKind::ContentFilter => (400, INVALID, "content_filter"),
+            FailureKind::Unsupported => (400, INVALID, "unsupported_parameter"),
+            FailureKind::NotFound => (404, INVALID, "model_not_found"),
+            FailureKind::TooLarge => (413, INVALID, "request_too_large"),
+            // Our key at the provider, not the client's with us: never a 401.
+            FailureKind::Authentication | FailureKind::Permission => (502, SERVER, "upstream_authentication_error"),
+            FailureKind::Quota => (429, "insufficient_quota", "insufficient_quota"),
+            FailureKind::RateLimited => (429, RATE, "rate_limit_exceeded"),
+            FailureKind::Overloaded => (503, SERVER, "upstream_overloaded"),
+            FailureKind::Timeout => (504, SERVER, "upstream_timeout"),
+            FailureKind::Upstream => (502, SERVER, "upstream_error"),
+            FailureKind::Internal => (502, SERVER, "adapter_error"),
+        };
+        let theirs = failure.code.clone().filter(|_| status == 400).map(Cow::Owned);
+        let message = match failure.kind {
+            FailureKind::Authentication | FailureKind::Permission => {
+                "the provider refused the gateway's credential".into()
+            }
+            _ => redactor.redact(&failure.message).into_owned(),
+        };
+        let retry = (failure.kind == FailureKind::Quota || status >= 500).then_some(false);
+        Verdict {
+            status,
+            kind,
+            class,
+            code: theirs.unwrap_or(Cow::Borrowed(class)),
+            param: failure.param.clone(),
+            message: sentence(&message),
+            retry_after_ms: failure.retry_after_ms,
+            retry,
+        }
+    }
+
+    fn request(&self, request: &Request) -> Verdict {
+        let (status, class) = match request {
+            Request::Head => (431, "head_invalid"),
+            Request::Path => (404, "path_not_found"),
+            Request::Method(_) => (405, "method_not_allowed"),
+            Request::TooLarge(_) => (413, "request_too_large"),
+            Request::Slow => (408, "request_timeout"),
+            Request::Broken => (400, "body_incomplete"),
+            Request::Draining => (503, "gateway_unavailable"),
+            Request::Busy => (503, "gateway_busy"),
+            Request::ClientGone => (499, "client_gone"),
+        };
+        let kind = if status >= 500 { SERVER } else { INVALID };
+        self.as_verdict(status, kind, class)
+    }
+}
+
+/// SDKs wait at most this long.
+const RETRY_AFTER_MS_MAX: u64 = 60_000;
+
+/// The longest message a client is shown, in bytes.
+const MESSAGE_BYTES_MAX: usize = 1000;
+
+fn denied_class(denied: &Denied) -> &'static str {
+    match denied {
+        Denied::Missing => "key_missing",
+        Denied::Malformed | Denied::Unknown => "invalid_api_key",
+        Denied::Revoked => "key_revoked",
+        Denied::Expired => "key_expired",
+    }
+}
+
+fn with_param(verdict: Verdict, param: &str) -> Verdict {
+    Verdict { param: Some(param.to_owned()), ..verdict }
+}
+
+/// A message as clients read it: bounded, a capital first, a full stop last.
+fn sentence(text: &str) -> String {
+    let mut end = text.len().min(MESSAGE_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = text[..end].trim();
+    let mut chars = text.chars();
+    let mut sentence: String = chars.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    sentence.push_str(chars.as_str());
+    if !sentence.ends_with(['.', '!', '?']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,119 @@
-//! The route room.
+//! Where a call may go: the model's name to a plan.
+//!
+//! Owns models, their targets and the order in which a call tries them. Knows providers by name alone: never how one is
+//! reached, nor whether it is well.
+
+use std::collections::HashMap;
+
+/// One place that can serve a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub provider: String,
+    /// The model's name there.
+    pub model: String,
+    /// How often it goes first, relative to the others; 0 keeps it as a fallback alone.
+    pub weight: u32,
+}
+
+/// A model as clients name it, with its targets in the operator's order. Never without a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    pub name: String,
+    pub targets: Vec<Target>,
+    /// What a call may answer that does not say, in tokens.
+    pub output_tokens_max: u64,
+}
+
+/// The order in which one call tries a model's targets, as indices into them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan(Vec<usize>);
+
+/// Why a call has nowhere to go.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unroutable {
+    #[error("the model `{0}` does not exist")]
+    Unknown(String),
+    #[error("this key may not use the model `{0}`")]
+    Forbidden(String),
+}
+
+/// Finds what `name` means, in a table of models, for a caller that may or may not use it.
+///
+/// # Errors
+/// [`Unroutable::Unknown`] also for a forbidden name that does not exist: a key learns of its own models alone.
+pub fn find<'a, M>(models: &'a HashMap<String, M>, name: &str, may_use: bool) -> Result<&'a M, Unroutable> {
+    match models.get(name) {
+        Some(model) if may_use => Ok(model),
+        Some(_) => Err(Unroutable::Forbidden(name.to_owned())),
+        None => Err(Unroutable::Unknown(name.to_owned())),
+    }
+}
+
+impl Model {
+    /// The order for one call: one target drawn by weight, then the others as the operator wrote them. Equal weights
+    /// all around mean the operator's order, without a draw.
+    pub fn plan(&self, seed: u64) -> Plan {
+        let weights = self.targets.iter().map(|target| u64::from(target.weight));
+        let total: u64 = weights.clone().sum();
+        let equal = self.targets.windows(2).all(|pair| pair[0].weight == pair[1].weight);
+        let mut order: Vec<usize> = (0..self.targets.len()).collect();
+        if equal || total == 0 {
+            return Plan(order);
+        }
+        let mut drawn = seed % total;
+        let first = weights
+            .enumerate()
+            .find(|(_, weight)| {
+                let here = drawn < *weight;
+                drawn = drawn.saturating_sub(*weight);
+                here
+            })
+            .map_or(0, |(index, _)| index);
+        order.remove(first);
+        order.insert(0, first);
+        Plan(order)
+    }
+}
+
+impl Plan {
+    pub fn targets(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(weights: &[u32]) -> Model {
+        let target = |weight: &u32| Target { provider: "p".into(), model: "m".into(), weight: *weight };
+        Model { name: "m".into(), targets: weights.iter().map(target).collect(), output_tokens_max: 1 }
+    }
+
+    fn order(weights: &[u32], seed: u64) -> Vec<usize> {
+        model(weights).plan(seed).targets().collect()
+    }
+
+    #[test]
+    fn equal_targets_are_tried_in_the_operators_order() {
+        for seed in 0..10 {
+            assert_eq!(order(&[1, 1, 1], seed), [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn the_first_target_is_drawn_by_weight_and_the_rest_follow_in_order() {
+        let firsts: Vec<usize> = (0..10).map(|seed| order(&[7, 0, 3], seed)[0]).collect();
+        assert_eq!(firsts.iter().filter(|first| **first == 0).count(), 7);
+        assert_eq!(firsts.iter().filter(|first| **first == 2).count(), 3);
+        assert_eq!(order(&[7, 0, 3], 9), [2, 0, 1]);
+    }
+
+    #[test]
+    fn a_model_is_found_refused_or_unknown() {
+        let models = HashMap::from([("a".to_owned(), 1)]);
+        assert_eq!(find(&models, "a", true), Ok(&1));
+        assert_eq!(find(&models, "a", false), Err(Unroutable::Forbidden("a".into())));
+        assert_eq!(find(&models, "b", false), Err(Unroutable::Unknown("b".into())));
+    }
+}

@@ -1,1 +1,44 @@
-//! The secret room.
+//! What must not be seen.
+//!
+//! Owns the master key and all that stands under it: envelopes for secrets at rest, the keyed hash of client keys,
+//! freshly drawn keys, and the removal of keys from text that somebody will read.
+//! Invariant: nothing here prints, logs or serialises a secret; `Debug` of each shows only that there is one.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+mod draw;
+mod envelope;
+mod hash;
+mod master;
+mod redact;
+#[cfg(test)]
+mod tests;
+
+pub use draw::{admin_token, fill_from_system, is_virtual_key, virtual_key};
+pub use envelope::{Envelopes, Unsealable};
+pub use hash::{KeyHash, KeyHasher, equal};
+pub use master::{MasterKey, Origin, Refused};
+pub use redact::{REDACTED, Redactor};
+
+/// Text that must not be seen: wiped from memory when dropped, absent from `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself. The name is meant to stand out in review.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}

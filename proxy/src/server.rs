@@ -1,1 +1,157 @@
-//! The server room.
+//! Opening the doors: what a process does from its configuration to its end.
+//!
+//! Owns start-up, listeners, the tick, and the drain. Serves nothing itself: `edge` and `admin` do.
+
+mod fakes;
+mod first_start;
+mod listen;
+mod open;
+mod stop;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use pingora::server::{RunArgs, Server};
+
+use crate::{
+    config::Config,
+    gateway::{self, Gateway},
+    ledger, plugin,
+    secret::{self, Secret},
+    store, usage,
+};
+
+pub use self::first_start::{ADMIN_TOKEN_FILE, CLIENT_KEYS_DIR};
+
+/// What a process is given by whoever starts it, beside its configuration.
+pub struct Given {
+    /// The variable `TOLLGATE_MASTER_KEY`.
+    pub master_key: Option<String>,
+    /// The program that compiles plugins when called with `compile-plugin`: this one.
+    pub program: PathBuf,
+    /// Whether providers without a key are served by fakes on loopback.
+    pub fakes: bool,
+}
+
+/// What there is to tell once the doors are open.
+pub struct Started {
+    pub listen: SocketAddr,
+    pub admin_listen: Option<SocketAddr>,
+    pub metrics_listen: Option<SocketAddr>,
+    /// A client key to try the gateway with, and the file that holds it.
+    pub client_key: Option<ClientKey>,
+    /// A model to try it with.
+    pub model: Option<String>,
+    /// Providers that fakes stand in for, with the variables that would make them real.
+    pub faked: Vec<(String, Vec<String>)>,
+}
+
+/// A client key that the gateway drew itself.
+pub struct ClientKey {
+    /// Only on the start that drew it.
+    pub drawn: Option<Secret>,
+    pub file: PathBuf,
+}
+
+/// Why a gateway did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the data directory `{}` cannot be used: {source}", path.display())]
+    DataDir { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    MasterKey(#[from] secret::Refused),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    #[error("the sandbox cannot start: {0}")]
+    Sandbox(plugin::LoadError),
+    #[error("plugins cannot be loaded:{}", listed(.0))]
+    Plugins(Vec<plugin::NotLoaded>),
+    #[error("the plugin file `{}` cannot be used: {why}", path.display())]
+    PluginFile { path: PathBuf, why: String },
+    #[error("the configuration cannot be put together:{}", gateway::listed(faults))]
+    Config { faults: Vec<gateway::Fault> },
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("the certificate or key of the TLS listener cannot be used: {0}")]
+    Tls(String),
+    #[error("a fake provider cannot start: {0}")]
+    Fake(io::Error),
+    #[error("provider `{0}` has no key, and no fake speaks its adapter's dialect: set {1}")]
+    Keyless(String, String),
+    #[error("the proxy ended by itself")]
+    Ended,
+}
+
+fn listed(faults: &[plugin::NotLoaded]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+}
+
+/// Serves until a signal ends it. `announce` is told when the doors are open.
+///
+/// # Errors
+/// [`Error`] where something is missing at the start, or the ledger cannot be drained at the end.
+pub fn serve(mut config: Config, given: &Given, announce: impl FnOnce(&Started)) -> Result<(), Error> {
+    let fakes = fakes::stand_in(&mut config, given.fakes)?;
+    let counter = Arc::new(usage::Counter::new());
+    let opened = open::open(&config, given, &counter)?;
+    let gateway = Arc::new(opened.gateway);
+    let doors = listen::doors(&config, &gateway, opened.admin_token)?;
+    let (stop, stopping) = mpsc::channel();
+    let watch = stop::Watch::new(gateway.clone(), stop.clone());
+    let server = run(doors.server, watch, stop)?;
+    announce(&Started {
+        listen: config.server.listen,
+        admin_listen: config.server.admin_listen,
+        metrics_listen: config.server.metrics_listen,
+        client_key: opened.client_key,
+        model: config.models.keys().next().cloned(),
+        faked: fakes.named.clone(),
+    });
+    let ended_early = matches!(stopping.recv(), Ok(stop::Event::Ended) | Err(_));
+    drain(&gateway, Duration::from_secs(config.server.drain_timeout_s), &stopping);
+    gateway.ledger.shutdown()?;
+    gateway.store.flush()?;
+    // Pingora's own thread sleeps through its grace period; the process does not wait for it.
+    drop(server);
+    if ended_early { Err(Error::Ended) } else { Ok(()) }
+}
+
+/// Runs Pingora on a thread of its own, so that the end of the process is decided here.
+fn run(
+    server: Server,
+    watch: stop::Watch,
+    stop: mpsc::Sender<stop::Event>,
+) -> Result<std::thread::JoinHandle<()>, Error> {
+    let body = move || {
+        server.run(RunArgs { shutdown_signal: Box::new(watch) });
+        let _ = stop.send(stop::Event::Ended);
+    };
+    std::thread::Builder::new().name("pingora".to_owned()).spawn(body).map_err(|_| Error::Ended)
+}
+
+/// Waits for the calls in flight, until the deadline or a second signal.
+fn drain(gateway: &Gateway, timeout: Duration, stopping: &mpsc::Receiver<stop::Event>) {
+    gateway.drain();
+    let deadline = Instant::now() + timeout;
+    while gateway.in_flight() > 0 {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            tracing::warn!(calls = gateway.in_flight(), "the deadline of the drain has passed");
+            return;
+        }
+        match stopping.recv_timeout(left.min(DRAIN_LOOK_EVERY)) {
+            Ok(stop::Event::Signal) => return,
+            Ok(stop::Event::Ended) | Err(_) => {}
+        }
+    }
+}
+
+/// How often a draining process looks whether its calls have ended.
+const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);

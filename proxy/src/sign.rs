@@ -1,1 +1,117 @@
-//! The sign room.
+//! How the provider knows us: an adapter's authentication plan and a key → one header or query parameter.
+//!
+//! Owns the schemes that a plan may name. Runs after the plugin has returned, so no plugin ever sees the key.
+//! Invariant: signs and nothing more; what it returns is the only place where the key stands in clear.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::plugin::Auth;
+
+mod jwt;
+#[cfg(test)]
+mod tests;
+
+/// The schemes that `scheme` in a plan may name.
+pub const SCHEMES: &[&str] = &[jwt::NAME];
+
+/// What to add to the request. Wiped from memory when dropped; `Debug` shows the name alone.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credential {
+    None,
+    /// A header of this lower-case name.
+    Header {
+        name: String,
+        value: Zeroizing<String>,
+    },
+    Query {
+        name: String,
+        value: Zeroizing<String>,
+    },
+}
+
+/// Why a request cannot be signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsigned {
+    #[error("the provider has no key")]
+    NoKey,
+    #[error("unknown authentication scheme `{0}`")]
+    UnknownScheme(String),
+    /// The parameters of the plan are not what its scheme takes.
+    #[error("authentication scheme `{scheme}`: {fault}")]
+    Params { scheme: &'static str, fault: String },
+    /// The key has not the form that the scheme needs. Says nothing of the key itself.
+    #[error("authentication scheme `{scheme}` needs a key of the form {form}")]
+    KeyForm { scheme: &'static str, form: &'static str },
+    /// A key with a line break would end its header early.
+    #[error("the provider's key holds characters that a header cannot carry")]
+    KeyText,
+}
+
+/// Whether a plan may name this scheme. Asked when a plugin is loaded.
+pub fn knows(scheme: &str) -> bool {
+    SCHEMES.contains(&scheme)
+}
+
+/// What to add to a request so that the provider knows us.
+///
+/// `key` is the provider's key, `now_ms` goes into schemes that expire.
+pub fn apply(auth: &Auth, key: Option<&str>, now_ms: u64) -> Result<Credential, Unsigned> {
+    if matches!(auth, Auth::None) {
+        return Ok(Credential::None);
+    }
+    let key = key.ok_or(Unsigned::NoKey)?;
+    if !key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Err(Unsigned::KeyText);
+    }
+    match auth {
+        Auth::None => Ok(Credential::None),
+        Auth::Bearer => Ok(bearer(key)),
+        Auth::Header(name) => {
+            Ok(Credential::Header { name: name.to_ascii_lowercase(), value: Zeroizing::new(key.to_owned()) })
+        }
+        Auth::Query(name) => Ok(Credential::Query { name: name.clone(), value: Zeroizing::new(key.to_owned()) }),
+        Auth::Scheme { name, params } if name == jwt::NAME => Ok(bearer(&jwt::token(key, params, now_ms)?)),
+        Auth::Scheme { name, .. } => Err(Unsigned::UnknownScheme(name.clone())),
+    }
+}
+
+impl Credential {
+    /// `path` with the query parameter added, percent-encoded; as it was for other credentials.
+    pub fn extend_path(&self, path: &str) -> Zeroizing<String> {
+        let mut extended = Zeroizing::new(path.to_owned());
+        if let Credential::Query { name, value } = self {
+            extended.push(if path.contains('?') { '&' } else { '?' });
+            push_encoded(&mut extended, name);
+            extended.push('=');
+            push_encoded(&mut extended, value);
+        }
+        extended
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Credential::None => f.write_str("None"),
+            Credential::Header { name, .. } => write!(f, "Header({name})"),
+            Credential::Query { name, .. } => write!(f, "Query({name})"),
+        }
+    }
+}
+
+fn bearer(token: &str) -> Credential {
+    Credential::Header { name: "authorization".into(), value: Zeroizing::new(format!("Bearer {token}")) }
+}
+
+fn push_encoded(text: &mut String, part: &str) {
+    for byte in part.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value)]);
+            text.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+}

@@ -1,1 +1,231 @@
-//! The upstream room.
+//! One attempt at a provider.
+//!
+//! Owns the connections to providers, the addresses behind their names, their key pools, and the rules of retrying.
+//! An attempt ends here: what follows from its outcome is `engine`'s to sequence. Never sees a client, and never
+//! retries by itself, save for the one kept-alive connection that the provider had closed already.
+
+mod address;
+mod exchange;
+mod keys;
+mod retry;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use parking_lot::RwLock;
+use pingora::upstreams::peer::HttpPeer;
+use tokio::time::Instant;
+
+pub use address::{Base, BaseInvalid};
+pub use exchange::{Answer, Connector, Exchange, Outgoing};
+pub use keys::{KeyPool, Picked};
+pub use retry::{Budget, Class, Decision, Pace, Retries, Rule};
+
+use crate::secret::Secret;
+
+/// How long each part of an attempt may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clocks {
+    /// TCP and TLS together.
+    pub connect: Duration,
+    /// From the request's last byte to the answer's head, and to a stream's first event.
+    pub first_byte: Duration,
+    /// Between two pieces of an answer.
+    pub idle: Duration,
+    /// The whole attempt.
+    pub total: Duration,
+    /// Between two pieces of the request being taken by the provider.
+    pub write: Duration,
+}
+
+/// Which HTTP version to speak to a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/2 where TLS negotiates it, HTTP/1.1 otherwise.
+    Auto,
+    Http1,
+    /// HTTP/2 always; without TLS by prior knowledge.
+    Http2,
+}
+
+/// What an operator says of one provider's transport.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub base: Base,
+    pub keys: Vec<Secret>,
+    pub clocks: Clocks,
+    pub version: Version,
+    pub retries: Retries,
+    /// How long a refused key rests where the provider does not say.
+    pub key_rest: Duration,
+    /// How long an unused connection is kept.
+    pub keep_idle: Duration,
+}
+
+/// A provider as the gateway reaches it.
+pub struct Provider {
+    pub name: Arc<str>,
+    pub base: Base,
+    pub clocks: Clocks,
+    pub retries: Retries,
+    pub key_rest: Duration,
+    pub keys: KeyPool,
+    version: Version,
+    keep_idle: Duration,
+    /// Keeps apart the pooled connections of providers that share an address.
+    group_key: u64,
+    resolved: RwLock<Option<Resolved>>,
+}
+
+struct Resolved {
+    peer: Arc<HttpPeer>,
+    until: Instant,
+}
+
+/// How long a resolved address is used before the name is looked up again.
+const ADDRESS_KEPT: Duration = Duration::from_secs(30);
+/// Streams on one HTTP/2 connection; providers allow about a hundred.
+const H2_STREAMS_MAX: usize = 100;
+
+/// Why an attempt got no usable answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    #[error("the provider's name does not resolve")]
+    Unresolved,
+    #[error("the provider cannot be reached")]
+    Unreachable,
+    #[error("the provider's certificate or TLS handshake failed")]
+    Tls,
+    #[error("connecting to the provider took too long")]
+    ConnectTimeout,
+    #[error("the provider took too long to answer")]
+    FirstByteTimeout,
+    #[error("the provider stopped in the middle of its answer")]
+    IdleTimeout,
+    #[error("the answer took too long")]
+    TotalTimeout,
+    #[error("the provider closed the connection")]
+    Reset,
+    /// A kept-alive connection was closed before the provider took the request; a fresh one may serve.
+    #[error("the provider had closed the connection")]
+    Stale,
+    #[error("the provider's answer is not HTTP")]
+    Protocol,
+}
+
+impl Trouble {
+    /// The stable name in records, metrics and error bodies.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Trouble::Unresolved => "upstream_unresolved",
+            Trouble::Unreachable => "upstream_unreachable",
+            Trouble::Tls => "upstream_tls_failed",
+            Trouble::ConnectTimeout => "upstream_connect_timeout",
+            Trouble::FirstByteTimeout => "upstream_first_byte_timeout",
+            Trouble::IdleTimeout => "upstream_idle_timeout",
+            Trouble::TotalTimeout => "upstream_timeout",
+            Trouble::Reset | Trouble::Stale => "upstream_connection_closed",
+            Trouble::Protocol => "upstream_protocol_error",
+        }
+    }
+
+    /// Whether a clock ran out, rather than a connection.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self,
+            Trouble::ConnectTimeout | Trouble::FirstByteTimeout | Trouble::IdleTimeout | Trouble::TotalTimeout
+        )
+    }
+
+    /// What kind of retry the trouble asks for; none where another try would only wait as long again.
+    pub fn class(&self) -> Option<Class> {
+        match self {
+            Trouble::FirstByteTimeout | Trouble::IdleTimeout | Trouble::TotalTimeout => None,
+            _ => Some(Class::Network),
+        }
+    }
+}
+
+impl Provider {
+    pub fn new(name: &str, settings: Settings) -> Self {
+        let Settings { base, keys, clocks, version, retries, key_rest, keep_idle } = settings;
+        let group_key = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        Provider {
+            name: name.into(),
+            base,
+            clocks,
+            retries,
+            key_rest,
+            keys: KeyPool::new(keys),
+            version,
+            keep_idle,
+            group_key,
+            resolved: RwLock::new(None),
+        }
+    }
+
+    /// The provider's address, from memory where it is fresh enough.
+    async fn peer(&self) -> Result<Arc<HttpPeer>, Trouble> {
+        let now = Instant::now();
+        if let Some(resolved) = self.resolved.read().as_ref()
+            && now < resolved.until
+        {
+            return Ok(resolved.peer.clone());
+        }
+        let lookup = tokio::net::lookup_host((self.base.host.as_str(), self.base.port));
+        let found = match tokio::time::timeout(self.clocks.connect, lookup).await {
+            Ok(Ok(mut addresses)) => addresses.next(),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let mut slot = self.resolved.write();
+        match (found, slot.as_ref()) {
+            // One address for the whole period: the pool is keyed by it.
+            (Some(address), Some(known)) if known.peer._address == address.into_peer() => {
+                let peer = known.peer.clone();
+                *slot = Some(Resolved { peer: peer.clone(), until: now + ADDRESS_KEPT });
+                Ok(peer)
+            }
+            (Some(address), _) => {
+                let peer = Arc::new(self.peer_at(address));
+                *slot = Some(Resolved { peer: peer.clone(), until: now + ADDRESS_KEPT });
+                Ok(peer)
+            }
+            // A failing resolver is no reason to forget an address that worked.
+            (None, Some(known)) => Ok(known.peer.clone()),
+            (None, None) => Err(Trouble::Unresolved),
+        }
+    }
+
+    fn peer_at(&self, address: SocketAddr) -> HttpPeer {
+        // An empty name would switch certificate checks off; `Base` never has one.
+        let mut peer = HttpPeer::new(address, self.base.tls, self.base.host.clone());
+        peer.group_key = self.group_key;
+        let options = &mut peer.options;
+        options.connection_timeout = Some(self.clocks.connect);
+        options.total_connection_timeout = Some(self.clocks.connect);
+        options.idle_timeout = Some(self.keep_idle);
+        options.max_h2_streams = H2_STREAMS_MAX;
+        options.h2_ping_interval = Some(Duration::from_secs(25));
+        match (self.version, self.base.tls) {
+            (Version::Http1, _) | (Version::Auto, false) => options.set_http_version(1, 1),
+            (Version::Auto, true) => options.set_http_version(2, 1),
+            (Version::Http2, _) => options.set_http_version(2, 2),
+        }
+        peer
+    }
+}
+
+/// Pingora's own address type, from the standard one.
+trait IntoPeer {
+    fn into_peer(self) -> pingora::protocols::l4::socket::SocketAddr;
+}
+
+impl IntoPeer for SocketAddr {
+    fn into_peer(self) -> pingora::protocols::l4::socket::SocketAddr {
+        pingora::protocols::l4::socket::SocketAddr::Inet(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

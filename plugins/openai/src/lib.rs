@@ -1,14 +1,26 @@
-//! OpenAI's own dialect, which is the canonical one.
+//! OpenAI's dialect, which is the canonical one: what goes out is the client's request with a few fields edited.
+//!
+//! Invariant: `encode` sees the head alone. The prompt never enters this component, and an answer is forwarded as it
+//! is; `decode` and the stream are for hosts that ask all the same.
+#![cfg_attr(target_family = "wasm", no_std)]
 
-use tollgate_plugin::{
-    Adapter, Answer, Auth, Blame, Context, Description, Edit, Event, Failure, FailureKind, Frame, Framing, Operation,
-    Request, RequestBody, Response, Stream, View,
-};
+extern crate alloc;
 
+mod answer;
+mod encode;
+mod errors;
+mod settings;
+
+use alloc::vec;
+use tollgate_plugin::{Adapter, Answer, Context, Description, Failure, Operation, Request, Response, View};
+
+pub use answer::Chunks;
+
+/// The adapter for OpenAI, and for every provider that speaks its dialect.
 pub struct OpenAi;
 
 impl Adapter for OpenAi {
-    type Stream = Frames;
+    type Stream = Chunks;
 
     fn describe() -> Description {
         Description {
@@ -16,62 +28,22 @@ impl Adapter for OpenAi {
             version: env!("CARGO_PKG_VERSION").into(),
             operations: vec![Operation::Chat, Operation::Embeddings],
             view: View::Head,
-            config_schema: r#"{"type":"object"}"#.into(),
+            config_schema: settings::SCHEMA.into(),
         }
     }
 
-    fn encode(context: &Context, _request: &str) -> Result<Request, Failure> {
-        let mut edits = vec![Edit { field: "model".into(), value: Some(format!("\"{}\"", context.model)) }];
-        let path = match context.operation {
-            Operation::Chat => "/chat/completions",
-            Operation::Embeddings => "/embeddings",
-        };
-        if context.streaming {
-            edits.push(Edit { field: "stream_options".into(), value: Some(r#"{"include_usage":true}"#.into()) });
-        }
-        Ok(Request {
-            method: "POST".into(),
-            path: path.into(),
-            headers: Vec::new(),
-            body: RequestBody::Edits(edits),
-            auth: Auth::Bearer,
-            framing: if context.streaming { Framing::Sse } else { Framing::Whole },
-            passthrough: true,
-            state: None,
-        })
+    fn encode(context: &Context, head: &str) -> Result<Request, Failure> {
+        encode::request(context, head)
     }
 
-    fn decode(_context: &Context, response: &Response<'_>) -> Result<Answer, Failure> {
-        Ok(Answer { body: response.body.into(), usage: None })
+    fn decode(_: &Context, response: &Response<'_>) -> Result<Answer, Failure> {
+        answer::whole(response)
     }
 
-    fn classify(_context: &Context, _response: &Response<'_>) -> Failure {
-        Failure {
-            kind: FailureKind::Upstream,
-            blame: Blame::Provider,
-            retryable: true,
-            retry_after_ms: None,
-            code: None,
-            param: None,
-            message: "the provider failed".into(),
-        }
+    fn classify(context: &Context, response: &Response<'_>) -> Failure {
+        errors::classify(context, response)
     }
 }
 
-pub struct Frames;
-
-impl Stream for Frames {
-    fn new(_context: &Context) -> Self {
-        Self
-    }
-
-    fn push(&mut self, frames: &[Frame]) -> Result<Vec<Event>, Failure> {
-        Ok((0..frames.len()).map(|index| Event::Forward(index as u32)).collect())
-    }
-
-    fn finish(&mut self) -> Result<Vec<Event>, Failure> {
-        Ok(Vec::new())
-    }
-}
-
-tollgate_plugin::export_adapter!(OpenAi, arena_kib = 32);
+// The head is small and so is the answer; a smaller memory is cleared faster between two calls.
+tollgate_plugin::export_adapter!(OpenAi, arena_kib = 48);

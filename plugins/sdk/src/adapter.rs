@@ -1,9 +1,13 @@
 //! What a provider's dialect is, to its author.
 
 use crate::bindings::adapter::exports::tollgate::plugin::adapter as wit;
-use crate::{Answer, Context, Description, Event, Failure, Frame, Header, Request};
-use std::cell::RefCell;
-use std::marker::PhantomData;
+use crate::{Answer, Context, Event, Failure, Frame, Header, Request, Response};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::marker::PhantomData;
+
+pub use wit::{Description, View};
 
 /// A provider's dialect: canonical OpenAI JSON in, the provider's request out, and the way back.
 ///
@@ -34,21 +38,6 @@ pub trait Stream: 'static {
 
     /// The provider has closed the stream; nothing follows.
     fn finish(&mut self) -> Result<Vec<Event>, Failure>;
-}
-
-/// A whole answer of the provider.
-#[derive(Debug, Clone, Copy)]
-pub struct Response<'a> {
-    pub status: u16,
-    pub headers: &'a [Header],
-    pub body: &'a str,
-}
-
-impl<'a> Response<'a> {
-    /// The first header of this name, whatever its case.
-    pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.as_str())
-    }
 }
 
 /// Carries an [`Adapter`] over the component boundary.

@@ -7,15 +7,26 @@
 //! `realloc`.
 #![expect(unsafe_code, reason = "a global allocator is an unsafe trait; each block below says why it holds")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::{Cell, UnsafeCell};
-use std::ptr;
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::{Cell, UnsafeCell};
+use core::ptr;
+
+/// What serves when the arena is full.
+#[cfg(target_family = "wasm")]
+pub type Fallback = dlmalloc::GlobalDlmalloc;
+#[cfg(not(target_family = "wasm"))]
+pub type Fallback = std::alloc::System;
+
+#[cfg(target_family = "wasm")]
+const FALLBACK: Fallback = dlmalloc::GlobalDlmalloc;
+#[cfg(not(target_family = "wasm"))]
+const FALLBACK: Fallback = std::alloc::System;
 
 /// An allocator that serves from `SIZE` bytes of its own while they last, then from `Rest`.
 ///
 /// A freed block returns to the arena only if it was the last one handed out; a block that grows in place must be the
 /// last one too. That fits calls which build one answer and end.
-pub struct Arena<const SIZE: usize, Rest = System> {
+pub struct Arena<const SIZE: usize, Rest = Fallback> {
     // Zeroes, not uninitialised bytes, so that it is placed in `.bss` and costs the component nothing.
     bytes: UnsafeCell<Aligned<SIZE>>,
     /// Offset of the first byte not handed out. Invariant: at most `SIZE`.
@@ -34,7 +45,7 @@ unsafe impl<const SIZE: usize, Rest: Sync> Sync for Arena<SIZE, Rest> {}
 impl<const SIZE: usize> Arena<SIZE> {
     /// An arena that falls back to the target's ordinary allocator.
     pub const fn new() -> Self {
-        Self::with_rest(System)
+        Self::with_rest(FALLBACK)
     }
 }
 

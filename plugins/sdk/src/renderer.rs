@@ -1,14 +1,16 @@
 //! What a template language is, to its author.
 
 use crate::bindings::renderer::exports::tollgate::plugin::renderer as wit;
-use std::marker::PhantomData;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::marker::PhantomData;
 
-pub use wit::{Description, Fault, RenderError};
+pub use wit::{Description as RendererDescription, Fault, RenderError};
 
 /// A template language. Every function is pure.
 pub trait Renderer: 'static {
     /// What the renderer is, asked once when it is loaded.
-    fn describe() -> Description;
+    fn describe() -> RendererDescription;
 
     /// The names of the variables that `source` uses, each once, in order of appearance.
     fn check(source: &str) -> Result<Vec<String>, Fault>;
@@ -22,7 +24,7 @@ pub trait Renderer: 'static {
 pub struct Exported<R>(PhantomData<R>);
 
 impl<R: Renderer> wit::Guest for Exported<R> {
-    fn describe() -> Description {
+    fn describe() -> RendererDescription {
         R::describe()
     }
 

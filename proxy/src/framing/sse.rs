@@ -78,13 +78,14 @@ impl Lines {
         if trimmed(rest.clone()).is_empty() {
             return Ok(None);
         }
-        let ending: &[u8] = if self.in_line { b"\n\n" } else { b"\n" };
+        // A CR at the end becomes one line end together with the LF after it.
+        let ending: &[u8] = if self.in_line || rest.ends_with(b"\r") { b"\n\n" } else { b"\n" };
         frame(Bytes::from([&rest, ending].concat()))
     }
 }
 
 fn document(rest: Bytes) -> Result<Option<Frame>, Broken> {
-    let data = trimmed(without_bom(rest));
+    let data = trimmed(without_bom(trimmed(rest)));
     std::str::from_utf8(&data).map_err(|_| Broken::NotUtf8)?;
     let line: Vec<u8> = data.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect();
     let raw = Bytes::from([b"data: ", line.as_slice(), b"\n\n"].concat());

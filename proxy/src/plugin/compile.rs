@@ -20,7 +20,10 @@ use super::{LoadError, Settings};
 /// `args`. The gateway names itself.
 #[derive(Debug, Clone)]
 pub enum Compiler {
-    Process { program: PathBuf, args: Vec<String> },
+    Process {
+        program: PathBuf,
+        args: Vec<String>,
+    },
     /// In this process, by this engine: for tests, which compile what they wrote themselves.
     #[cfg(test)]
     Here(Engine),

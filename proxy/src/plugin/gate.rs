@@ -34,12 +34,7 @@ impl World {
 }
 
 /// Admits `wasm` to the compiler.
-pub(super) fn inspect(
-    wasm: &[u8],
-    world: World,
-    granted: Capabilities,
-    settings: &Settings,
-) -> Result<(), LoadError> {
+pub(super) fn inspect(wasm: &[u8], world: World, granted: Capabilities, settings: &Settings) -> Result<(), LoadError> {
     if wasm.len() > settings.component_bytes_max {
         let max = settings.component_bytes_max;
         return Err(refused(format!("has {} bytes; a component may have {max}", wasm.len())));

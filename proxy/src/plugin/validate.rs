@@ -11,8 +11,8 @@ pub use answer::Answer;
 pub(super) use answer::{Turn, answer, failure};
 pub use json::Flaw;
 pub(super) use json::object;
-pub use request::{Auth, Body, Request};
 pub(super) use request::request;
+pub use request::{Auth, Body, Request};
 
 use super::fault::printable;
 

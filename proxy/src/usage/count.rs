@@ -1,20 +1,21 @@
-//! Counting tokens of a text.
+//! Counting the tokens of a text.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tiktoken_rs::CoreBPE;
 
 use super::family::{Base, Family};
 use crate::call::json::Text;
 
-/// Longest text that a tokenizer sees at once, in bytes: its work grows faster than the text.
-const PIECE_BYTES_MAX: usize = 2048;
+/// Longest text that a tokenizer sees at once, in bytes: on hostile text its work grows faster than the text.
+pub(super) const PIECE_BYTES_MAX: usize = 2048;
 
-/// Counts tokens. A table is loaded when it is first needed, and takes tens of MB and a good part of a second.
+/// Counts tokens. A table is loaded when it is first needed: tens of MB and up to a tenth of a second each.
 #[derive(Default)]
 pub struct Counter {
-    o200k: OnceLock<Option<CoreBPE>>,
-    cl100k: OnceLock<Option<CoreBPE>>,
+    o200k: Mutex<Option<Arc<CoreBPE>>>,
+    cl100k: Mutex<Option<Arc<CoreBPE>>>,
 }
 
 impl Counter {
@@ -24,20 +25,39 @@ impl Counter {
 
     /// Tokens of `text` for a model of this name. For models of other tokenizers this is a corrected count.
     ///
-    /// Slow: it belongs on a thread where nobody waits.
+    /// Takes up to a tenth of a second for each MB: it belongs on a thread where nobody waits.
     pub fn count(&self, model: &str, text: &str) -> u64 {
         if text.is_empty() {
             return 0;
         }
         let family = Family::of(model);
-        let table = match family.base {
-            Base::O200k => self.o200k.get_or_init(|| tiktoken_rs::o200k_base().ok()),
-            Base::Cl100k => self.cl100k.get_or_init(|| tiktoken_rs::cl100k_base().ok()),
-        };
-        let table = table.as_ref().expect("the tables are compiled in");
+        let table = self.table(family.base);
         let tokens = pieces(text).map(|piece| table.count_ordinary(piece) as u64).sum();
         let size = Text::of(text);
         family.corrected(tokens, size.cjk, size.ascii + size.wide)
+    }
+
+    /// Gives the memory of the tables back; the next count loads its table again.
+    pub fn forget(&self) {
+        self.o200k.lock().take();
+        self.cl100k.lock().take();
+    }
+
+    /// The tables that are loaded.
+    #[cfg(test)]
+    pub(super) fn loaded(&self) -> Vec<Base> {
+        let tables = [(Base::O200k, &self.o200k), (Base::Cl100k, &self.cl100k)];
+        tables.into_iter().filter(|(_, table)| table.lock().is_some()).map(|(base, _)| base).collect()
+    }
+
+    /// Loads a table once, also when several threads ask at the same time.
+    fn table(&self, base: Base) -> Arc<CoreBPE> {
+        let (place, load): (_, fn() -> _) = match base {
+            Base::O200k => (&self.o200k, || tiktoken_rs::o200k_base()),
+            Base::Cl100k => (&self.cl100k, || tiktoken_rs::cl100k_base()),
+        };
+        let load = || Arc::new(load().expect("the tables are compiled in, and every test of counting reads them"));
+        place.lock().get_or_insert_with(load).clone()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::call::Measure;
 
 /// Around each message a chat format puts its role and its ends.
 const MESSAGE_TOKENS: u64 = 6;
-/// An image in full detail; what OpenAI and Anthropic charge for a large one is near it.
+/// An image in full detail; what OpenAI charges for a large one is near it.
 const MEDIA_TOKENS: u64 = 1100;
 /// What opens the answer.
 const ANSWER_TOKENS: u64 = 3;
@@ -12,23 +12,17 @@ const ANSWER_TOKENS: u64 = 3;
 /// Input tokens that a call may use, before anything is counted. Errs high: what is held too much comes back when
 /// the call settles.
 pub fn estimate(measure: &Measure) -> u64 {
-    // Dense ASCII, such as minified JSON, has about 2.5 bytes a token. Outside ASCII a character is a token or, in
-    // older tokenizers, a little more.
+    // Dense ASCII, such as minified JSON or hashes, has about 2.5 bytes a token; prose has more. Outside ASCII a
+    // character is a token or, in older tokenizers, a little more.
     let ascii = measure.ascii_bytes.saturating_mul(2).div_ceil(5);
     let wide = measure.wide_chars.saturating_mul(5).div_ceil(4);
-    ascii
-        .saturating_add(wide)
-        .saturating_add(overhead(measure))
-        .saturating_add(u64::from(measure.messages).saturating_mul(MESSAGE_TOKENS - MESSAGE_TOKENS_COUNTED))
+    ascii.saturating_add(wide).saturating_add(overhead(measure))
 }
 
-/// Around each message, as counted when the text itself is.
-const MESSAGE_TOKENS_COUNTED: u64 = 4;
-
-/// What a call uses besides its text: message ends, media, token ids. To be added to the count of the text.
+/// What a call uses besides its text: message ends, media, token ids. To be added to a count of the text.
 pub fn overhead(measure: &Measure) -> u64 {
-    let messages = u64::from(measure.messages);
-    let media = u64::from(measure.media).saturating_mul(MEDIA_TOKENS);
-    let answer = if messages > 0 { ANSWER_TOKENS } else { 0 };
-    measure.token_ids.saturating_add(media).saturating_add(messages * MESSAGE_TOKENS_COUNTED + answer)
+    let messages = u64::from(measure.messages) * MESSAGE_TOKENS;
+    let media = u64::from(measure.media) * MEDIA_TOKENS;
+    let answer = if measure.messages > 0 { ANSWER_TOKENS } else { 0 };
+    measure.token_ids.saturating_add(messages + media + answer)
 }

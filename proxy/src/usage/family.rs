@@ -7,15 +7,15 @@ pub(super) enum Base {
     Cl100k,
 }
 
-/// A family of models, by how its names begin after any vendor's prefix.
+/// A family of models, by how their names begin.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Family {
-    pub(super) prefix: &'static str,
+    prefix: &'static str,
     pub(super) base: Base,
     /// The family's tokens for each thousand of the base's, in text without Chinese, Japanese or Korean.
-    pub(super) other_per_mille: u64,
+    other_per_mille: u64,
     /// The same in text of nothing else.
-    pub(super) cjk_per_mille: u64,
+    cjk_per_mille: u64,
 }
 
 const fn family(prefix: &'static str, base: Base, other_per_mille: u64, cjk_per_mille: u64) -> Family {
@@ -23,7 +23,11 @@ const fn family(prefix: &'static str, base: Base, other_per_mille: u64, cjk_per_
 }
 
 /// The first match counts, so longer prefixes stand before shorter ones.
-const FAMILIES: [Family; 27] = [
+///
+/// Factors are what vendors state of characters a token (DeepSeek 0.6 tokens a Chinese character, Qwen 1.5 to 1.8
+/// characters a token, GLM 1.6 to 1.8, Kimi 1.5 to 2, Hunyuan 1.8, Spark 1.5, ERNIE 1) over o200k's 0.68 tokens a
+/// character in ordinary prose. Families without such a statement keep the base's count.
+const FAMILIES: [Family; 18] = [
     family("gpt-4o", Base::O200k, 1000, 1000),
     family("gpt-4.1", Base::O200k, 1000, 1000),
     family("gpt-4.5", Base::O200k, 1000, 1000),
@@ -31,35 +35,27 @@ const FAMILIES: [Family; 27] = [
     family("gpt-3.5", Base::Cl100k, 1000, 1000),
     family("gpt-35", Base::Cl100k, 1000, 1000),
     family("text-embedding-", Base::Cl100k, 1000, 1000),
-    family("claude", Base::O200k, 1200, 1450),
-    family("gemini", Base::O200k, 1020, 950),
-    family("gemma", Base::O200k, 1020, 950),
-    family("qwen", Base::O200k, 1040, 870),
-    family("qwq", Base::O200k, 1040, 870),
-    family("deepseek", Base::O200k, 1050, 850),
-    family("glm", Base::O200k, 1040, 860),
-    family("chatglm", Base::O200k, 1040, 860),
-    family("kimi", Base::O200k, 1020, 850),
-    family("moonshot", Base::O200k, 1020, 850),
-    family("ernie", Base::O200k, 1100, 900),
-    family("spark", Base::O200k, 1100, 950),
-    family("doubao", Base::O200k, 1050, 870),
-    family("hunyuan", Base::O200k, 1050, 870),
-    family("minimax", Base::O200k, 1050, 870),
-    family("baichuan", Base::O200k, 1100, 880),
-    family("yi-", Base::O200k, 1100, 900),
-    family("llama", Base::O200k, 1020, 1250),
-    family("mistral", Base::O200k, 1150, 1500),
-    family("mixtral", Base::O200k, 1150, 1500),
+    family("claude", Base::O200k, 1150, 1300),
+    family("deepseek", Base::O200k, 1040, 885),
+    family("qwen", Base::O200k, 1030, 895),
+    family("qwq", Base::O200k, 1030, 895),
+    family("glm", Base::O200k, 1030, 870),
+    family("chatglm", Base::O200k, 1030, 870),
+    family("kimi", Base::O200k, 1020, 845),
+    family("moonshot", Base::O200k, 1020, 845),
+    family("hunyuan", Base::O200k, 1030, 820),
+    family("spark", Base::O200k, 1000, 985),
+    family("ernie", Base::O200k, 1000, 1475),
 ];
 
-/// What is counted as if it were OpenAI's newest.
+/// Counted as if it were OpenAI's newest.
 const OTHER: Family = family("", Base::O200k, 1000, 1000);
 
 impl Family {
-    /// The family of a model, given the name that its provider or its users call it by.
+    /// The family of a model, given its name with or without a vendor's prefix.
     pub(super) fn of(model: &str) -> Family {
         let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+        let name = name.strip_prefix("ft:").unwrap_or(&name);
         FAMILIES.into_iter().find(|family| name.starts_with(family.prefix)).unwrap_or(OTHER)
     }
 

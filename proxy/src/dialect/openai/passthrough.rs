@@ -97,15 +97,17 @@ impl Passthrough {
             None => (data, false),
         };
         let one_line = memchr::memchr2(b'\n', b'\r', rest).is_none();
-        if !one_line || self.usage.find(rest).is_some() || self.error.find(rest).is_some() {
+        let says_more = !one_line || self.usage.find(rest).is_some() || self.error.find(rest).is_some();
+        // What has no finish reason, not even null, may have no choice.
+        let Some(finished) = self.finish(rest).filter(|_| !says_more) else {
             return self.inspected(b"", data);
-        }
+        };
         let forward = if usage_null && !self.include_usage {
             Forward::Rewritten([b"data: ", rest, b"}\n\n"].concat())
         } else {
             Forward::AsIs
         };
-        Seen { finished: self.is_finished(rest), ..Seen::only(forward) }
+        Seen { finished, ..Seen::only(forward) }
     }
 
     /// Any frame, read in full.
@@ -126,23 +128,24 @@ impl Passthrough {
         self.usage_shown |= wanted && parts.tokens.is_some();
         let forward = match &parts.usage {
             // Clients that did not ask for usage read the first choice unseen.
-            _ if !parts.has_choices && !(wanted && parts.tokens.is_some()) => Forward::Drop,
+            _ if !(parts.has_choices || wanted && parts.tokens.is_some()) => Forward::Drop,
             Some((key, value)) if !wanted => Forward::Rewritten(framed(&without(data, *key, value.end))),
             _ if memchr::memchr2(b'\n', b'\r', data).is_some() => Forward::Rewritten(framed(data)),
             _ => Forward::AsIs,
         };
-        Seen { usage: parts.tokens, finished: self.is_finished(data), ..Seen::only(forward) }
+        Seen { usage: parts.tokens, finished: self.finish(data) == Some(true), ..Seen::only(forward) }
     }
 
-    /// Whether a finish reason stands here that is not null; some providers write an empty one for null.
-    fn is_finished(&self, data: &[u8]) -> bool {
-        self.finish_reason.find_iter(data).any(|at| {
+    /// Whether a choice has a finish reason that is not null, which some providers write as an empty one; `None` if no
+    /// choice mentions it.
+    fn finish(&self, data: &[u8]) -> Option<bool> {
+        let mut mentions = self.finish_reason.find_iter(data).map(|at| {
             let after = data[at + self.finish_reason.needle().len()..].trim_ascii_start();
-            match after.strip_prefix(b":").map(<[u8]>::trim_ascii_start) {
-                Some(value) => value.first() == Some(&b'"') && value.get(1) != Some(&b'"'),
-                None => false,
-            }
-        })
+            let value = after.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+            value.first() == Some(&b'"') && value.get(1) != Some(&b'"')
+        });
+        let first = mentions.next()?;
+        Some(first || mentions.any(|finished| finished))
     }
 
     /// The usage chunk that a client asked for and the provider did not send. Belongs before the end mark.

@@ -19,12 +19,7 @@ const COMPLAINT_BYTES_MAX: u64 = 4096;
 const WALL_FACTOR: u64 = 4;
 
 /// Compiles `wasm` in a child. Blocks for as long as it takes, or as it may.
-pub(super) fn compile(
-    program: &Path,
-    args: &[String],
-    wasm: &[u8],
-    settings: &Settings,
-) -> Result<Vec<u8>, LoadError> {
+pub(super) fn compile(program: &Path, args: &[String], wasm: &[u8], settings: &Settings) -> Result<Vec<u8>, LoadError> {
     let mut child = Command::new(program)
         .args(args)
         .args([settings.compile_memory_bytes_max.to_string(), settings.compile_cpu_s_max.to_string()])
@@ -108,8 +103,7 @@ pub fn compile_child(limits: &[String]) -> Result<(), String> {
         return Err("two limits are needed: bytes of memory and seconds of processor time".to_owned());
     };
     let number = |text: &String| text.parse::<u64>().map_err(|_| format!("`{text}` is not a number"));
-    for (resource, max) in
-        [(Resource::As, number(memory_bytes)?), (Resource::Cpu, number(cpu_s)?), (Resource::Core, 0)]
+    for (resource, max) in [(Resource::As, number(memory_bytes)?), (Resource::Cpu, number(cpu_s)?), (Resource::Core, 0)]
     {
         let limit = Rlimit { current: Some(max), maximum: Some(max) };
         setrlimit(resource, limit).map_err(|error| format!("limit not taken: {error}"))?;

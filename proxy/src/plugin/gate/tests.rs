@@ -29,10 +29,7 @@ fn a_later_version_of_the_same_track_passes() {
 
 #[test]
 fn another_version_is_refused_by_its_number() {
-    refuses(
-        &adapter("").replace("@0.1.0", "@0.2.0"),
-        "exports `tollgate:plugin/adapter@0.2.0`; this host speaks 0.1",
-    );
+    refuses(&adapter("").replace("@0.1.0", "@0.2.0"), "exports `tollgate:plugin/adapter@0.2.0`; this host speaks 0.1");
     refuses(&adapter("").replace("@0.1.0", "@0.10.0"), "this host speaks 0.1");
     refuses(
         &adapter("(import \"tollgate:plugin/log@0.2.0\" (instance))"),

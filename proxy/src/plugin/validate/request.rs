@@ -53,7 +53,10 @@ pub enum Auth {
     /// The secret as the value of this query parameter.
     Query(String),
     /// A scheme that the host may know.
-    Scheme { name: String, params: String },
+    Scheme {
+        name: String,
+        params: String,
+    },
 }
 
 /// Admits a guest's request.

@@ -1,0 +1,215 @@
+//! The load: calls over keep-alive connections, and what their client sees of the answers. Closed loop for
+//! throughput, one by one for latency, paced streams for first bytes.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream as BlockingStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use memchr::memmem;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// An answer takes no longer than this, or the measurement has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
+/// A chat call of one kibibyte, ready to be sent.
+#[derive(Clone)]
+pub(crate) struct Call {
+    bytes: Vec<u8>,
+}
+
+impl Call {
+    /// A call to `model` at `address` under `key`.
+    pub(crate) fn new(address: SocketAddr, key: &str, model: &str, stream: bool) -> Call {
+        const WORDS: &str = "What does a toll gate cost the cart that passes it? ";
+        let text = WORDS.repeat(1024 / WORDS.len());
+        let messages = json!([{ "role": "user", "content": text }]);
+        let body = json!({ "model": model, "stream": stream, "max_tokens": 512, "messages": messages }).to_string();
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
+             content-type: application/json\r\naccept: application/json\r\nuser-agent: OpenAI/Python 3.52.0\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        );
+        Call { bytes: [head.into_bytes(), body.into_bytes()].concat() }
+    }
+}
+
+/// An answer as it arrives.
+#[derive(Default)]
+struct Answer {
+    bytes: Vec<u8>,
+    /// Where the body begins, once known.
+    body: Option<usize>,
+    /// None for a chunked body.
+    length: Option<usize>,
+}
+
+impl Answer {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        (self.body, self.length) = (None, None);
+    }
+
+    /// Whether the answer is complete. Anything but a success is an error.
+    fn is_complete(&mut self) -> anyhow::Result<bool> {
+        if self.body.is_none() {
+            let Some(at) = memmem::find(&self.bytes, b"\r\n\r\n") else { return Ok(false) };
+            self.body = Some(at + 4);
+            let head = std::str::from_utf8(&self.bytes[..at])?.to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+            self.length = length.map(|it| it.trim().parse()).transpose()?;
+            if !head.starts_with("http/1.1 200") {
+                bail!("the answer was: {}", String::from_utf8_lossy(&self.bytes));
+            }
+        }
+        Ok(match (self.body, self.length) {
+            (Some(body), Some(length)) => self.bytes.len() >= body + length,
+            (Some(body), None) => self.bytes.len() > body && self.bytes.ends_with(LAST_CHUNK),
+            (None, _) => false,
+        })
+    }
+
+    fn has_frame(&self) -> bool {
+        self.body.is_some_and(|body| self.bytes.len() > body)
+    }
+
+    /// The text of a streamed answer.
+    fn text(&self) -> String {
+        let body = String::from_utf8_lossy(&self.bytes);
+        let chunks = body.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+        chunks.filter_map(|it| Some(it["choices"][0]["delta"]["content"].as_str()?.to_owned())).collect()
+    }
+}
+
+/// Calls `connections` at a time, each at once after the one before, for `length`. Returns how many were answered.
+pub(crate) fn closed_loop(
+    address: SocketAddr,
+    call: &Call,
+    connections: usize,
+    length: Duration,
+) -> anyhow::Result<u64> {
+    runtime()?.block_on(async {
+        let mut workers = Vec::new();
+        for _ in 0..connections {
+            let (call, mut stream) = (call.clone(), connect(address).await?);
+            workers.push(tokio::spawn(async move {
+                let deadline = Instant::now() + length;
+                let mut answer = Answer::default();
+                let mut answered = 0;
+                while Instant::now() < deadline {
+                    exchange(&mut stream, &call, &mut answer).await?;
+                    answered += 1;
+                }
+                anyhow::Ok(answered)
+            }));
+        }
+        let mut sum = 0;
+        for worker in workers {
+            sum += tokio::time::timeout(length + PATIENCE, worker).await.context("a call took too long")???;
+        }
+        Ok(sum)
+    })
+}
+
+/// Makes `count` calls on one connection, each after the one before. Returns how long each took, in nanoseconds.
+pub(crate) fn one_by_one(address: SocketAddr, call: &Call, count: usize) -> anyhow::Result<Vec<u64>> {
+    let mut stream = BlockingStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let (mut answer, mut buffer) = (Answer::default(), vec![0; 64 << 10]);
+    let mut times_ns = Vec::with_capacity(count);
+    for _ in 0..count {
+        answer.clear();
+        let begun = Instant::now();
+        stream.write_all(&call.bytes)?;
+        while !answer.is_complete()? {
+            let read = stream.read(&mut buffer)?;
+            ensure!(read > 0, "closed before the end of the answer");
+            answer.bytes.extend_from_slice(&buffer[..read]);
+        }
+        times_ns.push(u64::try_from(begun.elapsed().as_nanos())?);
+    }
+    Ok(times_ns)
+}
+
+/// What paced streams showed.
+#[derive(Default)]
+pub(crate) struct Paced {
+    /// From the request to the first byte of the first frame, in nanoseconds, for each stream.
+    pub(crate) first_frames_ns: Vec<u64>,
+    /// Words that did not arrive, or not in their place.
+    pub(crate) lost_frames: u64,
+}
+
+/// Opens `count` streams, spread over `spread`, and reads each to its end; their text must be `1 2 … frames`.
+pub(crate) fn paced(
+    address: SocketAddr,
+    call: &Call,
+    count: usize,
+    frames: usize,
+    spread: Duration,
+) -> anyhow::Result<Paced> {
+    runtime()?.block_on(async {
+        let step = spread / u32::try_from(count)?;
+        let begun = tokio::time::Instant::now();
+        let mut streams = Vec::new();
+        for index in 0..u32::try_from(count)? {
+            let (call, mut stream) = (call.clone(), connect(address).await?);
+            streams.push(tokio::spawn(async move {
+                tokio::time::sleep_until(begun + Duration::from_millis(50) + step * index).await;
+                let mut answer = Answer::default();
+                let first = exchange(&mut stream, &call, &mut answer).await?;
+                anyhow::Ok((first, lost(&answer.text(), frames)))
+            }));
+        }
+        let mut paced = Paced::default();
+        for stream in streams {
+            let (first, lost) = tokio::time::timeout(PATIENCE, stream).await.context("a stream took too long")???;
+            paced.first_frames_ns.push(u64::try_from(first.as_nanos())?);
+            paced.lost_frames += lost;
+        }
+        Ok(paced)
+    })
+}
+
+/// How many of the words `1 2 … frames` are not in their place in `text`.
+fn lost(text: &str, frames: usize) -> u64 {
+    let mut words = text.split(' ');
+    let wrong = (1..=frames).filter(|word| words.next() != Some(&word.to_string())).count();
+    (wrong + words.count()) as u64
+}
+
+/// Makes one call, and returns how long its first frame took.
+async fn exchange(stream: &mut TcpStream, call: &Call, answer: &mut Answer) -> anyhow::Result<Duration> {
+    answer.clear();
+    let begun = Instant::now();
+    let mut first = None;
+    stream.write_all(&call.bytes).await?;
+    while !answer.is_complete()? {
+        if answer.has_frame() && first.is_none() {
+            first = Some(begun.elapsed());
+        }
+        answer.bytes.reserve(16 << 10);
+        ensure!(stream.read_buf(&mut answer.bytes).await? > 0, "closed before the end of the answer");
+    }
+    Ok(first.unwrap_or_else(|| begun.elapsed()))
+}
+
+/// Whether one call at `address` is answered well.
+pub(crate) fn answers(address: SocketAddr, call: &Call) -> anyhow::Result<()> {
+    one_by_one(address, call, 1).map(drop)
+}
+
+async fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

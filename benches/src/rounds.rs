@@ -1,0 +1,199 @@
+//! The measurement: rounds in which every way has its turn, so that what drifts drifts for all.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::gateway::{Bench, Kind, Way};
+use crate::load::{closed_loop, one_by_one, paced};
+use crate::process::{LOAD_CPU, keep_awake, own_cpu_ns, pin};
+
+const ROUNDS: usize = 7;
+const CONNECTIONS: usize = 16;
+const ROUND_LENGTH: Duration = Duration::from_millis(1200);
+const WARM_UP_LENGTH: Duration = Duration::from_millis(600);
+const LATENCY_CALLS: usize = 2000;
+const STREAMS: usize = 64;
+const STREAM_FRAMES: usize = 50;
+const STREAM_SPREAD: Duration = Duration::from_millis(640);
+const STREAM_ROUNDS: usize = 4;
+const STARTS: usize = 5;
+const SETTLING: Duration = Duration::from_secs(3);
+
+/// The ways that have a process to measure.
+pub(crate) const PROXIES: [Way; 3] = [Way::Floor, Way::OpenAi, Way::Anthropic];
+
+const KINDS: [Kind; 2] = [Kind::Whole, Kind::Stream];
+
+/// One figure per round.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Series(pub(crate) Vec<f64>);
+
+impl Series {
+    pub(crate) fn median(&self) -> f64 {
+        quantile(&self.0, 0.5)
+    }
+
+    /// The first and the third quartile.
+    pub(crate) fn quartiles(&self) -> (f64, f64) {
+        (quantile(&self.0, 0.25), quantile(&self.0, 0.75))
+    }
+
+    pub(crate) fn largest(&self) -> f64 {
+        self.0.iter().copied().fold(0.0, f64::max)
+    }
+}
+
+/// All that was measured.
+#[derive(Default)]
+pub(crate) struct Figures {
+    whole: Turns,
+    stream: Turns,
+    latency: BTreeMap<usize, Latency>,
+    paced: BTreeMap<usize, Streams>,
+    /// How busy the load's CPU was with the load, in percent, in each turn of a closed loop.
+    pub(crate) load_busy: Series,
+    /// Calls per second without any proxy: the load and a fake on one CPU, whole and streamed.
+    pub(crate) alone: [f64; 2],
+    pub(crate) idle_bytes: u64,
+    pub(crate) loaded_bytes: u64,
+    pub(crate) after_bytes: u64,
+    /// From the start of the process to its first answer, in milliseconds.
+    pub(crate) cold_start_ms: Series,
+}
+
+type Turns = BTreeMap<usize, Turn>;
+
+/// Closed-loop turns of one way.
+#[derive(Default)]
+pub(crate) struct Turn {
+    pub(crate) calls_per_second: Series,
+    pub(crate) cpu_us: Series,
+}
+
+/// Calls one by one on one way, in microseconds.
+#[derive(Default)]
+pub(crate) struct Latency {
+    pub(crate) p50_us: Series,
+    pub(crate) p99_us: Series,
+}
+
+/// Paced streams on one way.
+#[derive(Default)]
+pub(crate) struct Streams {
+    pub(crate) first_frame_p50_us: Series,
+    pub(crate) lost_frames: u64,
+}
+
+impl Figures {
+    pub(crate) fn turn(&self, way: Way, kind: Kind) -> &Turn {
+        let turns = if kind == Kind::Whole { &self.whole } else { &self.stream };
+        &turns[&(way as usize)]
+    }
+
+    pub(crate) fn latency(&self, way: Way) -> &Latency {
+        &self.latency[&(way as usize)]
+    }
+
+    pub(crate) fn streams(&self, way: Way) -> &Streams {
+        &self.paced[&(way as usize)]
+    }
+}
+
+/// Measures the Tollgate at `binary` beside plain Pingora.
+pub(crate) fn measure(binary: &Path) -> anyhow::Result<Figures> {
+    ensure!(binary.is_file(), "there is no such file; `cargo build --release` makes it");
+    pin(LOAD_CPU).context("two CPUs are needed")?;
+    let mut figures = Figures::default();
+    let mut bench = Bench::start()?;
+    // The first start compiles the plugins and fills the cache; it is not counted.
+    bench.start_gateway(binary)?;
+    for _ in 0..STARTS {
+        let taken = bench.start_gateway(binary)?;
+        figures.cold_start_ms.0.push(taken.as_secs_f64() * 1e3);
+    }
+    figures.idle_bytes = bench.process(Way::OpenAi)?.resident_bytes()?;
+    for way in PROXIES {
+        for kind in KINDS {
+            let (address, call) = bench.call(way, kind)?;
+            closed_loop(address, &call, CONNECTIONS, WARM_UP_LENGTH).with_context(|| format!("{way:?} {kind:?}"))?;
+        }
+    }
+    for (kind, alone) in KINDS.into_iter().zip(&mut figures.alone) {
+        let (address, call) = bench.call(Way::Direct, kind)?;
+        *alone = closed_loop(address, &call, CONNECTIONS, ROUND_LENGTH)? as f64 / ROUND_LENGTH.as_secs_f64();
+    }
+    for _ in 0..ROUNDS {
+        for way in PROXIES {
+            for kind in KINDS {
+                turn(&bench, way, kind, &mut figures)?;
+            }
+        }
+    }
+    {
+        let _awake = keep_awake()?;
+        for _ in 0..ROUNDS {
+            for way in [Way::Direct, Way::Floor, Way::OpenAi, Way::Anthropic] {
+                latency(&bench, way, &mut figures)?;
+            }
+        }
+        for _ in 0..STREAM_ROUNDS {
+            for way in PROXIES {
+                streams(&bench, way, &mut figures)?;
+            }
+        }
+    }
+    std::thread::park_timeout(SETTLING);
+    figures.after_bytes = bench.process(Way::OpenAi)?.resident_bytes()?;
+    Ok(figures)
+}
+
+fn turn(bench: &Bench, way: Way, kind: Kind, figures: &mut Figures) -> anyhow::Result<()> {
+    let (address, call) = bench.call(way, kind)?;
+    let process = bench.process(way)?;
+    let (begun, own, used) = (Instant::now(), own_cpu_ns()?, process.cpu_ns()?);
+    let calls = closed_loop(address, &call, CONNECTIONS, ROUND_LENGTH)? as f64;
+    let (seconds, own, used) = (begun.elapsed().as_secs_f64(), own_cpu_ns()? - own, process.cpu_ns()? - used);
+    figures.load_busy.0.push(own as f64 / seconds / 1e7);
+    let turns = if kind == Kind::Whole { &mut figures.whole } else { &mut figures.stream };
+    let turn = turns.entry(way as usize).or_default();
+    turn.calls_per_second.0.push(calls / seconds);
+    turn.cpu_us.0.push(used as f64 / 1e3 / calls);
+    remember_memory(bench, way, figures)
+}
+
+fn latency(bench: &Bench, way: Way, figures: &mut Figures) -> anyhow::Result<()> {
+    let (address, call) = bench.call(way, Kind::Whole)?;
+    let times: Vec<f64> = one_by_one(address, &call, LATENCY_CALLS)?.iter().map(|ns| *ns as f64 / 1e3).collect();
+    let latency = figures.latency.entry(way as usize).or_default();
+    latency.p50_us.0.push(quantile(&times, 0.5));
+    latency.p99_us.0.push(quantile(&times, 0.99));
+    Ok(())
+}
+
+fn streams(bench: &Bench, way: Way, figures: &mut Figures) -> anyhow::Result<()> {
+    let (address, call) = bench.call(way, Kind::Paced)?;
+    let paced = paced(address, &call, STREAMS, STREAM_FRAMES, STREAM_SPREAD)?;
+    let times: Vec<f64> = paced.first_frames_ns.iter().map(|ns| *ns as f64 / 1e3).collect();
+    let streams = figures.paced.entry(way as usize).or_default();
+    streams.first_frame_p50_us.0.push(quantile(&times, 0.5));
+    streams.lost_frames += paced.lost_frames;
+    remember_memory(bench, way, figures)
+}
+
+fn remember_memory(bench: &Bench, way: Way, figures: &mut Figures) -> anyhow::Result<()> {
+    if way != Way::Floor {
+        figures.loaded_bytes = figures.loaded_bytes.max(bench.process(way)?.resident_bytes()?);
+    }
+    Ok(())
+}
+
+/// The value below which `share` of the values lie.
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
+    sorted.get(place).copied().unwrap_or(f64::NAN)
+}

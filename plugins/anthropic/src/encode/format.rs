@@ -1,0 +1,61 @@
+//! `response_format`, by the best means that the model has.
+
+use super::schema;
+use crate::models::Model;
+use crate::shape::JSON_TOOL;
+use crate::wire::{OutputConfig, Tool};
+use alloc::string::String;
+use tollgate_plugin::json::Value;
+
+pub(super) enum Format<'a> {
+    Free,
+    /// The model's own output format.
+    Native(&'a Value<'a>),
+    /// A tool that must be called, whose input is the answer.
+    Tool(&'a Value<'a>),
+    /// Words alone, with the schema if there is one.
+    Words(Option<&'a Value<'a>>),
+}
+
+impl<'a> Format<'a> {
+    pub(super) fn of(asked: &'a Value<'a>, model: &Model, no_tools: bool) -> Self {
+        let Some(format) = asked.get("response_format") else { return Format::Free };
+        let schema = format.get("json_schema").and_then(|named| named.get("schema"));
+        match (format.text("type"), schema) {
+            (Some("json_schema"), Some(schema)) if model.structured => Format::Native(schema),
+            (Some("json_schema"), Some(schema)) if no_tools => Format::Tool(schema),
+            (Some("json_schema"), schema) => Format::Words(schema),
+            (Some("json_object"), _) => Format::Words(None),
+            _ => Format::Free,
+        }
+    }
+
+    pub(super) fn instruction(&self) -> Option<String> {
+        let Format::Words(schema) = self else { return None };
+        let mut words = String::from("Answer with one JSON object and nothing else: no prose, no code fence.");
+        if let Some(schema) = schema {
+            words.push_str(" It must fit this JSON Schema: ");
+            words.push_str(&schema.to_json());
+        }
+        Some(words)
+    }
+
+    pub(super) fn tool(&self) -> Option<Tool<'a>> {
+        let Format::Tool(schema) = self else { return None };
+        Some(Tool::Function {
+            name: JSON_TOOL,
+            description: Some("Give the answer as the input of this tool."),
+            schema: schema::input(Some(schema)),
+            strict: false,
+            cache_control: None,
+        })
+    }
+
+    pub(super) fn output(&self, asked: &'a Value<'a>, effort: Option<&'a str>) -> OutputConfig<'a> {
+        let schema = match self {
+            Format::Native(schema) => Some(schema::output(schema)),
+            _ => None,
+        };
+        OutputConfig { native: asked.get("output_config"), effort, schema }
+    }
+}

@@ -1,0 +1,162 @@
+//! Turns in the order that the provider demands.
+//!
+//! Invariant: turns alternate and begin with the user; the results of an assistant's calls, one for each and none
+//! besides, begin the turn right after it.
+
+use super::Conversation;
+use super::parts::{Answer, Spoken};
+use crate::wire::{Block, BlockKind, Role, ToolContent, Turn};
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use tollgate_plugin::json::Writer;
+
+/// Said for a user who has not spoken, since the provider wants one to begin.
+const PLACEHOLDER: &str = ".";
+/// Said for a tool whose result the client does not have.
+const NO_RESULT: &str = "The tool gave no result.";
+
+#[derive(Default)]
+pub(super) struct Turns<'a> {
+    turns: Vec<Turn<'a>>,
+    /// The calls of the last assistant turn that have no result yet.
+    open: Vec<Open<'a>>,
+    tool_names: Vec<&'a str>,
+    calls: usize,
+}
+
+struct Open<'a> {
+    /// As the client has it.
+    given: Option<&'a str>,
+    /// As the provider takes it.
+    id: Cow<'a, str>,
+    name: &'a str,
+}
+
+impl<'a> Turns<'a> {
+    pub(super) fn user(&mut self, blocks: Vec<Block<'a>>) {
+        if !blocks.is_empty() {
+            self.turn(Role::User).blocks.extend(blocks);
+        }
+    }
+
+    pub(super) fn assistant(&mut self, spoken: Spoken<'a>) {
+        if spoken.blocks.is_empty() && spoken.calls.is_empty() {
+            return;
+        }
+        match self.turns.last().map(|turn| turn.role) {
+            None => self.user(Vec::from([Block::text(PLACEHOLDER)])),
+            Some(Role::User) => self.answer_what_is_open(),
+            Some(Role::Assistant) => {}
+        }
+        let mut blocks = spoken.blocks;
+        for call in spoken.calls {
+            let id = call.id.map_or_else(|| Cow::Owned(numbered(self.calls)), accepted);
+            self.calls += 1;
+            if !self.tool_names.contains(&call.name) {
+                self.tool_names.push(call.name);
+            }
+            self.open.push(Open { given: call.id, id: id.clone(), name: call.name });
+            blocks.push(Block::plain(BlockKind::ToolUse { id, name: call.name, input: call.input }));
+        }
+        if let (Some(value), Some(last)) = (spoken.cache_control, blocks.last_mut()) {
+            last.cache_control = Some(value);
+        }
+        self.turn(Role::Assistant).blocks.extend(blocks);
+    }
+
+    /// A result for an open call; one that answers none is kept as the user's words.
+    pub(super) fn result(&mut self, answer: Answer<'a>) {
+        let position = self.open.iter().position(|open| match (answer.id, answer.name) {
+            (Some(id), _) => open.given == Some(id),
+            (None, Some(name)) => open.name == name,
+            (None, None) => true,
+        });
+        let Some(position) = position else { return self.orphan(answer) };
+        let id = self.open.remove(position).id;
+        let kind = BlockKind::ToolResult { id, content: answer.content, is_error: answer.is_error };
+        self.turn(Role::User).results.push(Block { kind, cache_control: answer.cache_control });
+    }
+
+    fn orphan(&mut self, answer: Answer<'a>) {
+        match answer.content {
+            ToolContent::Text(text) if !text.trim().is_empty() => self.user(Vec::from([Block::text(text)])),
+            ToolContent::Blocks(blocks) => self.user(blocks),
+            _ => {}
+        }
+    }
+
+    pub(super) fn finish(mut self, system: Vec<Block<'a>>) -> Conversation<'a> {
+        self.answer_what_is_open();
+        self.trim_the_end();
+        if self.turns.is_empty() {
+            self.user(Vec::from([Block::text(PLACEHOLDER)]));
+        }
+        let loop_without_thinking = self.ends_in_loop_without_thinking();
+        Conversation { system, turns: self.turns, tool_names: self.tool_names, loop_without_thinking }
+    }
+
+    /// The last turn if it is this side's, else a new one.
+    fn turn(&mut self, role: Role) -> &mut Turn<'a> {
+        if self.turns.last().is_none_or(|turn| turn.role != role) {
+            self.turns.push(Turn { role, results: Vec::new(), blocks: Vec::new() });
+        }
+        let last = self.turns.len() - 1;
+        &mut self.turns[last]
+    }
+
+    fn answer_what_is_open(&mut self) {
+        for open in core::mem::take(&mut self.open) {
+            let content = ToolContent::Text(Cow::Borrowed(NO_RESULT));
+            let kind = BlockKind::ToolResult { id: open.id, content, is_error: true };
+            self.turn(Role::User).results.push(Block::plain(kind));
+        }
+    }
+
+    /// The provider refuses an assistant's last words that end in white space.
+    fn trim_the_end(&mut self) {
+        let Some(turn) = self.turns.last_mut().filter(|turn| turn.role == Role::Assistant) else { return };
+        if let Some(Block { kind: BlockKind::Text(text), .. }) = turn.blocks.last_mut() {
+            match text {
+                Cow::Borrowed(text) => *text = text.trim_end(),
+                Cow::Owned(text) => text.truncate(text.trim_end().len()),
+            }
+        }
+    }
+
+    fn ends_in_loop_without_thinking(&self) -> bool {
+        let [.., before, last] = self.turns.as_slice() else { return false };
+        let thinks = |block: &Block<'_>| match &block.kind {
+            BlockKind::Thinking { .. } | BlockKind::Redacted(_) => true,
+            BlockKind::Native(block) => {
+                matches!(block.text("type"), Some("thinking" | "redacted_thinking"))
+            }
+            _ => false,
+        };
+        !last.results.is_empty() && !before.blocks.first().is_some_and(thinks)
+    }
+}
+
+/// An id for a call that has none.
+fn numbered(index: usize) -> String {
+    let mut number = Writer::new();
+    number.number(index as u64);
+    let mut id = String::from("tollgate_call_");
+    id.push_str(&number.finish());
+    id
+}
+
+/// The id itself if the provider takes it; else one that is made of it, the same for the same.
+fn accepted(id: &str) -> Cow<'_, str> {
+    let fits = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == '-';
+    if id.chars().all(fits) {
+        return Cow::Borrowed(id);
+    }
+    let mut made: String = id.chars().map(|character| if fits(character) { character } else { '_' }).collect();
+    made.push('_');
+    // FNV-1a, so that two ids that differ only in what was replaced stay apart.
+    let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let digits = (0..8).rev().filter_map(|nibble| char::from_digit(hash >> (nibble * 4) & 15, 16));
+    made.extend(digits);
+    Cow::Owned(made)
+}

@@ -1,0 +1,86 @@
+//! Answers in the canonical dialect: read for their usage, and otherwise left as they are.
+
+use crate::errors;
+use alloc::vec::Vec;
+use tollgate_plugin::json::Value;
+use tollgate_plugin::{Answer, Context, ErrorBody, Event, Failure, Frame, Response, Stream, Usage};
+
+pub(crate) fn whole(response: &Response<'_>) -> Result<Answer, Failure> {
+    let body = match Value::parse(response.body) {
+        Ok(body @ Value::Object(_)) => body,
+        _ => return Err(Failure::upstream("the provider answered with something other than a JSON object")),
+    };
+    if body.get("error").is_some() {
+        return Err(errors::failure(response.status, &ErrorBody::of(&body)));
+    }
+    Ok(Answer { body: response.body.into(), usage: body.get("usage").and_then(usage) })
+}
+
+/// A usage object of OpenAI, or of a provider that names its cached tokens as DeepSeek does.
+fn usage(usage: &Value<'_>) -> Option<Usage> {
+    let count = |value: Option<&Value<'_>>, name: &str| value.and_then(|value| value.get(name)).and_then(Value::as_u64);
+    let input = usage.get("prompt_tokens_details");
+    let output = usage.get("completion_tokens_details");
+    Some(Usage {
+        input_tokens: count(Some(usage), "prompt_tokens")?,
+        output_tokens: count(Some(usage), "completion_tokens").unwrap_or(0),
+        cached_tokens: count(input, "cached_tokens").or(count(Some(usage), "prompt_cache_hit_tokens")).unwrap_or(0),
+        cache_write_tokens: count(input, "cache_write_tokens").unwrap_or(0),
+        reasoning_tokens: count(output, "reasoning_tokens").unwrap_or(0),
+    })
+}
+
+/// A stream of canonical chunks.
+pub struct Chunks {
+    /// A finish reason or the end mark has come.
+    complete: bool,
+    failed: bool,
+}
+
+impl Stream for Chunks {
+    fn new(_: &Context) -> Self {
+        Self { complete: false, failed: false }
+    }
+
+    fn push(&mut self, frames: &[Frame]) -> Result<Vec<Event>, Failure> {
+        let mut events = Vec::with_capacity(frames.len());
+        for (index, frame) in (0..).zip(frames) {
+            if self.failed {
+                break;
+            }
+            if frame.data.trim() == "[DONE]" {
+                self.complete = true;
+                continue;
+            }
+            let chunk = Value::parse(&frame.data)
+                .map_err(|_| Failure::upstream("the provider's stream holds something other than JSON"))?;
+            self.chunk(index, &chunk, &mut events);
+        }
+        Ok(events)
+    }
+
+    fn finish(&mut self) -> Result<Vec<Event>, Failure> {
+        let mut events = Vec::new();
+        if !self.complete && !self.failed {
+            events.push(Event::Failed(Failure::upstream("the provider's stream ended in the middle")));
+        }
+        Ok(events)
+    }
+}
+
+impl Chunks {
+    fn chunk(&mut self, index: u32, chunk: &Value<'_>, events: &mut Vec<Event>) {
+        if chunk.get("error").is_some() {
+            self.failed = true;
+            events.push(Event::Failed(errors::failure(200, &ErrorBody::of(chunk))));
+            return;
+        }
+        let choices = chunk.get("choices").and_then(Value::as_array).unwrap_or_default();
+        if !choices.is_empty() {
+            self.complete |= choices.iter().any(|choice| choice.get("finish_reason").is_some());
+            events.push(Event::Forward(index));
+        }
+        // Not forwarded when it stands alone: whether the client is shown it is the host's to say.
+        events.extend(chunk.get("usage").and_then(usage).map(Event::Usage));
+    }
+}

@@ -1,0 +1,69 @@
+//! What is wrong with a configuration, and where.
+
+use std::fmt;
+
+/// One fault: the path of the key, its line, and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Such as `models."gpt-4o".targets[0].provider`; empty for a fault of the file's syntax.
+    pub path: String,
+    /// Counted from 1.
+    pub line: usize,
+    pub message: String,
+}
+
+/// Every fault of a configuration, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.0.iter().enumerate() {
+            let gap = if at == 0 { "" } else { "\n" };
+            write!(f, "{gap}line {}: {fault}", fault.line)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// ` (did you mean …?)` with the nearest of `known`, or nothing if none is near.
+pub(super) fn guess<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let near = (written.chars().count() / 3).max(1);
+    let nearest = known.into_iter().map(|known| (distance(written, known), known)).min();
+    match nearest {
+        Some((edits, known)) if edits <= near => format!(" (did you mean `{known}`?)"),
+        _ => String::new(),
+    }
+}
+
+/// How many letters must be changed, added, removed or swapped with their neighbour.
+fn distance(one: &str, other: &str) -> usize {
+    let one: Vec<char> = one.chars().collect();
+    let other: Vec<char> = other.chars().collect();
+    let mut before = vec![0; other.len() + 1];
+    let mut above: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in other.iter().enumerate() {
+            let changed = above[j] + usize::from(a != b);
+            let mut least = changed.min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[other.len()]
+}

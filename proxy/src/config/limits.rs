@@ -1,0 +1,37 @@
+//! `[limits]`: how much of anything the gateway takes on.
+
+use super::written::Section;
+use crate::call;
+
+/// Bounds that hold for every call.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How much of a request is looked at.
+    pub call: call::Bounds,
+    /// Calls in flight; those beyond are refused at once.
+    pub calls_max: usize,
+    /// A provider's whole answer.
+    pub answer_bytes_max: usize,
+    /// One frame of a provider's stream.
+    pub frame_bytes_max: usize,
+    /// What a call is taken to produce at most where neither it nor its model says.
+    pub output_tokens_max: u64,
+}
+
+pub(super) fn read(root: &Section<'_, '_>) -> Limits {
+    let section = root.section("limits");
+    let mut call = call::Bounds::default();
+    let number = |name: &str, default: usize, range| section.number_or(name, default as u64, range) as usize;
+    call.depth_max = number("depth_max", call.depth_max, 8..=call.depth_max as u64);
+    call.fields_max = number("fields_max", call.fields_max, 8..=65_536);
+    call.messages_max = number("messages_max", call.messages_max, 1..=1_000_000);
+    let limits = Limits {
+        call,
+        calls_max: number("calls_max", 10_000, 1..=1_000_000),
+        answer_bytes_max: number("answer_bytes_max", 64 << 20, 1024..=(1 << 30)),
+        frame_bytes_max: number("frame_bytes_max", 8 << 20, 1024..=(1 << 28)),
+        output_tokens_max: section.number_or("output_tokens_max", 4096, 1..=100_000_000),
+    };
+    section.finish();
+    limits
+}

@@ -1,0 +1,86 @@
+//! Where a provider is reached.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Scheme, host, port and path of a provider; nothing else fits into a base URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl {
+    /// `https` or `http`.
+    pub tls: bool,
+    /// A name, or an address; an IPv6 address without its brackets.
+    pub host: String,
+    pub port: u16,
+    /// Empty, or begins with `/` and does not end with one.
+    pub path: String,
+}
+
+/// Why a text is no base URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BaseUrlFault {
+    #[error("must begin with `https://` or `http://`")]
+    Scheme,
+    #[error("has no host")]
+    Host,
+    #[error("must not hold a user or password: write the key under `keys`")]
+    Userinfo,
+    #[error("must end with its path: no `?` or `#`")]
+    Query,
+    #[error("is not a URL")]
+    Other,
+}
+
+impl BaseUrl {
+    /// What the `host` header says: the port only where it is not the scheme's own.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let usual = if self.tls { 443 } else { 80 };
+        if self.port == usual { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+/// Stands where a provider's own could not be read.
+impl Default for BaseUrl {
+    fn default() -> Self {
+        BaseUrl { tls: true, host: "localhost".into(), port: 443, path: String::new() }
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = BaseUrlFault;
+
+    fn from_str(text: &str) -> Result<BaseUrl, BaseUrlFault> {
+        let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => return Err(BaseUrlFault::Scheme),
+        };
+        if rest.contains(['?', '#']) {
+            return Err(BaseUrlFault::Query);
+        }
+        let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+        if authority.contains('@') {
+            return Err(BaseUrlFault::Userinfo);
+        }
+        if authority.is_empty() || authority.starts_with(':') {
+            return Err(BaseUrlFault::Host);
+        }
+        let uri: http::Uri = text.parse().map_err(|_| BaseUrlFault::Other)?;
+        let authority = uri.authority().ok_or(BaseUrlFault::Host)?;
+        let usual = if tls { 443 } else { 80 };
+        let port = match authority.as_str().strip_prefix(authority.host()).ok_or(BaseUrlFault::Other)? {
+            "" => usual,
+            port => port[1..].parse().ok().filter(|port| *port > 0).ok_or(BaseUrlFault::Other)?,
+        };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let path = uri.path().trim_end_matches('/').to_owned();
+        Ok(BaseUrl { tls, host, port, path })
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
+    }
+}

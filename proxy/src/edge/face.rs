@@ -1,0 +1,99 @@
+//! Which part of the gateway a request is for: method and path alone.
+
+use crate::call::Operation;
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Face {
+    Call(Operation),
+    Models,
+    /// One model, by its decoded id.
+    Model(String),
+    /// The process lives.
+    Health,
+    /// The process takes calls.
+    Ready,
+    /// A browser asks what it may send.
+    Preflight,
+    Unknown,
+    WrongMethod,
+}
+
+/// Finds the face. Tolerates what clients make of a base URL: doubled and trailing slashes, `/v1` missing or doubled,
+/// any query.
+pub(super) fn face(method: &http::Method, target: &str) -> Face {
+    if method == http::Method::OPTIONS {
+        return Face::Preflight;
+    }
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
+    while parts.next_if_eq(&"v1").is_some() {}
+    let parts: Vec<&str> = parts.collect();
+    let (wanted, face) = match parts.as_slice() {
+        ["chat", "completions"] => (http::Method::POST, Face::Call(Operation::Chat)),
+        ["embeddings"] => (http::Method::POST, Face::Call(Operation::Embeddings)),
+        ["models"] => (http::Method::GET, Face::Models),
+        ["models", id @ ..] => match percent_decoded(&id.join("/")) {
+            Some(id) => (http::Method::GET, Face::Model(id)),
+            None => return Face::Unknown,
+        },
+        ["healthz"] => (http::Method::GET, Face::Health),
+        ["readyz"] => (http::Method::GET, Face::Ready),
+        _ => return Face::Unknown,
+    };
+    if *method == wanted { face } else { Face::WrongMethod }
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        rest = tail;
+        if *byte != b'%' {
+            bytes.push(*byte);
+            continue;
+        }
+        let (pair, tail) = rest.split_at_checked(2)?;
+        let digits = std::str::from_utf8(pair).ok().filter(|digits| !digits.starts_with('+'))?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = tail;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn the_openai_face_is_found_with_and_without_its_version() {
+        for path in
+            ["/v1/chat/completions", "/chat/completions", "//v1//chat/completions/", "/v1/v1/chat/completions?x=1"]
+        {
+            assert_eq!(face(&Method::POST, path), Face::Call(Operation::Chat), "{path}");
+        }
+        assert_eq!(face(&Method::POST, "/v1/embeddings"), Face::Call(Operation::Embeddings));
+        assert_eq!(face(&Method::GET, "/models"), Face::Models);
+    }
+
+    #[test]
+    fn a_model_id_may_hold_slashes_raw_or_encoded() {
+        for path in ["/v1/models/openrouter/x/y:z", "/v1/models/openrouter%2Fx%2fy%3Az"] {
+            assert_eq!(face(&Method::GET, path), Face::Model("openrouter/x/y:z".into()), "{path}");
+        }
+        for path in ["/v1/models/%", "/v1/models/%zz", "/v1/models/%+1", "/v1/models/%ff"] {
+            assert_eq!(face(&Method::GET, path), Face::Unknown, "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_and_methods_are_told_apart() {
+        assert_eq!(face(&Method::GET, "/v1/chat/completions"), Face::WrongMethod);
+        assert_eq!(face(&Method::POST, "/v1/Chat/completions"), Face::Unknown);
+        assert_eq!(face(&Method::GET, "/"), Face::Unknown);
+        assert_eq!(face(&Method::OPTIONS, "/v1/anything"), Face::Preflight);
+        assert_eq!(face(&Method::GET, "/healthz"), Face::Health);
+    }
+}

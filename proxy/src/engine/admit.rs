@@ -1,0 +1,124 @@
+//! Before anything is sent: who asks, what, where it may go, and whether it may.
+
+use std::sync::Arc;
+
+use http::header;
+
+use super::{BodyFault, Downstream, Flight};
+use crate::{
+    auth,
+    call::{Call, Operation, Place},
+    error::{Error, Request, Template},
+    gateway::{Gateway, Model},
+    limit::Caps,
+    plugin::RenderError,
+    route, usage,
+};
+
+/// A call that may be served.
+pub(super) struct Admitted {
+    pub(super) call: Call,
+    pub(super) model: Arc<Model>,
+    /// What the prompt is estimated to hold, in tokens.
+    pub(super) input_estimate: u64,
+}
+
+/// Authenticates, reads, parses, routes, renders and reserves, in this order: a bad key is told before its body is
+/// read, and a refusal costs no provider anything.
+///
+/// # Errors
+/// The first of these to refuse.
+pub(super) async fn admit<D: Downstream>(
+    gateway: &Gateway,
+    flight: &mut Flight,
+    operation: Operation,
+    down: &mut D,
+) -> Result<Admitted, Box<Error>> {
+    if gateway.readiness().is_err() {
+        down.close_after();
+        return Err(boxed(Request::Draining));
+    }
+    if gateway.in_flight() > gateway.bounds.calls_max {
+        return Err(boxed(Request::Busy));
+    }
+    let key = auth::authenticate(
+        &flight.snapshot.keys,
+        |key| gateway.hash_key(key),
+        down.header(header::AUTHORIZATION),
+        down.header(X_API_KEY),
+        flight.started_ms,
+    )
+    .map_err(boxed)?;
+    flight.key = Some(key.clone());
+
+    let body = down.body().await.map_err(|fault| {
+        boxed(match fault {
+            BodyFault::TooLarge(max) => Request::TooLarge(max),
+            BodyFault::Slow => Request::Slow,
+            BodyFault::Broken => Request::Broken,
+        })
+    })?;
+    let mut call = Call::parse(operation, body, &gateway.bounds.call).map_err(boxed)?;
+    flight.model_name.clone_from(&call.model);
+    flight.streamed = call.stream;
+
+    let may_use = key.may_use(&call.model);
+    let model = route::find(&flight.snapshot.serving.models, &call.model, may_use).map_err(boxed)?.clone();
+    flight.model = Some(model.clone());
+
+    // Before the hold, which is for what is really sent.
+    render(flight, &mut call)?;
+    let input_estimate = usage::estimate(&call.measure);
+    let output = bound_output(&mut call, &key.account.caps, model.route.output_tokens_max)?;
+    let want = input_estimate.saturating_add(output);
+    let hold = key.account.spending.reserve(&key.account.caps, want, flight.started_ms).map_err(boxed)?;
+    flight.hold = Some(hold);
+    // From here on a crash leaves a row of its own.
+    flight.open(gateway, want);
+    Ok(Admitted { call, model, input_estimate })
+}
+
+const X_API_KEY: http::HeaderName = http::HeaderName::from_static("x-api-key");
+
+/// The most that a call may answer, in tokens. Under a token cap it is told to the provider where the client did not:
+/// only so is the cap hard.
+fn bound_output(call: &mut Call, caps: &Caps, model_max: u64) -> Result<u64, Box<Error>> {
+    if call.operation == Operation::Embeddings {
+        return Ok(0);
+    }
+    let capped = caps.tokens_per_day.is_some() || caps.tokens_per_month.is_some() || caps.tokens_total.is_some();
+    if call.output_tokens_max.is_none() && capped {
+        call.set_default("max_tokens", &model_max.to_string()).map_err(boxed)?;
+    }
+    Ok(call.output_tokens_max.unwrap_or(model_max).saturating_mul(u64::from(call.choices)))
+}
+
+/// Adds the message of the template that the call names, if it names one.
+fn render(flight: &Flight, call: &mut Call) -> Result<(), Box<Error>> {
+    let Some(wanted) = call.template.take() else { return Ok(()) };
+    let template = flight
+        .snapshot
+        .serving
+        .templates
+        .get(&wanted.name)
+        .ok_or_else(|| boxed(Template::Unknown(wanted.name.clone())))?;
+    let rendered = template
+        .renderer
+        .render(&template.source, &wanted.variables_json)
+        .map_err(|fault| boxed(Error::Plugin { provider: template.renderer_name.clone(), fault }))?;
+    let text = rendered.map_err(|error| match error {
+        RenderError::Missing(name) => Template::Missing(name),
+        RenderError::Invalid(fault) => {
+            Template::Broken(format!("line {}, column {}: {}", fault.line, fault.column, fault.message))
+        }
+    });
+    let text = text.map_err(boxed)?;
+    let place = if template.role == "system" { Place::First } else { Place::Last };
+    call.with_message(template.role, &text, place);
+    Ok(())
+}
+
+/// Errors travel boxed: they are rare, and a call's future stays small.
+pub(super) fn boxed(error: impl Into<Error>) -> Box<Error> {
+    Box::new(error.into())
+}

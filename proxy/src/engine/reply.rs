@@ -1,0 +1,96 @@
+//! Answers in the client's dialect: heads, bodies and errors.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+
+use super::{Downstream, Flight, Gone, Head, admit::boxed};
+use crate::{auth, dialect::openai, error::Verdict, gateway::Gateway, route};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Sends a whole answer.
+pub(super) async fn json<D: Downstream>(flight: &Flight, body: Bytes, down: &mut D) -> Result<(), Gone> {
+    let mut head = Head::whole(200, JSON, body.len());
+    name_call(flight, &mut head);
+    down.begin(head).await?;
+    down.write(body, true).await
+}
+
+/// Sends the head of a stream.
+pub(super) async fn begin_stream<D: Downstream>(flight: &Flight, down: &mut D) -> Result<(), Gone> {
+    let mut head = Head { status: 200, content_type: EVENTS, length: None, headers: Vec::with_capacity(4) };
+    name_call(flight, &mut head);
+    head.headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+    // Keeps nginx from gathering events.
+    head.headers.push((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")));
+    down.begin(head).await
+}
+
+/// Sends an error.
+pub(super) async fn error<D: Downstream>(flight: &Flight, verdict: &Verdict, down: &mut D) -> Result<(), Gone> {
+    let body = openai::error_body(&verdict.message, verdict.kind, &verdict.code, verdict.param.as_deref());
+    let mut head = Head::whole(verdict.status, JSON, body.len());
+    name_call(flight, &mut head);
+    if let Some(retry) = verdict.retry {
+        let value = HeaderValue::from_static(if retry { "true" } else { "false" });
+        head.headers.push((HeaderName::from_static("x-should-retry"), value));
+    }
+    if let Some(wait_ms) = verdict.retry_after_ms {
+        head.headers.push((header::RETRY_AFTER, wait_ms.div_ceil(1000).into()));
+        if wait_ms <= RETRY_AFTER_MS_MAX {
+            head.headers.push((HeaderName::from_static("retry-after-ms"), wait_ms.into()));
+        }
+    }
+    down.begin(head).await?;
+    down.write(body.into(), true).await
+}
+
+/// SDKs wait at most this long.
+const RETRY_AFTER_MS_MAX: u64 = 60_000;
+
+/// The call's id, and where the caller stands with its limits.
+fn name_call(flight: &Flight, head: &mut Head) {
+    if let Ok(id) = HeaderValue::from_str(&flight.request_id) {
+        head.headers.push((REQUEST_ID, id));
+    }
+}
+
+/// Answers a question about models. Not a call: it costs nothing, and leaves a row only where it is refused.
+pub(super) async fn models<D: Downstream>(gateway: &Gateway, id: Option<&str>, down: &mut D) {
+    let mut flight = Flight::start(gateway, None);
+    let snapshot = flight.snapshot.clone();
+    let x_api_key = HeaderName::from_static("x-api-key");
+    let caller = auth::authenticate(
+        &snapshot.keys,
+        |key| gateway.hash_key(key),
+        down.header(header::AUTHORIZATION),
+        down.header(x_api_key),
+        flight.started_ms,
+    );
+    let body = caller.map_err(boxed).and_then(|key| {
+        flight.key = Some(key.clone());
+        match id {
+            Some(id) => route::find(&snapshot.serving.models, id, key.may_use(id))
+                .map(|model| openai::model_body(&model.route.name, snapshot.created_s, model.owner()))
+                .map_err(boxed),
+            None => {
+                let mut models: Vec<_> =
+                    snapshot.serving.models.values().filter(|model| key.may_use(&model.route.name)).collect();
+                models.sort_by(|a, b| a.route.name.cmp(&b.route.name));
+                let listed = models.iter().map(|model| (model.route.name.as_str(), snapshot.created_s, model.owner()));
+                Ok(openai::models_list(listed))
+            }
+        }
+    });
+    match body {
+        Ok(body) => {
+            down.discard_body().await;
+            if json(&flight, body.into(), down).await == Err(Gone) {
+                down.close_after();
+            }
+        }
+        Err(error) => flight.refuse(gateway, &error, down).await,
+    }
+}

@@ -1,0 +1,283 @@
+//! Answers that come as a stream.
+//!
+//! Nothing goes to the client before the first event that it can use, so that an error inside a successful answer can
+//! still be retried. The last event waits for the row.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Admitted, Downstream, Flight, Gone,
+    attempt::{Refusal, Sent},
+    decode::{Decoder, Progress},
+    flight::{CLIENT_GONE, End},
+    reply, settle, whole,
+};
+use crate::{
+    call::{Blame, Failure, FailureKind},
+    dialect::openai,
+    error::Error,
+    gateway::{Gateway, Lane},
+    plugin::Fault,
+    upstream::{Exchange, Trouble},
+    usage::Source,
+};
+
+/// Why a stream ended before its end.
+pub(super) enum Broken {
+    Gone,
+    Trouble(Trouble),
+    Failure(Failure),
+    Plugin(Fault),
+}
+
+/// Silence after which the client is sent a comment, so that nothing between takes the connection for dead.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+/// How long the end of a finished stream is waited for, to keep its connection.
+const TRAILER_WAIT: Duration = Duration::from_millis(100);
+
+/// Passes a stream on, event by event.
+pub(super) async fn answer<'a, D: Downstream>(
+    gateway: &Gateway,
+    flight: &mut Flight,
+    admitted: &Admitted,
+    mut sent: Sent<'a>,
+    down: &mut D,
+) -> Result<(), Refusal<'a>> {
+    let lane = sent.lane;
+    if let Some(refusal) = not_a_stream(&mut sent, down).await {
+        return Err(refusal);
+    }
+    let mut decoder = Decoder::new(gateway, flight, admitted, &sent);
+    let mut committed = false;
+    let ended = pump(flight, &mut sent, &mut decoder, &mut committed, down).await;
+    let heard = decoder.take_heard();
+    match ended {
+        Ok(()) => {
+            finish(gateway, flight, admitted, decoder, heard, committed, down).await?;
+            release(gateway, sent.exchange).await;
+            Ok(())
+        }
+        Err(Broken::Gone) => {
+            drop(sent);
+            down.close_after();
+            settle::interrupted(gateway, flight, admitted, heard, CLIENT_GONE).await;
+            Ok(())
+        }
+        Err(broken) if committed => {
+            drop(sent);
+            let error = broken.into_error(lane);
+            settle::interrupted(
+                gateway,
+                flight,
+                admitted,
+                heard,
+                error.verdict(&flight.snapshot.serving.redactor).class,
+            )
+            .await;
+            break_off(flight, &error, down).await;
+            Ok(())
+        }
+        Err(broken) => Err(broken.into_refusal(lane)),
+    }
+}
+
+/// A provider that answers a streamed call with one document has an error to tell, whatever its status.
+async fn not_a_stream<'a, D: Downstream>(sent: &mut Sent<'a>, down: &mut D) -> Option<Refusal<'a>> {
+    let lane = sent.lane;
+    let content_type = sent.answer.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
+    let document = content_type.starts_with("application/json") || content_type.starts_with("text/html");
+    if !document || sent.request.framing != crate::framing::Framing::Sse {
+        return None;
+    }
+    Some(match whole::collect(sent, DOCUMENT_BYTES_MAX, down).await {
+        Ok(body) => Refusal::Failure(lane, openai::whole(&body).err().unwrap_or_else(unstreamed)),
+        Err(whole::Uncollected::Gone) => Refusal::Gone,
+        Err(whole::Uncollected::Trouble(trouble)) => Refusal::Trouble(lane, trouble),
+        Err(whole::Uncollected::TooLong) => Refusal::Failure(lane, unstreamed()),
+    })
+}
+
+/// How much of a document in a stream's place is read, in bytes.
+const DOCUMENT_BYTES_MAX: usize = 64 << 10;
+
+fn unstreamed() -> Failure {
+    Failure {
+        kind: FailureKind::Upstream,
+        blame: Blame::Provider,
+        retryable: false,
+        retry_after_ms: None,
+        code: None,
+        param: None,
+        message: "the provider answered a streamed call without a stream".to_owned(),
+    }
+}
+
+enum Wake {
+    Piece(Result<Option<Bytes>, Trouble>),
+    Gone,
+    Clock,
+}
+
+/// Reads pieces and writes events until the stream is done or broken. The decoder keeps the last event.
+async fn pump<D: Downstream>(
+    flight: &mut Flight,
+    sent: &mut Sent<'_>,
+    decoder: &mut Decoder<'_>,
+    committed: &mut bool,
+    down: &mut D,
+) -> Result<(), Broken> {
+    let idle = sent.lane.provider.clocks.idle;
+    let (mut heard_at, mut wrote_at) = (Instant::now(), Instant::now());
+    // One timer, moved only when it has fired: a busy stream never touches it.
+    let mut clock = pin!(sleep_until(sent.first_byte_by.min(sent.total_by)));
+    let mut out = BytesMut::new();
+    loop {
+        let wait_began = Instant::now();
+        let wake = tokio::select! {
+            biased;
+            piece = sent.exchange.piece() => Wake::Piece(piece),
+            () = down.gone() => Wake::Gone,
+            () = &mut clock => Wake::Clock,
+        };
+        let now = Instant::now();
+        flight.waited += now - wait_began;
+        match wake {
+            Wake::Gone => return Err(Broken::Gone),
+            Wake::Clock => {
+                let silence_ends = if *committed { heard_at + idle } else { sent.first_byte_by };
+                if now >= sent.total_by {
+                    return Err(Broken::Trouble(Trouble::TotalTimeout));
+                }
+                if now >= silence_ends {
+                    let trouble = if *committed { Trouble::IdleTimeout } else { Trouble::FirstByteTimeout };
+                    return Err(Broken::Trouble(trouble));
+                }
+                if *committed && now >= wrote_at + KEEP_ALIVE_EVERY {
+                    down.write(Bytes::from_static(openai::KEEP_ALIVE), false).await?;
+                    wrote_at = now;
+                }
+                let comment_due = if *committed { wrote_at + KEEP_ALIVE_EVERY } else { sent.total_by };
+                clock.as_mut().reset(silence_ends.min(sent.total_by).min(comment_due));
+                continue;
+            }
+            Wake::Piece(piece) => {
+                heard_at = now;
+                let mut progress = decoder.take(piece.map_err(Broken::Trouble)?, &mut out)?;
+                // What has arrived meanwhile goes out in the same write.
+                while progress == Progress::More
+                    && out.len() < WRITE_BYTES_MAX
+                    && let Some(piece) = ready(sent.exchange.piece()).await
+                {
+                    progress = decoder.take(piece.map_err(Broken::Trouble)?, &mut out)?;
+                }
+                if !*committed && (progress == Progress::Done || !out.is_empty()) {
+                    *committed = true;
+                    flight.first_byte = Some(flight.started.elapsed());
+                    reply::begin_stream(flight, down).await?;
+                    clock.as_mut().reset((now + idle.min(KEEP_ALIVE_EVERY)).min(sent.total_by));
+                }
+                if progress == Progress::Done {
+                    decoder.hold_back(out);
+                    return Ok(());
+                }
+                if !out.is_empty() {
+                    down.write(out.split().freeze(), false).await?;
+                    wrote_at = now;
+                }
+            }
+        }
+    }
+}
+
+/// Pieces are gathered into one write up to this many bytes.
+const WRITE_BYTES_MAX: usize = 64 << 10;
+
+/// What `future` yields without waiting. It must be safe to drop.
+async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// The stream is whole: settle, write the row, then let the last events go.
+async fn finish<'a, D: Downstream>(
+    gateway: &Gateway,
+    flight: &mut Flight,
+    admitted: &Admitted,
+    mut decoder: Decoder<'_>,
+    heard: settle::Heard,
+    committed: bool,
+    down: &mut D,
+) -> Result<(), Refusal<'a>> {
+    let (tokens, source) = match heard.reported {
+        Some(tokens) => (tokens, Source::Provider),
+        None => settle::counted(gateway, admitted, &flight.upstream_model.clone(), heard).await,
+    };
+    let recorded = flight.end(gateway, &End::good(tokens, source));
+    if let Err(error) = recorded {
+        if !committed {
+            return Err(Refusal::Final(error));
+        }
+        break_off(flight, &error, down).await;
+        return Ok(());
+    }
+    if down.write(decoder.last(tokens), true).await == Err(Gone) {
+        down.close_after();
+    }
+    Ok(())
+}
+
+/// Ends a stream that the client has seen the beginning of.
+async fn break_off<D: Downstream>(flight: &Flight, error: &Error, down: &mut D) {
+    let verdict = error.verdict(&flight.snapshot.serving.redactor);
+    let event = openai::error_event(&verdict.message, verdict.kind, &verdict.code, verdict.param.as_deref());
+    if down.write(event.into(), true).await == Err(Gone) {
+        down.close_after();
+    }
+}
+
+/// Reads the end of a finished stream, so that its connection may serve again.
+async fn release(gateway: &Gateway, mut exchange: Exchange) {
+    let rest = async { while let Ok(Some(_)) = exchange.piece().await {} };
+    if tokio::time::timeout(TRAILER_WAIT, rest).await.is_ok() {
+        gateway.connector.release(exchange).await;
+    }
+}
+
+impl Broken {
+    fn into_error(self, lane: &Lane) -> Box<Error> {
+        let provider = lane.provider.name.to_string();
+        Box::new(match self {
+            Broken::Gone => Error::Request(crate::error::Request::ClientGone),
+            Broken::Trouble(trouble) => Error::Upstream { provider, trouble },
+            Broken::Failure(failure) => Error::Provider { provider, failure },
+            Broken::Plugin(fault) => Error::Plugin { provider, fault },
+        })
+    }
+
+    fn into_refusal(self, lane: &Lane) -> Refusal<'_> {
+        match self {
+            Broken::Gone => Refusal::Gone,
+            Broken::Trouble(trouble) => Refusal::Trouble(lane, trouble),
+            Broken::Failure(failure) => Refusal::Failure(lane, failure),
+            Broken::Plugin(fault) => Refusal::Plugin(lane, fault),
+        }
+    }
+}
+
+impl From<Gone> for Broken {
+    fn from(_: Gone) -> Self {
+        Broken::Gone
+    }
+}

@@ -1,0 +1,87 @@
+use super::*;
+use crate::call::Blame;
+
+fn verdict(error: impl Into<Error>) -> Verdict {
+    error.into().verdict(&Redactor::default())
+}
+
+fn provider(kind: FailureKind, message: &str, code: Option<&str>) -> Error {
+    let failure = Failure {
+        kind,
+        blame: Blame::Provider,
+        retryable: false,
+        retry_after_ms: None,
+        code: code.map(str::to_owned),
+        param: None,
+        message: message.to_owned(),
+    };
+    Error::Provider { provider: "p".to_owned(), failure }
+}
+
+#[test]
+fn a_providers_refusal_of_our_key_is_never_a_401_and_never_quotes_it() {
+    for kind in [FailureKind::Authentication, FailureKind::Permission] {
+        let verdict = verdict(provider(kind, "Incorrect API key provided: sk-live-1234567890abcdef", None));
+        assert_eq!((verdict.status, verdict.class), (502, "upstream_authentication_error"));
+        assert!(!verdict.message.contains("sk-"), "{}", verdict.message);
+    }
+}
+
+#[test]
+fn a_key_in_a_providers_words_is_removed() {
+    let verdict = verdict(provider(FailureKind::InvalidRequest, "bad key sk-abcdefghijklmnopqrstuvwx here", None));
+    assert!(!verdict.message.contains("sk-abcdefghijklmnopqrstuvwx"), "{}", verdict.message);
+}
+
+#[test]
+fn a_providers_own_code_is_shown_for_bad_requests_and_the_class_stays_ours() {
+    let shown = verdict(provider(FailureKind::InvalidRequest, "m", Some("invalid_image_url")));
+    assert_eq!((shown.code.as_ref(), shown.class), ("invalid_image_url", "invalid_request"));
+    let hidden = verdict(provider(FailureKind::Upstream, "m", Some("weird")));
+    assert_eq!(hidden.code, "upstream_error");
+}
+
+#[test]
+fn a_cap_that_waiting_does_not_bring_back_is_not_worth_a_retry() {
+    let exceeded = |limit, retry_after_ms| Exceeded { limit, cap: 1, remaining: 0, wanted: 1, retry_after_ms };
+    let minute = verdict(exceeded(Limit::RequestsPerMinute, Some(1500)));
+    assert_eq!((minute.status, minute.kind, minute.retry, minute.retry_after_ms), (429, RATE, None, Some(1500)));
+    for wait in [None, Some(3_600_000)] {
+        let day = verdict(exceeded(Limit::TokensPerDay, wait));
+        assert_eq!((day.status, day.kind, day.retry), (429, "insufficient_quota", Some(false)));
+    }
+}
+
+#[test]
+fn messages_are_sentences_of_bounded_length() {
+    assert_eq!(sentence("the model `x` does not exist"), "The model `x` does not exist.");
+    assert_eq!(sentence("really?"), "Really?");
+    assert!(sentence(&"é".repeat(2000)).len() <= MESSAGE_BYTES_MAX + 1);
+}
+
+#[test]
+fn every_refusal_has_a_status_that_says_whose_fault_it_is() {
+    for (error, status, class) in [
+        (Error::from(Denied::Missing), 401, "key_missing"),
+        (Denied::Revoked.into(), 401, "key_revoked"),
+        (Denied::Expired.into(), 401, "key_expired"),
+        (Unroutable::Unknown("m".into()).into(), 404, "model_not_found"),
+        (Unroutable::Forbidden("m".into()).into(), 403, "model_not_allowed"),
+        (Template::Missing("name".into()).into(), 400, "template_variable_missing"),
+        (Request::TooLarge(1).into(), 413, "request_too_large"),
+        (Request::Head.into(), 431, "head_invalid"),
+        (Error::Plugin { provider: "p".into(), fault: Fault::Deadline }, 504, "plugin_deadline_exceeded"),
+        (Error::Plugin { provider: "p".into(), fault: Fault::Busy }, 503, "plugin_busy"),
+        (Error::Upstream { provider: "p".into(), trouble: Trouble::Reset }, 502, "upstream_connection_closed"),
+        (
+            Error::Upstream { provider: "p".into(), trouble: Trouble::FirstByteTimeout },
+            504,
+            "upstream_first_byte_timeout",
+        ),
+        (Error::Unrecorded, 503, "ledger_unavailable"),
+    ] {
+        let verdict = verdict(error);
+        assert_eq!((verdict.status, verdict.class), (status, class));
+        assert_eq!(verdict.code, class);
+    }
+}

@@ -1,0 +1,201 @@
+//! From what the operator meant to what calls are decided by.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{Account, Key, Lane, Model, Template};
+use crate::{
+    auth::{Keys, Pattern},
+    config::{self, Backoff, Config, Http2, ProviderKeys, Role},
+    limit::Limiter,
+    metrics::Metrics,
+    plugin::Registry,
+    route,
+    secret::{Redactor, Secret},
+    store::KeyEntry,
+    upstream::{self, Base, Clocks, Pace, Provider, Retries, Rule, Version},
+};
+
+/// What a configuration comes to, keys apart.
+pub struct Serving {
+    pub models: HashMap<String, Arc<Model>>,
+    pub templates: HashMap<String, Template>,
+    pub redactor: Redactor,
+}
+
+/// Something in the configuration that only shows when it is put together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {what}")]
+pub struct Fault {
+    pub path: String,
+    pub what: String,
+}
+
+/// Faults as lines of a message.
+pub fn listed(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+}
+
+/// Resolves every reference of a configuration.
+///
+/// # Errors
+/// All faults at once.
+pub fn assemble(config: &Config, registry: &Registry, metrics: &Metrics) -> Result<Serving, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let providers: HashMap<&str, Arc<Provider>> = config
+        .providers
+        .iter()
+        .map(|(name, provider)| (name.as_str(), Arc::new(Provider::new(name, upstream_settings(provider)))))
+        .collect();
+    let mut models = HashMap::new();
+    for (name, model) in &config.models {
+        let lanes = lanes(name, model, config, &providers, registry, metrics, &mut faults);
+        let targets = model.targets.iter().map(route_target).collect();
+        let route = route::Model { name: name.clone(), targets, output_tokens_max: model.output_tokens_max };
+        let count_as = model.count_as.clone();
+        models.insert(name.clone(), Arc::new(Model { route, count_as, lanes }));
+    }
+    let templates = config.templates.iter().filter_map(|(name, template)| {
+        let made = make_template(name, template, registry).map_err(|fault| faults.push(fault)).ok()?;
+        Some((name.clone(), made))
+    });
+    let templates = templates.collect();
+    let secrets = config.providers.values().flat_map(|provider| provider_keys(provider).to_vec());
+    let redactor = Redactor::new(secrets);
+    if faults.is_empty() { Ok(Serving { models, templates, redactor }) } else { Err(faults) }
+}
+
+fn provider_keys(provider: &config::Provider) -> &[Secret] {
+    match &provider.keys {
+        ProviderKeys::Given(keys) => keys,
+        ProviderKeys::Unneeded | ProviderKeys::Unset(_) => &[],
+    }
+}
+
+fn upstream_settings(provider: &config::Provider) -> upstream::Settings {
+    let millis = Duration::from_millis;
+    let pace = |backoff| match backoff {
+        Backoff::Fixed => Pace::Fixed,
+        Backoff::Linear => Pace::Linear,
+        Backoff::Exponential => Pace::Exponential,
+    };
+    let rule = |retries: config::Retries| Rule {
+        retries_max: retries.retries,
+        pace: pace(retries.backoff),
+        wait: millis(retries.wait_ms),
+    };
+    let url = &provider.base_url;
+    upstream::Settings {
+        base: Base {
+            tls: url.tls,
+            host: url.host.clone(),
+            port: url.port,
+            prefix: url.path.clone(),
+            authority: url.authority(),
+        },
+        keys: provider_keys(provider).to_vec(),
+        clocks: Clocks {
+            connect: millis(provider.connect_timeout_ms),
+            first_byte: millis(provider.first_byte_timeout_ms),
+            idle: millis(provider.idle_timeout_ms),
+            total: millis(provider.total_timeout_ms),
+            write: millis(provider.idle_timeout_ms),
+        },
+        version: match provider.http2 {
+            Http2::Auto => Version::Auto,
+            Http2::On => Version::Http2,
+            Http2::Off => Version::Http1,
+        },
+        retries: Retries {
+            network: rule(provider.retry.network),
+            rate_limit: rule(provider.retry.rate_limit),
+            server: rule(provider.retry.server),
+            attempts_max: provider.retry.attempts_max,
+            wait_max: millis(provider.retry.wait_max_ms),
+        },
+        key_rest: millis(provider.key_cooldown_ms),
+        keep_idle: KEEP_IDLE,
+    }
+}
+
+/// How long an unused connection to a provider is kept: less than the minute after which many close it.
+const KEEP_IDLE: Duration = Duration::from_secs(55);
+
+fn lanes(
+    name: &str,
+    model: &config::Model,
+    config: &Config,
+    providers: &HashMap<&str, Arc<Provider>>,
+    registry: &Registry,
+    metrics: &Metrics,
+    faults: &mut Vec<Fault>,
+) -> Vec<Lane> {
+    let mut lanes = Vec::with_capacity(model.targets.len());
+    for (index, target) in model.targets.iter().enumerate() {
+        let mut fault = |what: String| faults.push(Fault { path: format!("models.{name:?}.targets[{index}]"), what });
+        let (Some(provider), Some(meant)) =
+            (providers.get(target.provider.as_str()), config.providers.get(&target.provider))
+        else {
+            fault(format!("unknown provider `{}`", target.provider));
+            continue;
+        };
+        let Some(adapter) = registry.adapter(&meant.adapter) else {
+            fault(format!("the adapter `{}` of provider `{}` is not loaded", meant.adapter, target.provider));
+            continue;
+        };
+        lanes.push(Lane {
+            provider: provider.clone(),
+            adapter: adapter.clone(),
+            upstream_model: target.model.clone(),
+            price: target.price.clone(),
+            config: meant.config_json.as_str().into(),
+            metrics: metrics.lane(name, &target.provider),
+        });
+    }
+    lanes
+}
+
+fn route_target(target: &config::Target) -> route::Target {
+    // Without weights every target weighs the same, which means the operator's order.
+    let weight = target.weight.unwrap_or(1);
+    route::Target { provider: target.provider.clone(), model: target.model.clone(), weight }
+}
+
+fn make_template(name: &str, template: &config::Template, registry: &Registry) -> Result<Template, Fault> {
+    let fault = |what: String| Fault { path: format!("templates.{name:?}"), what };
+    let renderer = registry
+        .renderer(&template.renderer)
+        .ok_or_else(|| fault(format!("the renderer `{}` is not loaded", template.renderer)))?;
+    match renderer.check(&template.source) {
+        Ok(Ok(_)) => {}
+        Ok(Err(at)) => return Err(fault(format!("line {}, column {}: {}", at.line, at.column, at.message))),
+        Err(broken) => return Err(fault(format!("the renderer `{}` {broken}", template.renderer))),
+    }
+    Ok(Template {
+        renderer: renderer.clone(),
+        renderer_name: template.renderer.clone(),
+        source: template.source.clone(),
+        role: match template.role {
+            Role::System => "system",
+            Role::User => "user",
+        },
+    })
+}
+
+/// The table of keys that calls are authenticated against. A pattern that does not parse matches nothing.
+pub fn keys(entries: &[KeyEntry], limiter: &Limiter) -> Keys<Account> {
+    entries
+        .iter()
+        .map(|entry| {
+            let key = Key {
+                id: entry.id.clone(),
+                name: entry.name.clone(),
+                user: entry.user.clone(),
+                models: entry.models.iter().filter_map(|text| Pattern::parse(text).ok()).collect(),
+                expires_ms: entry.expires_ms,
+                revoked: entry.revoked_ms.is_some(),
+                account: Account { caps: entry.caps.clone(), spending: limiter.account(&entry.id) },
+            };
+            (entry.hash, key)
+        })
+        .collect()
+}

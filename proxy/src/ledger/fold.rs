@@ -1,0 +1,87 @@
+//! Entries of the spool → one batch for the store.
+
+use std::collections::{HashMap, HashSet};
+
+use super::frame::Entry;
+use crate::limit::{day_of, month_of};
+use crate::store::{Batch, Dimension, Position, Record, Rollup, RollupKey, Sums};
+
+const HOUR_MS: u64 = 3_600_000;
+/// The model of calls that no provider saw: clients choose those names, and may choose new ones without end.
+pub const UNROUTED: &str = "(unrouted)";
+
+/// The batch of some entries. `marked` are the calls that the store knows as opened.
+pub(super) fn batch(entries: Vec<Entry>, marked: &HashSet<String>, from: Position, to: Position) -> Batch {
+    let mut batch = Batch { from, to, ..Batch::default() };
+    for entry in entries {
+        match entry {
+            Entry::Row(row) => {
+                batch.opened.retain(|opened| opened.request_id != row.request_id);
+                if marked.contains(&row.request_id) {
+                    batch.closed.push(row.request_id.clone());
+                }
+                batch.rows.push(row);
+            }
+            Entry::Opened(opened) => batch.opened.push(opened),
+        }
+    }
+    add_up(&mut batch);
+    batch
+}
+
+/// Adds the batch's rows up into its roll-ups and sums.
+pub(super) fn add_up(batch: &mut Batch) {
+    let mut rollups = HashMap::<RollupKey, Rollup>::new();
+    let mut sums = HashMap::<String, Sums>::new();
+    for row in &batch.rows {
+        let usage = rollup(row);
+        let hour = u32::try_from(row.started_ms / HOUR_MS).unwrap_or(u32::MAX);
+        for (dimension, name) in names(row) {
+            let key = RollupKey { dimension, hour, name: name.to_owned() };
+            rollups.entry(key).or_default().merge(&usage);
+        }
+        let tokens = row.tokens.total();
+        if tokens > 0 && !row.key_id.is_empty() {
+            let day = day_of(row.started_ms);
+            let spent =
+                Sums { day, day_tokens: tokens, month: month_of(day), month_tokens: tokens, total_tokens: tokens };
+            sums.entry(row.key_id.clone()).or_default().merge(&spent);
+        }
+    }
+    batch.rollups = rollups.into_iter().collect();
+    batch.sums = sums.into_iter().collect();
+}
+
+/// What a row counts under.
+fn names(row: &Record) -> impl Iterator<Item = (Dimension, &str)> {
+    let model = if row.provider.is_empty() { UNROUTED } else { &row.model };
+    [
+        (Dimension::Key, row.key_id.as_str()),
+        (Dimension::Model, model),
+        (Dimension::User, &row.user),
+        (Dimension::Provider, &row.provider),
+        (Dimension::Config, &row.config),
+        (Dimension::Group, &row.group),
+        (Dimension::Agent, &row.agent),
+    ]
+    .into_iter()
+    .filter(|(_, name)| !name.is_empty())
+}
+
+fn rollup(row: &Record) -> Rollup {
+    let mut rollup = Rollup {
+        calls: 1,
+        errors: u64::from(!row.is_ok()),
+        unpriced: u64::from(!row.priced && row.tokens.total() > 0),
+        input: row.tokens.input,
+        output: row.tokens.output,
+        cached: row.tokens.cached,
+        cache_write: row.tokens.cache_write,
+        reasoning: row.tokens.reasoning,
+        charges: Vec::new(),
+    };
+    if row.priced {
+        rollup.add_charge(&row.currency, row.charge_nanos);
+    }
+    rollup
+}

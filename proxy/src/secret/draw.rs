@@ -1,0 +1,47 @@
+//! Keys drawn from randomness that the caller hands in.
+
+use super::Secret;
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const VIRTUAL_PREFIX: &str = "sk-tg-";
+const ADMIN_PREFIX: &str = "tg-admin-";
+/// 43 characters of base 62 hold 256 bits.
+const DRAWN_CHARS: usize = 43;
+
+/// Fills `buffer` from the operating system. Hand this to whatever here wants randomness.
+pub fn fill_from_system(buffer: &mut [u8]) {
+    getrandom::fill(buffer).expect("the kernel serves randomness to every process once it has booted");
+}
+
+/// A new client key: `sk-tg-` and 43 characters of base 62.
+pub fn virtual_key(fill: &mut dyn FnMut(&mut [u8])) -> Secret {
+    draw(VIRTUAL_PREFIX, fill)
+}
+
+/// A new token for the admin listener: `tg-admin-` and 43 characters of base 62.
+pub fn admin_token(fill: &mut dyn FnMut(&mut [u8])) -> Secret {
+    draw(ADMIN_PREFIX, fill)
+}
+
+/// Whether `text` has the form of a key that [`virtual_key`] draws.
+pub fn is_virtual_key(text: &str) -> bool {
+    text.strip_prefix(VIRTUAL_PREFIX)
+        .is_some_and(|rest| rest.len() == DRAWN_CHARS && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+fn draw(prefix: &str, fill: &mut dyn FnMut(&mut [u8])) -> Secret {
+    // The capacity is exact: a string that grows would leave a copy behind that nobody wipes.
+    let mut text = String::with_capacity(prefix.len() + DRAWN_CHARS);
+    text.push_str(prefix);
+    let mut wanted = DRAWN_CHARS;
+    while wanted > 0 {
+        let mut bytes = [0; 64];
+        fill(&mut bytes);
+        // 248 is the largest multiple of 62 in a byte: above it, the first characters would come up more often.
+        for byte in bytes.into_iter().filter(|byte| *byte < 248).take(wanted) {
+            text.push(char::from(ALPHABET[usize::from(byte % 62)]));
+            wanted -= 1;
+        }
+    }
+    Secret::new(text)
+}

@@ -1,0 +1,121 @@
+//! What the first start leaves behind: the data directory, the admin token, client keys that nobody chose.
+
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use crate::{
+    config::{ClientKey as Meant, Config},
+    secret::{KeyHasher, Secret, admin_token, fill_from_system, virtual_key},
+    store::{self, KeyEntry, Origin, Store},
+};
+
+use super::ClientKey;
+
+/// In the data directory: the token of the admin listener.
+pub const ADMIN_TOKEN_FILE: &str = "admin-token";
+/// In the data directory: the client keys that the gateway drew, by their names in the configuration.
+pub const CLIENT_KEYS_DIR: &str = "client-keys";
+
+/// A secret kept in a file, and whether it was made just now.
+pub(super) struct Kept {
+    pub(super) secret: Secret,
+    pub(super) is_new: bool,
+}
+
+/// Makes the data directory, for its owner alone.
+pub(super) fn data_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+}
+
+/// The admin token, drawn on the first start.
+pub(super) fn kept_admin_token(data_dir: &Path) -> io::Result<Secret> {
+    Ok(kept(&data_dir.join(ADMIN_TOKEN_FILE), || admin_token(&mut fill_from_system))?.secret)
+}
+
+/// Brings the keys of the configuration into the store. Returns one that the gateway drew, if there is one.
+pub(super) fn config_keys(
+    config: &Config,
+    data_dir: &Path,
+    store: &dyn Store,
+    hasher: &KeyHasher,
+    now_ms: u64,
+) -> Result<Option<ClientKey>, super::Error> {
+    let stored = store.keys()?;
+    let mut shown = None;
+    for (name, key) in &config.keys {
+        let (secret, file) = match &key.key {
+            Meant::Given(secret) => (secret.clone(), None),
+            Meant::Generate => {
+                let file = data_dir.join(CLIENT_KEYS_DIR).join(name);
+                let kept = drawn(&file).map_err(|source| super::Error::DataDir { path: file.clone(), source })?;
+                let drawn = kept.is_new.then(|| kept.secret.clone());
+                (kept.secret, Some(ClientKey { drawn, file }))
+            }
+        };
+        shown = shown.or(file);
+        put(store, &stored, entry(name, key, &secret, hasher, now_ms))?;
+    }
+    for gone in stored.iter().filter(|entry| entry.origin == Origin::Config && !config.keys.contains_key(&entry.name)) {
+        store.remove_key(&gone.id)?;
+    }
+    Ok(shown)
+}
+
+fn entry(name: &str, key: &crate::config::Key, secret: &Secret, hasher: &KeyHasher, now_ms: u64) -> KeyEntry {
+    KeyEntry {
+        id: format!("key_config_{name}"),
+        name: name.to_owned(),
+        hash: hasher.hash(secret.expose().as_bytes()).0,
+        prefix: secret.expose().chars().take(PREFIX_CHARS).collect(),
+        models: key.models.iter().map(ToString::to_string).collect(),
+        caps: key.caps.clone(),
+        created_ms: now_ms,
+        expires_ms: key.expires_ms,
+        revoked_ms: None,
+        user: key.user.clone(),
+        origin: Origin::Config,
+    }
+}
+
+/// How much of a key is kept for people to tell keys apart.
+const PREFIX_CHARS: usize = 10;
+
+/// A key that was revoked stays so until its text changes.
+fn put(store: &dyn Store, stored: &[KeyEntry], mut entry: KeyEntry) -> Result<(), store::Error> {
+    if let Some(known) = stored.iter().find(|known| known.id == entry.id) {
+        entry.created_ms = known.created_ms;
+        entry.revoked_ms = known.revoked_ms.filter(|_| known.hash == entry.hash);
+        if known.hash == entry.hash && *known == entry {
+            return Ok(());
+        }
+    }
+    store.put_key(&entry).map(|_| ())
+}
+
+fn drawn(file: &Path) -> io::Result<Kept> {
+    if let Some(dir) = file.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    }
+    kept(file, || virtual_key(&mut fill_from_system))
+}
+
+/// Reads a secret from its file, or draws one and writes it there, readable to its owner alone.
+fn kept(file: &Path, draw: impl FnOnce() -> Secret) -> io::Result<Kept> {
+    match fs::read_to_string(file) {
+        Ok(text) if !text.trim().is_empty() => return Ok(Kept { secret: Secret::new(text.trim()), is_new: false }),
+        Ok(_) => fs::remove_file(file)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let secret = draw();
+    let mut made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    made.write_all(secret.expose().as_bytes())?;
+    made.write_all(b"\n")?;
+    made.sync_all()?;
+    Ok(Kept { secret, is_new: true })
+}

@@ -1,0 +1,134 @@
+//! From a configuration to a gateway: store, ledger, sandbox, plugins, snapshot.
+
+use std::{borrow::Cow, fs, path::Path, sync::Arc};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    config::{Config, UserPlugin},
+    gateway::{self, Bounds, Gateway, Ids, Made, Snapshot, Tokenizer},
+    ledger::{self, Ledger, Recovered},
+    limit::Limiter,
+    metrics::{self, Metrics},
+    plugin::{self, Compiler, Host, Registry, Source},
+    secret::{KeyHasher, MasterKey, Secret, fill_from_system},
+    store::{SledStore, Store},
+    upstream::Connector,
+    usage::Counter,
+};
+
+use super::{ClientKey, Error, Given, first_start};
+
+/// A gateway whose doors are still shut.
+pub(super) struct Opened {
+    pub(super) gateway: Gateway,
+    pub(super) admin_token: Secret,
+    pub(super) client_key: Option<ClientKey>,
+}
+
+pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>) -> Result<Opened, Error> {
+    let dir = config.server.data_dir.as_path();
+    let at = |source| Error::DataDir { path: dir.to_owned(), source };
+    first_start::data_dir(dir).map_err(at)?;
+    let (master, _) = MasterKey::open(given.master_key.as_deref(), dir, &mut fill_from_system)?;
+    let hasher = KeyHasher::new(&master);
+    let admin_token = first_start::kept_admin_token(dir).map_err(at)?;
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), metrics::Bounds::default()));
+
+    let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"), &config.store)?);
+    let clock: ledger::Clock = Arc::new(gateway::now_ms);
+    let (ledger, recovered) = Ledger::open(&dir.join("spool"), store.clone(), config.ledger.clone(), clock)?;
+    let limiter = Arc::new(Limiter::new());
+    restore(&limiter, &recovered);
+    let client_key = first_start::config_keys(config, dir, store.as_ref(), &hasher, gateway::now_ms())?;
+
+    let host = host(config, given, counter, &metrics)?;
+    let registry = plugins(config, &host)?;
+    let serving = gateway::assemble(config, &registry, &metrics).map_err(|faults| Error::Config { faults })?;
+    let snapshot = Snapshot {
+        generation: 1,
+        created_s: gateway::now_ms() / 1000,
+        keys: gateway::keys(&store.keys()?, &limiter),
+        serving: Arc::new(serving),
+        unknown_lane: metrics.unknown_lane(),
+    };
+    let mut random = [0; 8];
+    fill_from_system(&mut random);
+    let gateway = Gateway::new(Made {
+        snapshot,
+        limiter,
+        ledger,
+        store,
+        metrics,
+        connector: Connector::new(CONNECTIONS_IDLE_MAX),
+        counter: counter.clone(),
+        registry: Arc::new(registry),
+        hasher,
+        bounds: bounds(config),
+        ids: Ids::new(u64::from_le_bytes(random)),
+    });
+    Ok(Opened { gateway, admin_token, client_key })
+}
+
+/// Connections to providers that are kept while unused.
+const CONNECTIONS_IDLE_MAX: usize = 1024;
+
+fn bounds(config: &Config) -> Bounds {
+    Bounds {
+        call: config.limits.call.clone(),
+        body_bytes_max: config.server.body_bytes_max,
+        answer_bytes_max: config.limits.answer_bytes_max,
+        frame_bytes_max: config.limits.frame_bytes_max,
+        calls_max: config.limits.calls_max as u64,
+    }
+}
+
+fn restore(limiter: &Limiter, recovered: &Recovered) {
+    for (key, past) in &recovered.accounts {
+        limiter.restore(key, past);
+    }
+    if recovered.rows_replayed > 0 || recovered.calls_crashed > 0 {
+        tracing::info!(
+            rows = recovered.rows_replayed,
+            calls_crashed = recovered.calls_crashed,
+            bytes_damaged = recovered.bytes_damaged,
+            "took over what the last process left"
+        );
+    }
+}
+
+/// The sandbox, with compiled code kept in the data directory.
+pub(crate) fn host(
+    config: &Config,
+    given: &Given,
+    counter: &Arc<Counter>,
+    metrics: &Arc<Metrics>,
+) -> Result<Host, Error> {
+    let compiler = Compiler::Process { program: given.program.clone(), args: vec!["compile-plugin".to_owned()] };
+    let tokenizer = Arc::new(Tokenizer(counter.clone()));
+    let cache = config.server.data_dir.join("compiled");
+    Host::new(config.plugins.sandbox.clone(), &cache, compiler, tokenizer, metrics.clone()).map_err(Error::Sandbox)
+}
+
+/// Loads the built-in plugins and the operator's.
+fn plugins(config: &Config, host: &Host) -> Result<Registry, Error> {
+    let mut sources: Vec<_> = plugin::builtins().collect();
+    for (name, user) in &config.plugins.user {
+        sources.push(source(name, user)?);
+    }
+    Registry::empty().next(host, sources).map_err(Error::Plugins)
+}
+
+fn source<'a>(name: &'a str, user: &UserPlugin) -> Result<Source<'a>, Error> {
+    let wasm = read(&user.file)?;
+    if let Some(expected) = user.sha256
+        && <[u8; 32]>::from(Sha256::digest(&wasm)) != expected
+    {
+        return Err(Error::PluginFile { path: user.file.clone(), why: "its SHA-256 is not the configured one".into() });
+    }
+    Ok(Source { name, kind: user.kind, wasm: Cow::Owned(wasm), granted: user.capabilities })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| Error::PluginFile { path: path.to_owned(), why: error.to_string() })
+}

@@ -1,0 +1,185 @@
+//! The row of a call, and the mark of a call that has none yet.
+
+use serde::{Deserialize, Serialize};
+
+use crate::call::Tokens;
+use crate::usage::Source;
+
+/// Longest text of a row, in bytes; longer ones are cut.
+const TEXT_BYTES_MAX: usize = 256;
+
+/// How a call ended: its one row in the ledger. Empty texts mean that there is nothing to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub request_id: String,
+    /// When the call was admitted, the moment its hold was reserved at; else when it was refused. Unix milliseconds.
+    pub started_ms: u64,
+    pub key_id: String,
+    pub key_name: String,
+    pub user: String,
+    /// The model as the client named it.
+    pub model: String,
+    pub provider: String,
+    pub upstream_model: String,
+    pub dialect: String,
+    pub operation: String,
+    /// What the client was answered.
+    pub status: u16,
+    /// The stable name of what went wrong; empty if nothing did.
+    pub error_class: String,
+    #[serde(with = "TokensRow")]
+    pub tokens: Tokens,
+    /// Who counted the tokens.
+    pub usage_source: Source,
+    /// In billionths of a unit of `currency`.
+    pub charge_nanos: u64,
+    pub currency: String,
+    /// Whether a price was known; without one the charge is 0 and means nothing.
+    pub priced: bool,
+    pub first_byte_us: Option<u64>,
+    pub total_us: u64,
+    /// The part of `total_us` that the gateway took itself.
+    pub overhead_us: u64,
+    /// Attempts at providers.
+    pub attempts: u32,
+    pub streamed: bool,
+    pub client_gone: bool,
+    /// Whether the call was opened, and so counts against the limits. The ledger sets it.
+    pub admitted: bool,
+    pub config: String,
+    pub group: String,
+    pub agent: String,
+}
+
+/// A call that was admitted and whose row is still to come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    pub request_id: String,
+    /// When the call was admitted, the moment its hold was reserved at. Unix milliseconds.
+    pub started_ms: u64,
+    pub key_id: String,
+    pub key_name: String,
+    pub user: String,
+    pub model: String,
+    pub provider: String,
+    pub upstream_model: String,
+    pub dialect: String,
+    pub operation: String,
+    pub streamed: bool,
+    pub config: String,
+    pub group: String,
+    pub agent: String,
+    /// What the call's hold set aside: what it is taken to have used if nobody can say.
+    pub tokens_held: u64,
+}
+
+/// [`Tokens`] as they are stored.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Tokens")]
+struct TokensRow {
+    input: u64,
+    output: u64,
+    cached: u64,
+    cache_write: u64,
+    reasoning: u64,
+}
+
+impl Default for Record {
+    fn default() -> Record {
+        Opened::default().into_record("", 0)
+    }
+}
+
+impl Record {
+    /// When the call ended, in Unix milliseconds.
+    pub fn ended_ms(&self) -> u64 {
+        self.started_ms.saturating_add(self.total_us / 1000)
+    }
+
+    /// Whether the call ended as it should.
+    pub fn is_ok(&self) -> bool {
+        self.error_class.is_empty()
+    }
+
+    /// Cuts what a client or a provider may have made too long to keep.
+    pub fn clip(&mut self) {
+        let texts = [
+            &mut self.request_id,
+            &mut self.key_id,
+            &mut self.key_name,
+            &mut self.user,
+            &mut self.model,
+            &mut self.provider,
+            &mut self.upstream_model,
+            &mut self.dialect,
+            &mut self.operation,
+            &mut self.error_class,
+            &mut self.currency,
+            &mut self.config,
+            &mut self.group,
+            &mut self.agent,
+        ];
+        texts.into_iter().for_each(clip);
+    }
+}
+
+impl Opened {
+    /// The row of a call that never said how it ended: its hold counts as its input, by estimate.
+    pub fn into_record(self, error_class: &str, total_us: u64) -> Record {
+        Record {
+            request_id: self.request_id,
+            started_ms: self.started_ms,
+            key_id: self.key_id,
+            key_name: self.key_name,
+            user: self.user,
+            model: self.model,
+            provider: self.provider,
+            upstream_model: self.upstream_model,
+            dialect: self.dialect,
+            operation: self.operation,
+            status: 0,
+            error_class: error_class.to_owned(),
+            tokens: Tokens { input: self.tokens_held, ..Tokens::default() },
+            usage_source: Source::Estimated,
+            charge_nanos: 0,
+            currency: String::new(),
+            priced: false,
+            first_byte_us: None,
+            total_us,
+            overhead_us: 0,
+            attempts: 0,
+            streamed: self.streamed,
+            client_gone: false,
+            admitted: true,
+            config: self.config,
+            group: self.group,
+            agent: self.agent,
+        }
+    }
+
+    /// Cuts what a client may have made too long to keep.
+    pub fn clip(&mut self) {
+        let texts = [
+            &mut self.request_id,
+            &mut self.key_id,
+            &mut self.key_name,
+            &mut self.user,
+            &mut self.model,
+            &mut self.provider,
+            &mut self.upstream_model,
+            &mut self.dialect,
+            &mut self.operation,
+            &mut self.config,
+            &mut self.group,
+            &mut self.agent,
+        ];
+        texts.into_iter().for_each(clip);
+    }
+}
+
+fn clip(text: &mut String) {
+    if text.len() > TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.shrink_to_fit();
+    }
+}

@@ -1,0 +1,154 @@
+//! Usage added up: by hour for people, by key for the limits.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Store};
+
+/// What an hour's usage is added up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Dimension {
+    /// The name is the key's id.
+    Key = 0,
+    Model = 1,
+    User = 2,
+    Provider = 3,
+    Config = 4,
+    Group = 5,
+    Agent = 6,
+}
+
+impl Dimension {
+    pub const ALL: [Dimension; 7] = [
+        Dimension::Key,
+        Dimension::Model,
+        Dimension::User,
+        Dimension::Provider,
+        Dimension::Config,
+        Dimension::Group,
+        Dimension::Agent,
+    ];
+
+    /// The name in the admin API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Dimension::Key => "key",
+            Dimension::Model => "model",
+            Dimension::User => "user",
+            Dimension::Provider => "provider",
+            Dimension::Config => "config",
+            Dimension::Group => "group",
+            Dimension::Agent => "agent",
+        }
+    }
+}
+
+/// Which roll-up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RollupKey {
+    pub dimension: Dimension,
+    /// Hours since 1970.
+    pub hour: u32,
+    pub name: String,
+}
+
+/// Usage of one hour, or of several merged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollup {
+    pub calls: u64,
+    /// Calls that ended with an error class.
+    pub errors: u64,
+    /// Calls that used tokens no price was known for.
+    pub unpriced: u64,
+    pub input: u64,
+    pub output: u64,
+    /// Part of `input`.
+    pub cached: u64,
+    /// Part of `input`.
+    pub cache_write: u64,
+    /// Part of `output`.
+    pub reasoning: u64,
+    /// One per currency, in the order of their names.
+    pub charges: Vec<Charge>,
+}
+
+/// Money in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    pub currency: String,
+    /// In billionths of a unit of the currency.
+    pub nanos: u64,
+}
+
+impl Rollup {
+    /// Adds another hour, or another part of this one.
+    pub fn merge(&mut self, other: &Rollup) {
+        let counts = [
+            (&mut self.calls, other.calls),
+            (&mut self.errors, other.errors),
+            (&mut self.unpriced, other.unpriced),
+            (&mut self.input, other.input),
+            (&mut self.output, other.output),
+            (&mut self.cached, other.cached),
+            (&mut self.cache_write, other.cache_write),
+            (&mut self.reasoning, other.reasoning),
+        ];
+        for (count, more) in counts {
+            *count = count.saturating_add(more);
+        }
+        for charge in &other.charges {
+            self.add_charge(&charge.currency, charge.nanos);
+        }
+    }
+
+    /// Adds money.
+    pub fn add_charge(&mut self, currency: &str, nanos: u64) {
+        match self.charges.binary_search_by(|charge| charge.currency.as_str().cmp(currency)) {
+            Ok(at) => self.charges[at].nanos = self.charges[at].nanos.saturating_add(nanos),
+            Err(at) => self.charges.insert(at, Charge { currency: currency.to_owned(), nanos }),
+        }
+    }
+}
+
+/// What a key has used, as its limits count it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    /// The latest UTC day with usage, in days since 1970.
+    pub day: u32,
+    pub day_tokens: u64,
+    /// The latest UTC month with usage, in months since 1970-01.
+    pub month: u32,
+    pub month_tokens: u64,
+    pub total_tokens: u64,
+}
+
+impl Sums {
+    /// Adds further usage. Days and months older than the latest count in the total only.
+    pub fn merge(&mut self, other: &Sums) {
+        merge_period(&mut self.day, &mut self.day_tokens, other.day, other.day_tokens);
+        merge_period(&mut self.month, &mut self.month_tokens, other.month, other.month_tokens);
+        self.total_tokens = self.total_tokens.saturating_add(other.total_tokens);
+    }
+}
+
+fn merge_period(period: &mut u32, tokens: &mut u64, other: u32, more: u64) {
+    if other > *period {
+        (*period, *tokens) = (other, more);
+    } else if other == *period {
+        *tokens = tokens.saturating_add(more);
+    }
+}
+
+/// The roll-ups of a range of hours since 1970, merged by name.
+pub fn totals(store: &dyn Store, dimension: Dimension, hours: Range<u32>) -> Result<BTreeMap<String, Rollup>, Error> {
+    let mut totals = BTreeMap::<String, Rollup>::new();
+    store.rollups(dimension, hours, &mut |(key, rollup)| {
+        totals.entry(key.name).or_default().merge(&rollup);
+        Ok(())
+    })?;
+    Ok(totals)
+}

@@ -1,0 +1,62 @@
+//! A provider's keys: which one serves the next attempt.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::secret::Secret;
+
+/// The keys of one provider, used in turn. A key that the provider refused rests for a while.
+pub struct KeyPool {
+    keys: Vec<PooledKey>,
+    next: AtomicUsize,
+}
+
+struct PooledKey {
+    secret: Secret,
+    rests_until_ms: AtomicU64,
+}
+
+/// The key of one attempt.
+pub struct Picked<'a> {
+    pub index: usize,
+    pub secret: &'a Secret,
+}
+
+impl KeyPool {
+    pub fn new(keys: Vec<Secret>) -> Self {
+        let keys = keys.into_iter().map(|secret| PooledKey { secret, rests_until_ms: AtomicU64::new(0) }).collect();
+        KeyPool { keys, next: AtomicUsize::new(0) }
+    }
+
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The next key in turn that does not rest; if all rest, the one that is back soonest. None of an empty pool.
+    pub fn pick(&self, now_ms: u64) -> Option<Picked<'_>> {
+        let count = self.keys.len();
+        if count == 0 {
+            return None;
+        }
+        let first = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % count };
+        let turn = (0..count).map(|step| (first + step) % count);
+        let rested = |index: &usize| self.keys[*index].rests_until_ms.load(Ordering::Relaxed);
+        let index = turn.clone().find(|index| rested(index) <= now_ms).or_else(|| turn.min_by_key(rested))?;
+        Some(Picked { index, secret: &self.keys[index].secret })
+    }
+
+    /// Whether some key does not rest at `now_ms`.
+    pub fn has_rested(&self, now_ms: u64) -> bool {
+        self.keys.iter().any(|key| key.rests_until_ms.load(Ordering::Relaxed) <= now_ms)
+    }
+
+    /// Lets a key rest until `until_ms`.
+    pub fn rest(&self, index: usize, until_ms: u64) {
+        if let Some(key) = self.keys.get(index) {
+            key.rests_until_ms.fetch_max(until_ms, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use super::*;
+
+fn rules() -> Retries {
+    let rule = |retries_max, pace, wait_ms| Rule { retries_max, pace, wait: Duration::from_millis(wait_ms) };
+    Retries {
+        network: rule(3, Pace::Exponential, 100),
+        rate_limit: rule(5, Pace::Linear, 1000),
+        server: rule(2, Pace::Fixed, 500),
+        attempts_max: 20,
+        wait_max: Duration::from_secs(10),
+    }
+}
+
+fn waits(class: Class, retry_after: Option<u64>) -> Vec<u64> {
+    let mut budget = Budget::default();
+    let mut waits = Vec::new();
+    while let Decision::Again(wait) = budget.decide(&rules(), class, retry_after.map(Duration::from_millis), false, 1) {
+        waits.push(wait.as_millis() as u64);
+    }
+    waits
+}
+
+#[test]
+fn each_class_is_retried_as_often_and_as_fast_as_its_rule_says() {
+    assert_eq!(waits(Class::Network, None), [100, 200, 400]);
+    assert_eq!(waits(Class::RateLimit, None), [1000, 2000, 3000, 4000, 5000]);
+    assert_eq!(waits(Class::Server, None), [500, 500]);
+    assert_eq!(waits(Class::Credential, None), [0; 0]);
+}
+
+#[test]
+fn retry_after_is_honoured_and_a_long_one_is_not_waited() {
+    assert_eq!(waits(Class::RateLimit, Some(250)), [250; 5]);
+    assert_eq!(waits(Class::RateLimit, Some(60_000)), [0; 0]);
+}
+
+#[test]
+fn a_refused_key_gives_way_to_each_other_key_once() {
+    let mut budget = Budget::default();
+    let again = Decision::Again(Duration::ZERO);
+    assert_eq!(budget.decide(&rules(), Class::Credential, None, true, 3), again);
+    assert_eq!(budget.decide(&rules(), Class::Credential, None, true, 3), again);
+    assert_eq!(budget.decide(&rules(), Class::Credential, None, true, 3), Decision::Next);
+}
+
+#[test]
+fn a_rate_limited_key_gives_way_to_the_others_without_a_wait() {
+    let mut budget = Budget::default();
+    let wait = Some(Duration::from_secs(7));
+    assert_eq!(budget.decide(&rules(), Class::RateLimit, wait, true, 2), Decision::Again(Duration::ZERO));
+    assert_eq!(budget.decide(&rules(), Class::RateLimit, wait, false, 2), Decision::Again(Duration::from_secs(7)));
+}
+
+#[test]
+fn no_retries_means_none() {
+    let none = Rule { retries_max: 0, pace: Pace::Fixed, wait: Duration::ZERO };
+    let rules = Retries { network: none, rate_limit: none, server: none, attempts_max: 20, wait_max: Duration::MAX };
+    assert_eq!(Budget::default().decide(&rules, Class::Network, None, false, 1), Decision::Next);
+}
+
+#[test]
+fn attempts_at_one_target_are_bounded_over_all_classes() {
+    let rules = Retries { attempts_max: 3, ..rules() };
+    let mut budget = Budget::default();
+    let decide = |class, budget: &mut Budget| budget.decide(&rules, class, None, false, 1);
+    assert_ne!(decide(Class::Network, &mut budget), Decision::Next);
+    assert_ne!(decide(Class::Server, &mut budget), Decision::Next);
+    assert_eq!(decide(Class::RateLimit, &mut budget), Decision::Next);
+}
+
+#[test]
+fn keys_take_turns_and_a_resting_one_is_passed_over() {
+    let pool = KeyPool::new(["a", "b", "c"].map(|key| Secret::new(key.to_owned())).into());
+    let turn = |now_ms| pool.pick(now_ms).map(|picked| picked.index);
+    assert_eq!([turn(0), turn(0), turn(0), turn(0)], [Some(0), Some(1), Some(2), Some(0)]);
+    pool.rest(1, 1000);
+    assert!((0..6).all(|_| turn(500) != Some(1)));
+    assert!((0..6).any(|_| turn(1000) == Some(1)));
+    (0..3).for_each(|index| pool.rest(index, 5000 + index as u64));
+    assert!(!pool.has_rested(4000));
+    assert_eq!(turn(4000), Some(0), "the one that is back soonest");
+}
+
+#[test]
+fn a_base_url_is_taken_apart() {
+    let base = |url: &str| Base::parse(url).map(|base| (base.tls, base.host, base.port, base.prefix, base.authority));
+    let parts = |tls, host: &str, port, prefix: &str, authority: &str| {
+        Ok((tls, host.to_owned(), port, prefix.to_owned(), authority.to_owned()))
+    };
+    assert_eq!(base("https://api.openai.com/v1"), parts(true, "api.openai.com", 443, "/v1", "api.openai.com"));
+    assert_eq!(base("https://api.anthropic.com"), parts(true, "api.anthropic.com", 443, "", "api.anthropic.com"));
+    assert_eq!(base("http://127.0.0.1:9000/"), parts(false, "127.0.0.1", 9000, "", "127.0.0.1:9000"));
+    assert_eq!(base("http://[::1]:9000/a/b/"), parts(false, "::1", 9000, "/a/b", "[::1]:9000"));
+    assert_eq!(base("http://[::1]/"), parts(false, "::1", 80, "", "[::1]"));
+    for (url, fault) in [
+        ("ftp://x", BaseInvalid::Scheme),
+        ("https://", BaseInvalid::Host),
+        ("https://:80", BaseInvalid::Host),
+        ("https://a:0", BaseInvalid::Port),
+        ("https://a:99999", BaseInvalid::Port),
+        ("https://user@a", BaseInvalid::Extra),
+        ("https://a/?b", BaseInvalid::Extra),
+        ("https://a/ b", BaseInvalid::Extra),
+    ] {
+        assert_eq!(Base::parse(url), Err(fault), "{url}");
+    }
+}

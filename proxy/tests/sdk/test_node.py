@@ -1,0 +1,20 @@
+"""Runs the tests of the official OpenAI SDK for Node, and adds the calls they made."""
+
+import os
+import subprocess
+
+from conftest import HERE
+
+
+def test_the_node_sdk_is_as_content_as_the_python_one(gateway, tmp_path, capsys):
+    calls = tmp_path / "calls"
+    variables = {
+        "TOLLGATE_URL": gateway.url, "TOLLGATE_FAKE_OPENAI": gateway.fakes["openai"],
+        "TOLLGATE_CALLS_FILE": str(calls),
+    }
+    command = ["node", "--test", "--test-reporter=spec", "sdk.test.mjs"]
+    ran = subprocess.run(command, cwd=HERE, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300)
+    with capsys.disabled():
+        print("\n" + ran.stdout)
+    gateway.calls += int(calls.read_text())
+    assert ran.returncode == 0, ran.stderr
