@@ -16,7 +16,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["main"]),
     ("crc32fast", &["framing", "ledger"]),
     ("getrandom", &["secret"]),
-    ("hmac", &["secret"]),
+    ("hmac", &["plugin", "secret"]),
     ("http", &["upstream", "config", "engine", "edge"]),
     ("jsonwebtoken", &["sign"]),
     ("mimalloc", &["main"]),

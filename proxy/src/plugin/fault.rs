@@ -160,3 +160,6 @@ pub(super) fn printable(text: &str, bytes_max: usize) -> String {
 fn is_reordering(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod answer;
 mod import;
 mod load;
 mod memory;
+mod reload;
 mod request;
 mod stream;
 mod support;

@@ -40,8 +40,7 @@ fn filling_all_memory_in_a_loop_is_interrupted_between_two_fills() {
 #[test]
 fn every_function_has_a_deadline() {
     let forever = || evil::FOREVER.to_owned();
-    let guest =
-        Guest { decode: forever(), classify: forever(), push: forever(), finish: forever(), ..Guest::good() };
+    let guest = Guest { decode: forever(), classify: forever(), push: forever(), finish: forever(), ..Guest::good() };
     let adapter = load(&guest);
     assert_eq!(adapter.decode(&context(), 200, &[], "{}").unwrap_err(), Fault::Deadline);
     assert_eq!(adapter.classify(&context(), 500, &[], "").unwrap_err(), Fault::Deadline);

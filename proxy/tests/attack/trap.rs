@@ -33,8 +33,7 @@ fn a_stream_that_trapped_is_never_entered_again() {
 fn a_stream_that_answered_badly_is_never_entered_again() {
     // The engine itself would let the next call in.
     let Guest { push, .. } = Guest::good();
-    let mut stream =
-        stream(&Guest::pushing(format!("(i32.store offset=8 ({push}) (i32.const -1)) {push}")));
+    let mut stream = stream(&Guest::pushing(format!("(i32.store offset=8 ({push}) (i32.const -1)) {push}")));
     assert_eq!(stream.push(&[frame("a")]).unwrap_err().kind(), "malformed");
     assert_eq!(stream.push(&[frame("a")]), Err(Fault::Ended));
     still_good(host());

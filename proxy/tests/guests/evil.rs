@@ -2,34 +2,35 @@
 //! them into a running gateway.
 //!
 //! Include it beside `guest.rs`, whose module must be called `guest`.
+#![allow(dead_code, reason = "each test binary that includes this uses some of it")]
 
 use super::guest::{Guest, HEAP, IMAGE, Request};
 
 /// WAT that never ends and leaves an `i32` for the type checker.
-pub const FOREVER: &str = "(loop $forever (br $forever)) (unreachable)";
+pub(crate) const FOREVER: &str = "(loop $forever (br $forever)) (unreachable)";
 
 /// Where a guest builds an answer of its own: behind the image, before the heap.
 const SCRATCH: u32 = HEAP - 256;
 
-pub fn loops_in_encode() -> Guest {
+pub(crate) fn loops_in_encode() -> Guest {
     Guest::encoding(FOREVER)
 }
 
-pub fn loops_in_start() -> Guest {
+pub(crate) fn loops_in_start() -> Guest {
     Guest { items: "(func $start (loop $forever (br $forever))) (start $start)".into(), ..Guest::good() }
 }
 
 /// Loops when the host makes room for an argument.
-pub fn loops_in_realloc() -> Guest {
+pub(crate) fn loops_in_realloc() -> Guest {
     Guest { realloc: FOREVER.into(), ..Guest::good() }
 }
 
-pub fn loops_in_post_return() -> Guest {
+pub(crate) fn loops_in_post_return() -> Guest {
     Guest { post: "(loop $forever (br $forever))".into(), ..Guest::good() }
 }
 
 /// Fills all the memory it can get, over and over: each fill is one instruction, which no clock interrupts.
-pub fn fills_forever() -> Guest {
+pub(crate) fn fills_forever() -> Guest {
     Guest::encoding(
         "(drop (memory.grow (i32.const 1020)))
          (loop $forever
@@ -40,7 +41,7 @@ pub fn fills_forever() -> Guest {
 }
 
 /// Grows until it is refused, touches nothing, and answers well.
-pub fn grows_until_refused() -> Guest {
+pub(crate) fn grows_until_refused() -> Guest {
     let good = Guest::good().encode;
     Guest::encoding(format!(
         "(block $refused (loop $more
@@ -50,7 +51,7 @@ pub fn grows_until_refused() -> Guest {
 }
 
 /// Grows until it is refused and writes to every page, and answers well.
-pub fn touches_everything() -> Guest {
+pub(crate) fn touches_everything() -> Guest {
     let good = Guest::good().encode;
     let items = "(func $touch (local $at i32)
        (block $refused (loop $more
@@ -64,13 +65,11 @@ pub fn touches_everything() -> Guest {
 }
 
 /// Gives up when it is refused memory, as allocators do.
-pub fn aborts_when_refused() -> Guest {
-    Guest::encoding(
-        "(loop $more (br_if $more (i32.ne (i32.const -1) (memory.grow (i32.const 16))))) (unreachable)",
-    )
+pub(crate) fn aborts_when_refused() -> Guest {
+    Guest::encoding("(loop $more (br_if $more (i32.ne (i32.const -1) (memory.grow (i32.const 16))))) (unreachable)")
 }
 
-pub fn recurses() -> Guest {
+pub(crate) fn recurses() -> Guest {
     Guest {
         items: "(func $deep (param i64) (result i64) (i64.add (i64.const 1)
                   (call $deep (i64.add (local.get 0) (i64.const 1)))))"
@@ -79,7 +78,7 @@ pub fn recurses() -> Guest {
     }
 }
 
-pub fn traps(how: &str) -> Guest {
+pub(crate) fn traps(how: &str) -> Guest {
     let items = "(table $table 2 funcref) (type $nullary (func)) (func $one (result i32) i32.const 0)
                  (elem (i32.const 1) $one)";
     let body = match how {
@@ -95,7 +94,7 @@ pub fn traps(how: &str) -> Guest {
 }
 
 /// Answers `encode` with a body that lies at `address` and is `bytes` long.
-pub fn body_at(address: u32, bytes: u32) -> Guest {
+pub(crate) fn body_at(address: u32, bytes: u32) -> Guest {
     let good = Guest::good().encode;
     // The body's pointer and length in the answer.
     Guest::encoding(format!(
@@ -104,7 +103,7 @@ pub fn body_at(address: u32, bytes: u32) -> Guest {
 }
 
 /// Answers `encode` with a body of `bytes` spaces, all of them there.
-pub fn body_of(bytes: u32) -> Guest {
+pub(crate) fn body_of(bytes: u32) -> Guest {
     let pages = bytes.div_ceil(65536);
     let Guest { encode, .. } = body_at(131_072, bytes);
     Guest::encoding(format!(
@@ -114,13 +113,13 @@ pub fn body_of(bytes: u32) -> Guest {
 }
 
 /// Answers `encode` with a body that is not UTF-8.
-pub fn body_of_noise() -> Guest {
+pub(crate) fn body_of_noise() -> Guest {
     let Guest { encode, .. } = body_at(HEAP, 4);
     Guest::encoding(format!("(i32.store (i32.const {HEAP}) (i32.const -1)) {encode}"))
 }
 
 /// Answers `encode` with `headers` headers whose records begin at `address`.
-pub fn headers_at(address: u32, headers: u32) -> Guest {
+pub(crate) fn headers_at(address: u32, headers: u32) -> Guest {
     let good = Guest::good().encode;
     Guest::encoding(format!(
         "(i32.store offset=24 ({good}) (i32.const {address})) (i32.store offset=28 ({good}) (i32.const {headers}))
@@ -129,7 +128,7 @@ pub fn headers_at(address: u32, headers: u32) -> Guest {
 }
 
 /// Answers `encode` with 100 000 headers that are all the same megabyte: a hundred gigabytes, if they were copied.
-pub fn headers_that_alias() -> Guest {
+pub(crate) fn headers_that_alias() -> Guest {
     const LIST: u32 = 2 << 20;
     let Guest { encode, .. } = headers_at(LIST, 100_000);
     let items = format!(
@@ -149,24 +148,24 @@ pub fn headers_that_alias() -> Guest {
 }
 
 /// Allocates for the host at `address`, whatever is asked.
-pub fn allocates_at(address: i32) -> Guest {
+pub(crate) fn allocates_at(address: i32) -> Guest {
     Guest { realloc: format!("i32.const {address}"), ..Guest::good() }
 }
 
 /// Answers `encode` with this byte where a discriminant belongs: 0 is the result's, 32 the body's, 44 the
 /// authentication plan's, 64 the framing's, 68 the state's.
-pub fn discriminant(offset: u32, value: u32) -> Guest {
+pub(crate) fn discriminant(offset: u32, value: u32) -> Guest {
     let good = Guest::good().encode;
     Guest::encoding(format!("(i32.store8 offset={offset} ({good}) (i32.const {value})) {good}"))
 }
 
 /// Makes handles until it may not.
-pub fn hoards_handles() -> Guest {
+pub(crate) fn hoards_handles() -> Guest {
     Guest { open: "(loop $more (drop (call $new (i32.const 1))) (br $more)) (unreachable)".into(), ..Guest::good() }
 }
 
 /// Good for `frames` pushes, then traps.
-pub fn traps_after(pushes: u32) -> Guest {
+pub(crate) fn traps_after(pushes: u32) -> Guest {
     let good = Guest::good().push;
     Guest {
         items: "(global $pushes (mut i32) (i32.const 0))".into(),
@@ -178,7 +177,7 @@ pub fn traps_after(pushes: u32) -> Guest {
 }
 
 /// Answers each push with `events` events, all of them the same empty text.
-pub fn floods(events: u32) -> Guest {
+pub(crate) fn floods(events: u32) -> Guest {
     const LIST: u32 = 131_072;
     let pages = (events * 64).div_ceil(65536);
     let items = format!(
@@ -199,12 +198,12 @@ pub fn floods(events: u32) -> Guest {
 }
 
 /// Keeps every frame and says nothing; its allocator gives nothing back.
-pub fn hoards_frames() -> Guest {
+pub(crate) fn hoards_frames() -> Guest {
     silent_with("(call $allocate (local.get $align) (local.get $len))")
 }
 
 /// Forgets every frame and says nothing.
-pub fn swallows_frames() -> Guest {
+pub(crate) fn swallows_frames() -> Guest {
     silent_with(&format!("(global.set $heap (i32.const {HEAP})) (call $allocate (local.get $align) (local.get $len))"))
 }
 
@@ -215,7 +214,7 @@ fn silent_with(realloc: &str) -> Guest {
 }
 
 /// Works for about `turns` turns of a tight loop in each push, then answers well.
-pub fn drips(turns: u32) -> Guest {
+pub(crate) fn drips(turns: u32) -> Guest {
     let good = Guest::good().push;
     let items = format!(
         "(func $work (local $left i32)
@@ -228,23 +227,23 @@ pub fn drips(turns: u32) -> Guest {
 }
 
 /// Asks for this path; everything else about it is good.
-pub fn asks_for_path(path: &str) -> Guest {
+pub(crate) fn asks_for_path(path: &str) -> Guest {
     Guest::requesting(&Request { path, ..Request::default() })
 }
 
 /// Asks for this header; everything else about it is good.
-pub fn asks_for_header(name: &str, value: &str) -> Guest {
+pub(crate) fn asks_for_header(name: &str, value: &str) -> Guest {
     Guest::requesting(&Request { headers: vec![(name, value)], ..Request::default() })
 }
 
 /// Sends this body.
-pub fn sends(body: &str) -> Guest {
+pub(crate) fn sends(body: &str) -> Guest {
     Guest::requesting(&Request { body, ..Request::default() })
 }
 
 /// Leaves a mark in every host page of its memory, of memory it grows, in a global and in a table, and asks for
 /// `/leak` instead of `/clean` if it finds one anywhere when it begins.
-pub fn marks_and_searches(mark: i64) -> Guest {
+pub(crate) fn marks_and_searches(mark: i64) -> Guest {
     let mut guest = Guest::good();
     let clean = guest.image.request(&Request { path: "/clean", ..Request::default() });
     let leak = guest.image.request(&Request { path: "/leak", ..Request::default() });
@@ -271,13 +270,13 @@ pub fn marks_and_searches(mark: i64) -> Guest {
 }
 
 /// The same, but searching twice in one call: it always finds its own marks.
-pub fn marks_and_searches_twice(mark: i64) -> Guest {
+pub(crate) fn marks_and_searches_twice(mark: i64) -> Guest {
     let guest = marks_and_searches(mark);
     Guest { encode: format!("(drop (call $search)) {}", guest.encode), ..guest }
 }
 
 /// Logs `lines` times `bytes` bytes of its memory from `IMAGE`, then answers well.
-pub fn logs(lines: u32, bytes: u32) -> Guest {
+pub(crate) fn logs(lines: u32, bytes: u32) -> Guest {
     let good = Guest::good().encode;
     let items = format!(
         "(func $chatter (local $left i32)
@@ -294,7 +293,7 @@ pub fn logs(lines: u32, bytes: u32) -> Guest {
 }
 
 /// Signs nothing with `slot` and sends what came back: a body of 32 bytes if it was signed, else the reason.
-pub fn signs(slot: &str) -> Guest {
+pub(crate) fn signs(slot: &str) -> Guest {
     let mut guest = Guest::good();
     let text = guest.image.text(slot);
     let address = u32::from_le_bytes([text[0], text[1], text[2], text[3]]);
@@ -312,14 +311,14 @@ pub fn signs(slot: &str) -> Guest {
 }
 
 /// Describes itself with this schema.
-pub fn describes(schema: &str) -> Guest {
+pub(crate) fn describes(schema: &str) -> Guest {
     let mut guest = Guest::good();
     let address = guest.image.description("odd", "1.0.0", schema);
     Guest { describe: format!("i32.const {address}"), ..guest }
 }
 
 /// Describes itself with a schema of `bytes` bytes.
-pub fn describes_at_length(bytes: u32) -> Guest {
+pub(crate) fn describes_at_length(bytes: u32) -> Guest {
     let Guest { describe, .. } = Guest::good();
     Guest {
         describe: format!(

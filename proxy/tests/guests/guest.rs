@@ -2,6 +2,7 @@
 //! by the same encoder that plugin authors' toolchains use.
 //!
 //! Include it from a test binary with `#[path = "…/guests/guest.rs"]`. Needs no WebAssembly target.
+#![allow(dead_code, reason = "each test binary that includes this uses some of it")]
 
 use std::fmt::Write as _;
 
@@ -12,8 +13,8 @@ const WIT: &str = include_str!("../../../wit/tollgate.wit");
 const ADAPTER: &str = "tollgate:plugin/adapter@0.1.0";
 
 /// Where answers lie in a guest's memory, and where its allocator starts.
-pub const IMAGE: u32 = 1024;
-pub const HEAP: u32 = 32 << 10;
+pub(crate) const IMAGE: u32 = 1024;
+pub(crate) const HEAP: u32 = 32 << 10;
 
 /// The parameters of `encode` and of the stream's constructor, as WAT.
 const CONTEXT: &str = "(param $id i32) (param $id_len i32) (param $operation i32) (param $model i32) \
@@ -21,37 +22,37 @@ const CONTEXT: &str = "(param $id i32) (param $id_len i32) (param $operation i32
     (param $seed i64) (param $state i32) (param $state_at i32) (param $state_len i32)";
 
 /// A guest. Its fields are the bodies of its functions, as WAT, each leaving an `i32`: the address of its answer.
-pub struct Guest {
+pub(crate) struct Guest {
     /// What the component is of: `adapter` unless a test lies about it.
-    pub wit: String,
-    pub world: &'static str,
+    pub(crate) wit: String,
+    pub(crate) world: &'static str,
     /// Limits of its memory, in pages.
-    pub memory: &'static str,
+    pub(crate) memory: &'static str,
     /// Imported interfaces: `log`, `tokenize`, `sign`. As functions: `$log`, `$count`, `$sign`.
-    pub imports: Vec<&'static str>,
+    pub(crate) imports: Vec<&'static str>,
     /// Anything else at the top level of the module.
-    pub items: String,
-    pub describe: String,
+    pub(crate) items: String,
+    pub(crate) describe: String,
     /// Has `$request` and `$request_len`, and the fields of the context.
-    pub encode: String,
-    pub decode: String,
-    pub classify: String,
+    pub(crate) encode: String,
+    pub(crate) decode: String,
+    pub(crate) classify: String,
     /// Leaves a handle.
-    pub open: String,
+    pub(crate) open: String,
     /// Has `$frames` and `$frames_len`.
-    pub push: String,
-    pub finish: String,
+    pub(crate) push: String,
+    pub(crate) finish: String,
     /// After `encode`'s answer was read; leaves nothing.
-    pub post: String,
+    pub(crate) post: String,
     /// Has `$old`, `$old_len`, `$align` and `$len`.
-    pub realloc: String,
-    pub image: Image,
+    pub(crate) realloc: String,
+    pub(crate) image: Image,
 }
 
 impl Guest {
     /// Answers everything: `encode` with `POST /v1/chat/completions` and `{"model":"m"}`, `decode` with `{"id":"a"}`,
     /// `classify` with a rate limit, each push with the text `hi`, and the end with `stop`.
-    pub fn good() -> Guest {
+    pub(crate) fn good() -> Guest {
         let mut image = Image::new();
         let describe = image.description("good", "1.0.0", "{}");
         let encode = image.request(&Request::default());
@@ -80,12 +81,12 @@ impl Guest {
     }
 
     /// Good, except that `encode` does this.
-    pub fn encoding(body: impl Into<String>) -> Guest {
+    pub(crate) fn encoding(body: impl Into<String>) -> Guest {
         Guest { encode: body.into(), ..Guest::good() }
     }
 
     /// Good, except that `encode` asks for this.
-    pub fn requesting(request: &Request<'_>) -> Guest {
+    pub(crate) fn requesting(request: &Request<'_>) -> Guest {
         let mut guest = Guest::good();
         let address = guest.image.request(request);
         guest.encode = format!("i32.const {address}");
@@ -93,12 +94,12 @@ impl Guest {
     }
 
     /// Good, except that each push does this.
-    pub fn pushing(body: impl Into<String>) -> Guest {
+    pub(crate) fn pushing(body: impl Into<String>) -> Guest {
         Guest { push: body.into(), ..Guest::good() }
     }
 
     /// The core module, as text.
-    pub fn module(&self) -> String {
+    pub(crate) fn module(&self) -> String {
         let mut text = String::from("(module\n");
         for import in &self.imports {
             text.push_str(match *import {
@@ -148,7 +149,7 @@ impl Guest {
     }
 
     /// The component.
-    pub fn component(&self) -> Vec<u8> {
+    pub(crate) fn component(&self) -> Vec<u8> {
         let mut module = wat::parse_str(self.module()).unwrap_or_else(|error| panic!("{error}"));
         let mut resolve = Resolve::default();
         let package = resolve.push_str("tollgate.wit", &self.wit).expect("the contract parses");
@@ -161,15 +162,15 @@ impl Guest {
 }
 
 /// What a guest's `encode` asks for.
-pub struct Request<'a> {
-    pub method: &'a str,
-    pub path: &'a str,
-    pub headers: Vec<(&'a str, &'a str)>,
-    pub body: &'a str,
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) headers: Vec<(&'a str, &'a str)>,
+    pub(crate) body: &'a str,
     /// In the order of the contract: 0 is none, 1 is bearer.
-    pub auth: u8,
+    pub(crate) auth: u8,
     /// 0 is whole, 1 is server-sent events.
-    pub framing: u8,
+    pub(crate) framing: u8,
 }
 
 impl Default for Request<'_> {
@@ -180,10 +181,10 @@ impl Default for Request<'_> {
 }
 
 /// The part of a guest's memory that is there from the beginning: its answers, as the canonical ABI lays them out.
-pub struct Image(Vec<u8>);
+pub(crate) struct Image(Vec<u8>);
 
 impl Image {
-    pub fn new() -> Image {
+    pub(crate) fn new() -> Image {
         Image(Vec::new())
     }
 
@@ -198,24 +199,20 @@ impl Image {
     }
 
     /// Pointer and length of a text.
-    pub fn text(&mut self, text: &str) -> [u8; 8] {
+    pub(crate) fn text(&mut self, text: &str) -> [u8; 8] {
         pair(self.place(text.as_bytes()), text.len())
     }
 
-    pub fn description(&mut self, name: &str, version: &str, schema: &str) -> u32 {
+    pub(crate) fn description(&mut self, name: &str, version: &str, schema: &str) -> u32 {
         let operations = pair(self.place(&[0]), 1);
-        let record =
-            [self.text(name), self.text(version), operations, [0; 8], self.text(schema)].concat();
+        let record = [self.text(name), self.text(version), operations, [0; 8], self.text(schema)].concat();
         // The view takes four bytes, not eight.
         self.place(&[&record[..28], &record[32..]].concat())
     }
 
-    pub fn request(&mut self, request: &Request<'_>) -> u32 {
-        let headers: Vec<u8> = request
-            .headers
-            .iter()
-            .flat_map(|(name, value)| [self.text(name), self.text(value)].concat())
-            .collect();
+    pub(crate) fn request(&mut self, request: &Request<'_>) -> u32 {
+        let headers: Vec<u8> =
+            request.headers.iter().flat_map(|(name, value)| [self.text(name), self.text(value)].concat()).collect();
         let headers = pair(self.place(&headers), request.headers.len());
         let mut record = [0; 80];
         record[8..16].copy_from_slice(&self.text(request.method));
@@ -228,14 +225,14 @@ impl Image {
         self.place(&record)
     }
 
-    pub fn answer(&mut self, body: &str) -> u32 {
+    pub(crate) fn answer(&mut self, body: &str) -> u32 {
         let mut record = [0; 64];
         record[8..16].copy_from_slice(&self.text(body));
         self.place(&record)
     }
 
     /// A rate limit.
-    pub fn failure(&mut self, message: &str) -> u32 {
+    pub(crate) fn failure(&mut self, message: &str) -> u32 {
         let mut record = [0; 56];
         record[..3].copy_from_slice(&[5, 1, 1]);
         record[48..].copy_from_slice(&self.text(message));
@@ -243,7 +240,7 @@ impl Image {
     }
 
     /// An answer to a push: a list of the events that these place.
-    pub fn events(&mut self, events: &[fn(&mut Image) -> [u8; 64]]) -> u32 {
+    pub(crate) fn events(&mut self, events: &[fn(&mut Image) -> [u8; 64]]) -> u32 {
         let list: Vec<u8> = events.iter().flat_map(|event| event(self)).collect();
         let list = pair(self.place(&list), events.len());
         let mut record = [0; 64];
@@ -251,14 +248,14 @@ impl Image {
         self.place(&record)
     }
 
-    pub fn text_event(&mut self) -> [u8; 64] {
+    pub(crate) fn text_event(&mut self) -> [u8; 64] {
         let mut event = [0; 64];
         event[0] = 1;
         event[8..16].copy_from_slice(&self.text("hi"));
         event
     }
 
-    pub fn stop_event(&mut self) -> [u8; 64] {
+    pub(crate) fn stop_event(&mut self) -> [u8; 64] {
         let mut event = [0; 64];
         event[0] = 6;
         event
