@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use tollgate::call::Event;
+use tollgate::call::{Event, Failure};
 use tollgate::framing::Frame;
 use tollgate::plugin::{Adapter, Compiler, Host, Registry, Settings, Stream, builtins};
 use tollgate_plugin::testkit::{self, Case, Heard, Splitter};
@@ -102,22 +102,21 @@ fn replay(mut stream: Stream, bytes: &[u8], step: usize) -> Vec<Heard> {
     heard
 }
 
-fn note(heard: &mut Vec<Heard>, said: Result<Vec<Event>, tollgate::call::Failure>, frames: &[Frame]) -> bool {
-    match said {
-        Ok(events) => {
-            heard.extend(events.into_iter().map(|event| match event {
-                Event::Forward(index) => {
-                    Heard::Forwarded(String::from_utf8(frames[index as usize].data.to_vec()).unwrap())
-                }
-                event => Heard::Event(as_native::event(event)),
-            }));
-            true
-        }
+/// Adds what one call said; false if nothing may follow.
+fn note(heard: &mut Vec<Heard>, said: Result<Vec<Event>, Failure>, frames: &[Frame]) -> bool {
+    let events = match said {
+        Ok(events) => events,
         Err(failure) => {
             heard.push(Heard::Failed(as_native::failure(failure)));
-            false
+            return false;
         }
-    }
+    };
+    let failed = matches!(events.last(), Some(Event::Failed(_)));
+    heard.extend(events.into_iter().map(|event| match event {
+        Event::Forward(index) => Heard::Forwarded(String::from_utf8(frames[index as usize].data.to_vec()).unwrap()),
+        event => Heard::Event(as_native::event(event)),
+    }));
+    !failed
 }
 
 fn frame(frame: tollgate_plugin::Frame) -> Frame {
