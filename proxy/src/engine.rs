@@ -19,13 +19,13 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use self::{
-    admit::{Admitted, admit, boxed},
+    admit::{Admitted, admit},
     attempt::{Failed, Stop, attempt},
     flight::Flight,
 };
 use crate::{
     call::Operation,
-    error::{Error, Request},
+    error::Error,
     gateway::Gateway,
     upstream::{Budget, Decision},
 };

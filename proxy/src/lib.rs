@@ -9,26 +9,31 @@
 //! - No hold is granted past a limit, and every hold ends, whatever fails.
 //! - A plugin sees values: no clock, file, socket or secret.
 //! - Every refusal has one stable name.
+//!
+//! Where this differs from the design it began with
+//! - `edge` is an `HttpServerApp` of Pingora's, not a `ProxyHttp`: its module says why.
+//! - `demo` is a room, not part of the benches: the binary serves from it where no provider key is set.
+//! - `config` stands above `gateway` but below the rooms whose settings it fills, so it names them and they never it.
 
-pub mod admin; // changing it
-pub mod auth; // who asks
 pub mod call; // what the client asks and is answered
-pub mod config; // what the operator meant
-pub mod demo; // providers to try it with
 pub mod dialect; // the client's wire format, in and out
-pub mod edge; // the door to pingora-proxy
-pub mod engine; // the life of a call
-pub mod error; // why it was refused
-pub mod framing; // where one part of an answer ends
-pub mod gateway; // all of the above, assembled
-pub mod ledger; // what is remembered of it
-pub mod limit; // whether it may
-pub mod metrics; // what is counted of it: the door to prometheus
-pub mod plugin; // the provider's dialect: the door to wasmtime
+pub mod auth; // who asks
 pub mod route; // where it may go
-pub mod secret; // what must not be seen
-pub mod server;
+pub mod limit; // whether it may
+pub mod usage; // what it costs
+pub mod framing; // where one part of an answer ends
+pub mod plugin; // the provider's dialect: the door to wasmtime
 pub mod sign; // how the provider knows us
+pub mod secret; // what must not be seen
 pub mod store; // what outlives the process: the door to sled
 pub mod upstream; // one attempt at a provider
-pub mod usage; // what it costs // opening the doors
+pub mod ledger; // what is remembered of it
+pub mod metrics; // what is counted of it: the door to prometheus
+pub mod config; // what the operator meant
+pub mod error; // why it was refused
+pub mod gateway; // all of the above, assembled
+pub mod engine; // the life of a call
+pub mod admin; // changing it
+pub mod edge; // the client's connection
+pub mod demo; // providers to try it with
+pub mod server; // opening the doors

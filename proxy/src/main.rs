@@ -1,20 +1,19 @@
-//! Temporary door until the command line is here.
-use std::io::Write;
+//! The door of the binary: arguments, the environment, exit codes.
+//!
+//! The environment is read here and nowhere else. What a command does is in `cli`.
+
+use std::process::ExitCode;
+
+mod cli;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().collect();
-    if args.get(1).map(String::as_str) == Some("compile-plugin") {
-        return tollgate::plugin::compile_child(&args[2..]).map_err(|e| anyhow::anyhow!(e));
-    }
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let text = std::fs::read_to_string(&args[2])?;
-    #[expect(clippy::disallowed_methods, reason = "main")]
-    let config = tollgate::config::build(&text, |n| std::env::var(n).ok()).map_err(|e| anyhow::anyhow!("{e}"))?;
-    let given = tollgate::server::Given { master_key: None, program: std::env::current_exe()?, fakes: true };
-    tollgate::server::serve(config, &given, |s| {
-        let key = s.client_key.as_ref().map(|k| k.file.display().to_string());
-        let _ = writeln!(std::io::stdout(), "listening {} {:?} {:?}", s.listen, key, s.model);
-    })?;
-    Ok(())
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os(), variable)
 }

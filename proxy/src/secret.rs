@@ -11,14 +11,16 @@ use zeroize::Zeroizing;
 mod draw;
 mod envelope;
 mod hash;
+mod kept;
 mod master;
 mod redact;
 #[cfg(test)]
 mod tests;
 
-pub use draw::{admin_token, fill_from_system, is_virtual_key, virtual_key};
+pub use draw::{admin_token, fill_from_system, is_virtual_key, key_id, virtual_key};
 pub use envelope::{Envelopes, Unsealable};
 pub use hash::{KeyHash, KeyHasher, equal};
+pub use kept::{Kept, Unkept, keep, make_private_dir, read_kept};
 pub use master::{MasterKey, Origin, Refused};
 pub use redact::{REDACTED, Redactor};
 

@@ -57,9 +57,10 @@ impl Stream for Events {
             if self.ended {
                 break;
             }
-            let data = Value::parse(&frame.data)
-                .map_err(|_| Failure::upstream("the provider's stream holds something other than JSON"))?;
-            self.frame(&data, &mut events);
+            match Value::parse(&frame.data) {
+                Ok(data) => self.frame(&data, &mut events),
+                Err(_) => self.fail("the provider's stream holds something other than JSON", &mut events),
+            }
         }
         Ok(events)
     }
@@ -67,14 +68,19 @@ impl Stream for Events {
     fn finish(&mut self) -> Result<Vec<Event>, Failure> {
         let mut events = Vec::new();
         if !self.ended {
-            self.ended = true;
-            events.push(Event::Failed(Failure::upstream("the provider's stream ended in the middle")));
+            self.fail("the provider's stream ended in the middle", &mut events);
         }
         Ok(events)
     }
 }
 
 impl Events {
+    /// As an event, so that what came before it still counts.
+    fn fail(&mut self, message: &str, events: &mut Vec<Event>) {
+        self.ended = true;
+        events.push(Event::Failed(Failure::upstream(message)));
+    }
+
     fn frame(&mut self, data: &Value<'_>, events: &mut Vec<Event>) {
         match StreamEvent::of(data) {
             // Proxies have been seen to begin twice.

@@ -52,9 +52,10 @@ impl Stream for Chunks {
                 self.complete = true;
                 continue;
             }
-            let chunk = Value::parse(&frame.data)
-                .map_err(|_| Failure::upstream("the provider's stream holds something other than JSON"))?;
-            self.chunk(index, &chunk, &mut events);
+            match Value::parse(&frame.data) {
+                Ok(chunk) => self.chunk(index, &chunk, &mut events),
+                Err(_) => self.fail("the provider's stream holds something other than JSON", &mut events),
+            }
         }
         Ok(events)
     }
@@ -62,13 +63,19 @@ impl Stream for Chunks {
     fn finish(&mut self) -> Result<Vec<Event>, Failure> {
         let mut events = Vec::new();
         if !self.complete && !self.failed {
-            events.push(Event::Failed(Failure::upstream("the provider's stream ended in the middle")));
+            self.fail("the provider's stream ended in the middle", &mut events);
         }
         Ok(events)
     }
 }
 
 impl Chunks {
+    /// As an event, so that what came before it still counts.
+    fn fail(&mut self, message: &str, events: &mut Vec<Event>) {
+        self.failed = true;
+        events.push(Event::Failed(Failure::upstream(message)));
+    }
+
     fn chunk(&mut self, index: u32, chunk: &Value<'_>, events: &mut Vec<Event>) {
         if chunk.get("error").is_some() {
             self.failed = true;

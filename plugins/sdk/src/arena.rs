@@ -11,6 +11,9 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::cell::{Cell, UnsafeCell};
 use core::ptr;
 
+#[cfg(test)]
+mod tests;
+
 /// What serves when the arena is full.
 #[cfg(target_family = "wasm")]
 pub type Fallback = dlmalloc::GlobalDlmalloc;

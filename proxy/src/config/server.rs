@@ -37,6 +37,28 @@ pub struct Server {
     pub drain_timeout_s: u64,
 }
 
+impl Server {
+    /// Where the store is kept.
+    pub fn store_dir(&self) -> PathBuf {
+        self.data_dir.join("store")
+    }
+
+    /// Where the ledger's spool is kept.
+    pub fn spool_dir(&self) -> PathBuf {
+        self.data_dir.join("spool")
+    }
+
+    /// Where compiled plugins are kept.
+    pub fn plugin_cache_dir(&self) -> PathBuf {
+        self.data_dir.join("compiled")
+    }
+
+    /// What the admin listener asks for.
+    pub fn admin_token_file(&self) -> PathBuf {
+        self.data_dir.join("admin-token")
+    }
+}
+
 /// A listener with TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {

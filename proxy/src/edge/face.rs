@@ -4,7 +4,7 @@ use crate::call::Operation;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Face {
+pub(super) enum Face {
     Call(Operation),
     Models,
     /// One model, by its decoded id.
@@ -21,7 +21,7 @@ pub enum Face {
 
 /// Finds the face. Tolerates what clients make of a base URL: doubled and trailing slashes, `/v1` missing or doubled,
 /// any query.
-pub fn face(method: &http::Method, target: &str) -> Face {
+pub(super) fn face(method: &http::Method, target: &str) -> Face {
     if method == http::Method::OPTIONS {
         return Face::Preflight;
     }

@@ -267,6 +267,9 @@ fn failed(lane: &Lane, failure: Failure) -> Stop {
 }
 
 fn plugin_failed(lane: &Lane, fault: Fault) -> Stop {
+    // The client is told no more than that a plugin failed; whoever runs it needs to know how.
+    let (kind, detail) = (fault.kind(), fault.detail().unwrap_or_default());
+    tracing::warn!(provider = &*lane.provider.name, kind, detail, "a plugin failed: {fault}");
     let error = Box::new(Error::Plugin { provider: lane.provider.name.to_string(), fault });
     Stop::Failed(Failed { error, class: None, retry_after: None })
 }

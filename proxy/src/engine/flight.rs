@@ -191,7 +191,7 @@ impl Flight {
         let unrecorded = self.end(gateway, &end).err();
         let verdict: Verdict = unrecorded.map_or(verdict, |error| error.verdict(&self.snapshot.serving.redactor));
         down.discard_body().await;
-        if reply::error(&self, &verdict, down).await == Err(Gone) {
+        if reply::error(gateway, &self, &verdict, down).await == Err(Gone) {
             down.close_after();
         }
     }

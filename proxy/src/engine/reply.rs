@@ -4,24 +4,24 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 
 use super::{Downstream, Flight, Gone, Head, admit::boxed};
-use crate::{auth, dialect::openai, error::Verdict, gateway::Gateway, route};
+use crate::{auth, dialect::openai, error::Verdict, gateway::Gateway, limit::Caps, route};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sends a whole answer.
-pub(super) async fn json<D: Downstream>(flight: &Flight, body: Bytes, down: &mut D) -> Result<(), Gone> {
+pub(super) async fn json<D: Downstream>(gateway: &Gateway, flight: &Flight, body: Bytes, down: &mut D) -> Result<(), Gone> {
     let mut head = Head::whole(200, JSON, body.len());
-    name_call(flight, &mut head);
+    name_call(gateway, flight, &mut head);
     down.begin(head).await?;
     down.write(body, true).await
 }
 
 /// Sends the head of a stream.
-pub(super) async fn begin_stream<D: Downstream>(flight: &Flight, down: &mut D) -> Result<(), Gone> {
+pub(super) async fn begin_stream<D: Downstream>(gateway: &Gateway, flight: &Flight, down: &mut D) -> Result<(), Gone> {
     let mut head = Head { status: 200, content_type: EVENTS, length: None, headers: Vec::with_capacity(4) };
-    name_call(flight, &mut head);
+    name_call(gateway, flight, &mut head);
     head.headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     // Keeps nginx from gathering events.
     head.headers.push((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")));
@@ -29,10 +29,15 @@ pub(super) async fn begin_stream<D: Downstream>(flight: &Flight, down: &mut D) -
 }
 
 /// Sends an error.
-pub(super) async fn error<D: Downstream>(flight: &Flight, verdict: &Verdict, down: &mut D) -> Result<(), Gone> {
+pub(super) async fn error<D: Downstream>(
+    gateway: &Gateway,
+    flight: &Flight,
+    verdict: &Verdict,
+    down: &mut D,
+) -> Result<(), Gone> {
     let body = openai::error_body(&verdict.message, verdict.kind, &verdict.code, verdict.param.as_deref());
     let mut head = Head::whole(verdict.status, JSON, body.len());
-    name_call(flight, &mut head);
+    name_call(gateway, flight, &mut head);
     if let Some(retry) = verdict.retry {
         let value = HeaderValue::from_static(if retry { "true" } else { "false" });
         head.headers.push((HeaderName::from_static("x-should-retry"), value));
@@ -51,11 +56,31 @@ pub(super) async fn error<D: Downstream>(flight: &Flight, verdict: &Verdict, dow
 const RETRY_AFTER_MS_MAX: u64 = 60_000;
 
 /// The call's id, and where the caller stands with its limits.
-fn name_call(flight: &Flight, head: &mut Head) {
+fn name_call(gateway: &Gateway, flight: &Flight, head: &mut Head) {
     if let Ok(id) = HeaderValue::from_str(&flight.request_id) {
         head.headers.push((REQUEST_ID, id));
     }
+    let Some(key) = flight.key.as_deref().filter(|key| key.account.caps != Caps::default()) else { return };
+    let room = key.account.spending.room(&key.account.caps, gateway.now_ms());
+    for (names, headroom) in [(&REQUESTS_LEFT, room.requests), (&TOKENS_LEFT, room.tokens)] {
+        let Some(headroom) = headroom else { continue };
+        head.headers.push((names[0].clone(), headroom.limit.into()));
+        head.headers.push((names[1].clone(), headroom.remaining.into()));
+        let reset = headroom.reset_ms.and_then(|reset_ms| HeaderValue::try_from(openai::go_duration(reset_ms)).ok());
+        head.headers.extend(reset.map(|reset| (names[2].clone(), reset)));
+    }
 }
+
+const REQUESTS_LEFT: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const TOKENS_LEFT: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
 
 /// Answers a question about models. Not a call: it costs nothing, and leaves a row only where it is refused.
 pub(super) async fn models<D: Downstream>(gateway: &Gateway, id: Option<&str>, down: &mut D) {
@@ -87,7 +112,7 @@ pub(super) async fn models<D: Downstream>(gateway: &Gateway, id: Option<&str>, d
     match body {
         Ok(body) => {
             down.discard_body().await;
-            if json(&flight, body.into(), down).await == Err(Gone) {
+            if json(gateway, &flight, body.into(), down).await == Err(Gone) {
                 down.close_after();
             }
         }

@@ -57,7 +57,7 @@ pub(super) async fn answer<'a, D: Downstream>(
     }
     let mut decoder = Decoder::new(gateway, flight, admitted, &sent);
     let mut committed = false;
-    let ended = pump(flight, &mut sent, &mut decoder, &mut committed, down).await;
+    let ended = pump(gateway, flight, &mut sent, &mut decoder, &mut committed, down).await;
     let heard = decoder.take_heard();
     match ended {
         Ok(()) => {
@@ -128,6 +128,7 @@ enum Wake {
 
 /// Reads pieces and writes events until the stream is done or broken. The decoder keeps the last event.
 async fn pump<D: Downstream>(
+    gateway: &Gateway,
     flight: &mut Flight,
     sent: &mut Sent<'_>,
     decoder: &mut Decoder<'_>,
@@ -181,7 +182,7 @@ async fn pump<D: Downstream>(
                 if !*committed && (progress == Progress::Done || !out.is_empty()) {
                     *committed = true;
                     flight.first_byte = Some(flight.started.elapsed());
-                    reply::begin_stream(flight, down).await?;
+                    reply::begin_stream(gateway, flight, down).await?;
                     clock.as_mut().reset((now + idle.min(KEEP_ALIVE_EVERY)).min(sent.total_by));
                 }
                 if progress == Progress::Done {

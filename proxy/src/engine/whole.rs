@@ -98,7 +98,7 @@ pub(super) async fn answer<'a, D: Downstream>(
     };
     flight.end(gateway, &End::good(tokens, source)).map_err(Refusal::Final)?;
     // The row is written: a client that leaves now has left a call that is settled.
-    if reply::json(flight, body, down).await == Err(Gone) {
+    if reply::json(gateway, flight, body, down).await == Err(Gone) {
         down.close_after();
     }
     Ok(())

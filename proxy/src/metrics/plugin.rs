@@ -26,7 +26,6 @@ impl PluginSeries {
         let instantiations = families.instantiations.with_label_values(&[name]);
         PluginSeries { families, name: name.to_owned(), instantiations, calls: Default::default() }
     }
-}
 
     fn call(&self, function: Function) -> Histogram {
         self.families.plugin_call.with_label_values(&[self.name.as_str(), function.as_str()])

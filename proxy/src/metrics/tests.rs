@@ -230,3 +230,21 @@ fn promtool_finds_nothing_to_say() {
     let text = [said.stdout, said.stderr].concat();
     assert!(said.status.success() && text.is_empty(), "{}", String::from_utf8_lossy(&text));
 }
+
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_are_there() {
+    let known: BTreeSet<&str> = names().collect();
+    for file in ["alerts.yml", "dashboard.json"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(file);
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut asked = 0;
+        for word in text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_') {
+            if word.starts_with("tollgate_") {
+                let name = word.strip_suffix("_bucket").unwrap_or(word);
+                assert!(known.contains(name), "{file} asks for `{word}`");
+                asked += 1;
+            }
+        }
+        assert!(asked > 5, "{file} asks for nothing");
+    }
+}

@@ -1,9 +1,6 @@
 //! The master key: from the environment, else from a file that the first start makes.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -12,10 +9,10 @@ use hmac::Mac;
 use zeroize::Zeroizing;
 
 use super::hash::mac;
+use super::{Secret, Unkept, keep};
 
 const KEY_BYTES: usize = 32;
 const FILE_NAME: &str = "master-key";
-const FILE_BYTES_MAX: u64 = 4096;
 const PASSPHRASE_CHARS_MIN: usize = 16;
 /// What OWASP asks of PBKDF2 with SHA-256; about a tenth of a second, once, and for passphrases alone.
 const PASSPHRASE_ROUNDS: u32 = 600_000;
@@ -43,17 +40,14 @@ pub enum Refused {
     Weak,
     #[error("`{0}` does not hold a master key: 32 bytes in base64")]
     Broken(PathBuf),
-    #[error("`{0}` can be read by others: `chmod 600` it")]
-    Exposed(PathBuf),
-    #[error("cannot read or make `{path}`")]
-    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Unkept(#[from] Unkept),
 }
 
 impl MasterKey {
     /// The key given in the environment, else the one kept in `dir`, else a new one put there.
     ///
-    /// `dir` must exist. The file is made with mode 0600, appears whole or not at all, and is never overwritten:
-    /// of two processes that start together, both use the key of the faster.
+    /// `dir` must exist. The file is made as [`keep`] makes it.
     pub fn open(
         given: Option<&str>,
         dir: &Path,
@@ -63,12 +57,13 @@ impl MasterKey {
             return Ok((MasterKey::parse(text)?, Origin::Environment));
         }
         let path = dir.join(FILE_NAME);
-        if let Some(key) = read(&path)? {
-            return Ok((key, Origin::Kept(path)));
-        }
-        let made = make(&path, fill).map_err(|source| Refused::Io { path: path.clone(), source })?;
-        let key = read(&path)?.ok_or_else(|| Refused::Broken(path.clone()))?;
-        Ok((key, if made { Origin::Made(path) } else { Origin::Kept(path) }))
+        let kept = keep(&path, fill, |fill| {
+            let mut key = Zeroizing::new([0; KEY_BYTES]);
+            fill(&mut *key);
+            Secret::new(STANDARD.encode(*key))
+        })?;
+        let key = decode(kept.secret.expose()).ok_or_else(|| Refused::Broken(path.clone()))?;
+        Ok((key, if kept.made { Origin::Made(path) } else { Origin::Kept(path) }))
     }
 
     /// Reads 32 bytes in hex or base64; any other text of 16 characters or more is a passphrase.
@@ -122,47 +117,4 @@ pub(super) fn stretch(passphrase: &[u8], salt: &[u8], rounds: u32) -> [u8; KEY_B
         key.iter_mut().zip(last).for_each(|(key, last)| *key ^= last);
     }
     key
-}
-
-fn read(path: &Path) -> Result<Option<MasterKey>, Refused> {
-    let io = |source| Refused::Io { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io(error)),
-    };
-    if file.metadata().map_err(io)?.mode() & 0o077 != 0 {
-        return Err(Refused::Exposed(path.to_owned()));
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(io)?;
-    decode(text.trim()).map(Some).ok_or_else(|| Refused::Broken(path.to_owned()))
-}
-
-/// Whether this process made the file; `false` if another was faster.
-fn make(path: &Path, fill: &mut dyn FnMut(&mut [u8])) -> io::Result<bool> {
-    let mut key = Zeroizing::new([0; KEY_BYTES]);
-    fill(&mut *key);
-    let text = Zeroizing::new(STANDARD.encode(*key) + "\n");
-    let mut suffix = [0; 8];
-    fill(&mut suffix);
-    let draft = path.with_extension(format!("new-{:016x}", u64::from_be_bytes(suffix)));
-    let linked = write_private(&draft, text.as_bytes()).and_then(|()| fs::hard_link(&draft, path));
-    // The draft is useless whatever became of it, and a failure to remove it must not hide the cause.
-    let _ = fs::remove_file(&draft);
-    match linked {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.exists() => return Ok(false),
-        Err(error) => return Err(error),
-    }
-    if let Some(dir) = path.parent() {
-        File::open(dir)?.sync_all()?;
-    }
-    Ok(true)
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }

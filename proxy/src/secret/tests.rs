@@ -101,7 +101,7 @@ fn a_master_key_that_others_can_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     MasterKey::open(None, dir.path(), &mut counting()).unwrap();
     fs::set_permissions(dir.path().join("master-key"), fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(matches!(MasterKey::open(None, dir.path(), &mut counting()), Err(Refused::Exposed(_))));
+    assert!(matches!(MasterKey::open(None, dir.path(), &mut counting()), Err(Refused::Unkept(Unkept::Exposed(_)))));
 }
 
 #[test]
@@ -112,6 +112,29 @@ fn a_broken_master_key_file_is_refused_and_left_alone() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     assert!(matches!(MasterKey::open(None, dir.path(), &mut counting()), Err(Refused::Broken(_))));
     assert_eq!(fs::read_to_string(&path).unwrap(), "half a k");
+}
+
+#[test]
+fn a_kept_secret_is_drawn_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    assert_eq!(read_kept(&path).unwrap(), None);
+    let first = keep(&path, &mut counting(), |fill| admin_token(fill)).unwrap();
+    let second = keep(&path, &mut counting(), |_| panic!("nothing is drawn")).unwrap();
+    assert!(first.made && !second.made);
+    assert_eq!(first.secret, second.secret);
+    assert_eq!(read_kept(&path).unwrap(), Some(first.secret));
+}
+
+#[test]
+fn a_private_directory_is_its_owners_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/b");
+    make_private_dir(&path).unwrap();
+    make_private_dir(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    fs::write(dir.path().join("file"), "").unwrap();
+    assert!(make_private_dir(&dir.path().join("file")).is_err());
 }
 
 #[test]

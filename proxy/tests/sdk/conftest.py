@@ -101,24 +101,36 @@ class Gateway(Serving):
         super().__init__(HERE / "gateway.toml", folder, {**os.environ, **variables})
         self.url, self.metrics_url = f"http://{listen}", f"http://{metrics}/metrics"
         self.fakes = fakes
-        self.calls = 0
-        """Requests made so far that must each leave a row."""
+        self.names = {}
+        """Keys that are not in the configuration, by their text."""
+        self.calls = collections.Counter()
+        """Requests made so far that must each leave a row, by the name of their key."""
         self.wait_until_ready(listen)
 
-    def made(self, method, status=None):
-        """Counts a request. Questions about models are calls only where they are refused; preflights never are."""
-        asked = method == "POST" if status is None else method == "GET" and status >= 400
-        self.calls += asked
+    def sent(self, method, headers):
+        """Counts a request. Questions about models count only where they are refused; preflights never do."""
+        self.calls[self._name(headers)] += method == "POST"
+
+    def answered(self, method, headers, status):
+        """Corrects the count: the row of a refused key names none."""
+        denied = status == 401
+        self.calls[self._name(headers)] += (method == "GET" and status >= 400 and not denied) - (method == "POST" and denied)
+        self.calls[""] += denied
+
+    def _name(self, headers):
+        key = headers.get("authorization", "").removeprefix("Bearer ")
+        return self.names.get(key, key.removeprefix(KEY.format("")))
 
     def client(self, key="main", kind=openai.OpenAI, seen=None, **options):
         """The official client. `seen` collects the status of each answer, retried ones too."""
+        options.setdefault("timeout", 30)
         seen = [] if seen is None else seen
 
         def sent(request):
-            self.made(request.method)
+            self.sent(request.method, request.headers)
 
         def answered(response):
-            self.made(response.request.method, response.status_code)
+            self.answered(response.request.method, response.request.headers, response.status_code)
             seen.append(response.status_code)
 
         async def sent_async(request):
@@ -136,10 +148,10 @@ class Gateway(Serving):
     def raw(self, path, data=None, method=None, headers=None):
         """A request without any SDK, with the main key unless `headers` say otherwise."""
         plain = {"authorization": f"Bearer {KEY.format('main')}", "content-type": "application/json"}
-        answer = fetch(self.url + path, data, plain if headers is None else headers, method)
-        method = method or ("GET" if data is None else "POST")
-        self.made(method)
-        self.made(method, answer.status)
+        headers, method = plain if headers is None else headers, method or ("GET" if data is None else "POST")
+        self.sent(method, headers)
+        answer = fetch(self.url + path, data, headers, method)
+        self.answered(method, headers, answer.status)
         return answer
 
     def stats(self, model):
@@ -153,7 +165,8 @@ class Gateway(Serving):
         return self.stats(model)["recent"][-1]
 
     def usage(self):
-        return json.loads(self.cli("usage", "--json"))
+        """What each key has used, by its name."""
+        return {it["name"]: it for it in json.loads(self.cli("usage", "--json"))["usage"]}
 
     def _fake(self, model):
         return self.fakes["anthropic"] if model.startswith("claude") else self.fakes["openai"].removesuffix("/v1")

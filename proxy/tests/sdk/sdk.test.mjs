@@ -20,16 +20,20 @@ const TOOLS = [['get_weather', 'city'], ['get_time', 'zone']].map(([name, field]
   },
 }));
 
-// Requests that must each leave a row: those to models only where they are refused.
-let calls = 0;
-after(() => writeFileSync(TOLLGATE_CALLS_FILE, String(calls)));
+// Requests that must each leave a row, by the name of their key: none where the key is refused.
+const calls = {};
+after(() => writeFileSync(TOLLGATE_CALLS_FILE, JSON.stringify(calls)));
+const count = (name, by) => (calls[name] = (calls[name] ?? 0) + by);
 
 function client({ key = 'main', seen = [], ...options } = {}) {
   const counting = async (url, init) => {
-    const asks = (init?.method ?? 'GET').toUpperCase() === 'GET';
-    calls += asks ? 0 : 1;
+    const posts = init?.method?.toUpperCase() === 'POST';
+    count(key, posts ? 1 : 0);
     const response = await fetch(url, init);
-    calls += asks && response.status >= 400 ? 1 : 0;
+    if (response.status === 401) {
+      count(key, posts ? -1 : 0);
+      count('', 1);
+    }
     seen.push(response.status);
     return response;
   };

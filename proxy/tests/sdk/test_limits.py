@@ -57,6 +57,7 @@ def test_what_a_call_did_not_use_is_given_back(gateway):
 def test_a_key_works_from_its_creation_to_its_revocation(gateway):
     key = gateway.cli("key", "create", "--name", "visitor", "--models", "gpt-4o").strip()
     assert key.startswith("sk-tg-") and "\n" not in key
+    gateway.names[key] = "visitor"
     client = gateway.client(max_retries=0).with_options(api_key=key)
     client.chat.completions.create(model="gpt-4o", messages=ask())
     assert "visitor" in gateway.cli("key", "list")

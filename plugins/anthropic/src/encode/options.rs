@@ -48,11 +48,13 @@ pub(super) fn thinking<'a>(
     };
     if let Some(native) = asked.get("thinking").filter(|native| native.as_object().is_some()) {
         bounds.thinking = Thinking::Native(native);
-    } else if let Some(effort) = asked.text("reasoning_effort") {
+        if loop_without_thinking && bounds.forbids_forced_tools() {
+            bounds.thinking = Thinking::Unsaid;
+        }
+    } else if let Some(effort) = asked.text("reasoning_effort")
+        && !(loop_without_thinking && model.thinking == models::Thinking::Budget)
+    {
         reason(&mut bounds, effort, model, asked_max.is_some());
-    }
-    if loop_without_thinking && bounds.forbids_forced_tools() {
-        bounds.thinking = Thinking::Unsaid;
     }
     Ok(bounds)
 }
@@ -96,12 +98,14 @@ fn reason(bounds: &mut Bounds<'_>, effort: &str, model: &Model, bounded: bool) {
 /// The provider's bound is on thinking and answer together. The client's means the same, and quota was set aside for
 /// no more, so thinking takes its share of it; only a bound that the client did not set grows.
 fn think_by_budget(bounds: &mut Bounds<'_>, wanted: u64, model: &Model, bounded: bool) {
+    let answer_max = if bounded { u64::MAX } else { bounds.max_tokens };
     if !bounded {
         bounds.max_tokens = bounds.max_tokens.saturating_add(wanted).min(model.output_tokens_max);
     }
-    let room = bounds.max_tokens - bounds.max_tokens / 4;
-    if room > BUDGET_MIN {
-        bounds.thinking = Thinking::Budget(wanted.min(room));
+    let answer = answer_max.min(bounds.max_tokens / 4);
+    let budget = wanted.min(bounds.max_tokens - answer);
+    if budget >= BUDGET_MIN {
+        bounds.thinking = Thinking::Budget(budget);
     }
 }
 

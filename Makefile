@@ -1,0 +1,75 @@
+# Every target works on a fresh machine with Rust, a C compiler and python3.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+export PATH := $(HOME)/.local/bin:$(PATH)
+OUT := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+SDK := proxy/tests/sdk
+NEXTEST := $(shell command -v cargo-nextest)
+
+# Installs package $(2) where command $(1) is missing: by apt for root, else by $(3), else says what to do.
+define need
+	@command -v $(1) >/dev/null || { echo "installing $(2)"; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(2) >/dev/null; \
+	  else $(3); fi; } && command -v $(1) >/dev/null || { echo "please install $(2): '$(1)' is missing"; exit 1; }
+endef
+
+.PHONY: help run check test sdk bench plugins plugins-check tools sdk-tools
+
+help: ## shows this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tools:
+	@command -v cargo >/dev/null || { echo "please install Rust: 'cargo' is missing"; exit 1; }
+	@command -v cc >/dev/null || { echo "please install a C compiler: 'cc' is missing"; exit 1; }
+	$(call need,cmake,cmake,PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --quiet --user cmake)
+
+run: tools ## builds the gateway and runs it with config/tollgate.toml
+	@cargo run --release --locked --quiet -- serve --config config/tollgate.toml
+
+check: tools ## formatting and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+test: check ## check, then every test that needs no network
+	cargo test --workspace --doc --locked --quiet
+ifdef NEXTEST
+	cargo nextest run --workspace --locked --no-fail-fast --status-level fail
+else
+	cargo test --workspace --all-targets --locked --no-fail-fast --quiet 2>&1 | awk '{ print } \
+	  /^test result:/ { passed += $$4; failed += $$6 } END { print passed + 0 " passed, " failed + 0 " failed" }'
+endif
+
+sdk-tools: tools
+	$(call need,node,nodejs,false)
+	$(call need,npm,npm,false)
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq \
+	  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; } \
+	  || { echo "please install python3-venv"; exit 1; }
+	@[ $(OUT)/sdk/venv/installed -nt $(SDK)/requirements.txt ] || { python3 -m venv --clear $(OUT)/sdk/venv \
+	  && $(OUT)/sdk/venv/bin/pip install --quiet --disable-pip-version-check -r $(SDK)/requirements.txt \
+	  && touch $(OUT)/sdk/venv/installed; }
+	@[ $(SDK)/node_modules -nt $(SDK)/package-lock.json ] || { npm ci --prefix $(SDK) --silent --no-audit --no-fund \
+	  && touch $(SDK)/node_modules; }
+
+sdk: sdk-tools ## the official OpenAI SDKs for Python and Node against the running binary
+	cargo build --locked --quiet -p tollgate --bin tollgate --example fakes
+	TOLLGATE_BIN=$(abspath $(OUT))/debug/tollgate TOLLGATE_FAKES=$(abspath $(OUT))/debug/examples/fakes \
+	  TOLLGATE_METRICS_FILE=$(abspath $(OUT))/sdk/metrics.txt \
+	  $(OUT)/sdk/venv/bin/python -m pytest -q -p no:cacheprovider $(SDK)
+
+bench: tools ## the table of measured figures
+	cargo run --release --locked --quiet -p tollgate-benches -- table
+
+# Rebuilds the committed components. Needs the target wasm32-unknown-unknown, and says so where it cannot be had.
+plugins: ## rebuilds plugins/prebuilt from the sources
+	plugins/build plugins/prebuilt
+
+# Rebuilds them elsewhere and compares: what is committed is what the sources make, byte for byte.
+plugins-check: ## rebuilds them elsewhere and compares, byte for byte
+	@rebuilt=$$(mktemp -d) && trap 'rm -rf "$$rebuilt"' EXIT && plugins/build "$$rebuilt" && \
+	for plugin in openai anthropic braces; do \
+	  cmp "$$rebuilt/$$plugin.wasm" "plugins/prebuilt/$$plugin.wasm" || \
+	    { echo "plugins/prebuilt/$$plugin.wasm is not what the sources make: run make plugins and commit it" >&2; exit 1; }; \
+	done && echo "plugins/prebuilt is what the sources make"

@@ -1,0 +1,175 @@
+//! Making, showing and revoking client keys.
+
+use serde::{Deserialize, Serialize};
+
+use super::Refused;
+use crate::auth::Pattern;
+use crate::config::format_moment;
+use crate::limit::Caps;
+use crate::secret::{Secret, key_id, virtual_key};
+use crate::store::{KeyEntry, Origin};
+
+const NAME_BYTES_MAX: usize = 64;
+const USER_BYTES_MAX: usize = 200;
+const MODELS_MAX: usize = 1000;
+const PATTERN_BYTES_MAX: usize = 200;
+/// How much of a key is shown, for people to tell keys apart: `sk-tg-` and six characters of 43.
+const PREFIX_BYTES: usize = 12;
+
+/// The wish for a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    pub name: String,
+    /// Names of models, or beginnings of names that end in `*`.
+    #[serde(default = "all_models")]
+    pub models: Vec<String>,
+    #[serde(default)]
+    pub limits: Caps,
+    /// Unix milliseconds from which on the key is refused.
+    #[serde(default)]
+    pub expires_ms: Option<u64>,
+    #[serde(default)]
+    pub user: String,
+}
+
+/// A key as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyShown {
+    pub id: String,
+    pub name: String,
+    /// How the key begins.
+    pub prefix: String,
+    pub state: KeyState,
+    pub models: Vec<String>,
+    pub limits: Caps,
+    pub user: String,
+    pub origin: Origin,
+    /// RFC 3339, as the following ones.
+    pub created: String,
+    pub expires: Option<String>,
+    pub revoked: Option<String>,
+}
+
+/// Whether a key opens the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    Active,
+    Expired,
+    Revoked,
+}
+
+impl KeyState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeyState::Active => "active",
+            KeyState::Expired => "expired",
+            KeyState::Revoked => "revoked",
+        }
+    }
+}
+
+impl KeyShown {
+    pub fn new(entry: &KeyEntry, now_ms: u64) -> KeyShown {
+        let state = match entry {
+            KeyEntry { revoked_ms: Some(_), .. } => KeyState::Revoked,
+            KeyEntry { expires_ms: Some(expires_ms), .. } if *expires_ms <= now_ms => KeyState::Expired,
+            _ => KeyState::Active,
+        };
+        KeyShown {
+            id: entry.id.clone(),
+            name: entry.name.clone(),
+            prefix: entry.prefix.clone(),
+            state,
+            models: entry.models.clone(),
+            limits: entry.caps.clone(),
+            user: entry.user.clone(),
+            origin: entry.origin,
+            created: format_moment(entry.created_ms),
+            expires: entry.expires_ms.map(format_moment),
+            revoked: entry.revoked_ms.map(format_moment),
+        }
+    }
+}
+
+fn all_models() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+/// Draws a key that fits beside `existing` ones. The entry is to be stored, the key itself handed out once.
+pub fn new_key(
+    existing: &[KeyEntry],
+    new: NewKey,
+    now_ms: u64,
+    fill: &mut dyn FnMut(&mut [u8]),
+    hash: impl FnOnce(&[u8]) -> [u8; 32],
+) -> Result<(KeyEntry, Secret), Refused> {
+    check(&new, now_ms)?;
+    if existing.iter().any(|key| key.name == new.name && key.revoked_ms.is_none()) {
+        return Err(Refused::Exists(new.name));
+    }
+    let secret = virtual_key(fill);
+    let entry = KeyEntry {
+        id: key_id(fill),
+        name: new.name,
+        hash: hash(secret.expose().as_bytes()),
+        prefix: secret.expose()[..PREFIX_BYTES].to_owned(),
+        models: new.models,
+        caps: new.limits,
+        created_ms: now_ms,
+        expires_ms: new.expires_ms,
+        revoked_ms: None,
+        user: new.user,
+        origin: Origin::Admin,
+    };
+    Ok((entry, secret))
+}
+
+/// The key of this id, or the one active key of this name, revoked. A key that was revoked before stays as it is.
+pub fn revoked_key(existing: &[KeyEntry], wanted: &str, now_ms: u64) -> Result<KeyEntry, Refused> {
+    let mut entry = find(existing, wanted)?.clone();
+    entry.revoked_ms = entry.revoked_ms.or(Some(now_ms));
+    Ok(entry)
+}
+
+fn find<'k>(keys: &'k [KeyEntry], wanted: &str) -> Result<&'k KeyEntry, Refused> {
+    if let Some(key) = keys.iter().find(|key| key.id == wanted) {
+        return Ok(key);
+    }
+    let named: Vec<&KeyEntry> = keys.iter().filter(|key| key.name == wanted).collect();
+    let active: Vec<&KeyEntry> = named.iter().copied().filter(|key| key.revoked_ms.is_none()).collect();
+    match (active.as_slice(), named.as_slice()) {
+        ([key], _) | ([], [key]) => Ok(key),
+        ([], []) => Err(Refused::NoKey(wanted.to_owned())),
+        _ => Err(Refused::Ambiguous(wanted.to_owned())),
+    }
+}
+
+fn check(new: &NewKey, now_ms: u64) -> Result<(), Refused> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    if new.name.is_empty() || new.name.len() > NAME_BYTES_MAX || !new.name.bytes().all(plain) {
+        return Err(Refused::invalid("name", "a name has 1 to 64 letters, digits, `_`, `-` or `.`"));
+    }
+    // An id would hide the key of that name.
+    if new.name.starts_with("key_") {
+        return Err(Refused::invalid("name", "a name does not begin with `key_`"));
+    }
+    if new.user.len() > USER_BYTES_MAX || new.user.chars().any(char::is_control) {
+        return Err(Refused::invalid("user", "a user has at most 200 bytes and no control characters"));
+    }
+    if new.models.is_empty() || new.models.len() > MODELS_MAX {
+        return Err(Refused::invalid("models", "name 1 to 1000 models, or `*` for all"));
+    }
+    for model in &new.models {
+        let fault = Pattern::parse(model).err().map(|fault| fault.to_string());
+        let fault = fault.or_else(|| (model.len() > PATTERN_BYTES_MAX).then(|| "has more than 200 bytes".to_owned()));
+        if let Some(fault) = fault {
+            return Err(Refused::invalid("models", format!("`{model}` {fault}")));
+        }
+    }
+    if new.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
+        return Err(Refused::invalid("expires", "the key would have expired already"));
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! A running gateway, as an administrator sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Control, Health, KeyUsage, NewKey, PluginShown, Refused, check, new_key, revoked_key, shown, usage_of};
+use crate::gateway::Gateway;
+use crate::plugin::{Capabilities, Host};
+use crate::secret::{Secret, fill_from_system};
+use crate::store::KeyEntry;
+
+/// How long usage waits for rows on their way into the store.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// The gateway of this process, and the sandbox that its plugins run in.
+pub struct Live {
+    pub gateway: Arc<Gateway>,
+    pub host: Arc<Host>,
+}
+
+impl Control for Live {
+    fn list_keys(&self) -> Result<Vec<KeyEntry>, Refused> {
+        Ok(self.gateway.store.keys()?)
+    }
+
+    fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), Refused> {
+        let hash = |key: &[u8]| self.gateway.hash_key(key);
+        let made = new_key(&self.list_keys()?, new, self.now_ms(), &mut fill_from_system, hash)?;
+        self.gateway.put_key(&made.0)?;
+        Ok(made)
+    }
+
+    fn revoke_key(&self, wanted: &str) -> Result<KeyEntry, Refused> {
+        let entry = revoked_key(&self.list_keys()?, wanted, self.now_ms())?;
+        self.gateway.put_key(&entry)?;
+        Ok(entry)
+    }
+
+    fn usage(&self) -> Result<Vec<KeyUsage>, Refused> {
+        let now_ms = self.now_ms();
+        if !self.gateway.ledger.catch_up(CATCH_UP) {
+            tracing::warn!("usage is told without the latest rows: the ledger lags");
+        }
+        usage_of(self.gateway.store.as_ref(), now_ms, |key| self.gateway.limiter.spent(&key.id, now_ms))
+    }
+
+    fn plugins(&self) -> Result<Vec<PluginShown>, Refused> {
+        Ok(shown(&self.gateway.registry))
+    }
+
+    fn check_plugin(&self, wasm: Bytes, granted: Capabilities) -> Result<PluginShown, Refused> {
+        check(&self.host, &wasm, granted)
+    }
+
+    fn health(&self) -> Health {
+        let lag = self.gateway.ledger.lag();
+        Health {
+            status: self.gateway.readiness().err().map_or("ok", str::trim_end).to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            calls_in_flight: self.gateway.in_flight(),
+            ledger_lag_rows: lag.rows,
+            ledger_lost_rows: lag.rows_lost,
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.gateway.now_ms()
+    }
+}

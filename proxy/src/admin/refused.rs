@@ -1,0 +1,76 @@
+//! Why an administrator is refused, with the same stable names over REST and on the command line.
+
+use serde::{Deserialize, Serialize};
+
+use crate::store;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("send the admin token: `authorization: Bearer <token>`")]
+    Unauthorized,
+    /// The request, or one field of it, is not what it should be.
+    #[error("{message}")]
+    Invalid { param: Option<&'static str>, message: String },
+    #[error("there is a key named `{0}` already")]
+    Exists(String),
+    #[error("there is no key with the id or name `{0}`")]
+    NoKey(String),
+    #[error("several keys are named `{0}`: use the id")]
+    Ambiguous(String),
+    #[error("nothing is served at this path")]
+    NoPath,
+    #[error("this path does not take this method")]
+    Method,
+    #[error("the body has more than {bytes_max} bytes")]
+    TooLarge { bytes_max: usize },
+    /// A sentence about the component.
+    #[error("{0}")]
+    Plugin(String),
+    /// A sentence about the store or the ledger; what failed stands in the log.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// The body of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub message: String,
+    pub code: String,
+    pub param: Option<String>,
+}
+
+impl Refused {
+    /// The stable name and the HTTP status.
+    pub fn verdict(&self) -> (&'static str, u16) {
+        match self {
+            Refused::Unauthorized => ("admin_token_invalid", 401),
+            Refused::Invalid { .. } => ("invalid_request", 400),
+            Refused::Exists(_) => ("key_exists", 409),
+            Refused::NoKey(_) => ("key_not_found", 404),
+            Refused::Ambiguous(_) => ("key_ambiguous", 409),
+            Refused::NoPath => ("not_found", 404),
+            Refused::Method => ("method_not_allowed", 405),
+            Refused::TooLarge { .. } => ("body_too_large", 413),
+            Refused::Plugin(_) => ("plugin_refused", 422),
+            Refused::Unavailable(_) => ("unavailable", 503),
+        }
+    }
+
+    pub(super) fn invalid(param: &'static str, message: impl Into<String>) -> Refused {
+        Refused::Invalid { param: Some(param), message: message.into() }
+    }
+
+    pub(super) fn refusal(&self) -> Refusal {
+        let param = match self {
+            Refused::Invalid { param, .. } => param.map(str::to_owned),
+            _ => None,
+        };
+        Refusal { message: self.to_string(), code: self.verdict().0.to_owned(), param }
+    }
+}
+
+impl From<store::Error> for Refused {
+    fn from(error: store::Error) -> Refused {
+        Refused::Unavailable(error.to_string())
+    }
+}

@@ -1,0 +1,115 @@
+//! What each key has used.
+
+use serde::{Deserialize, Serialize};
+
+use super::{KeyShown, KeyState, Refused};
+use crate::limit::{Caps, Spent};
+use crate::store::{Dimension, KeyEntry, Rollup, Store, totals};
+
+/// Nano-units in a unit of money.
+const UNIT_NANOS: u64 = 1_000_000_000;
+
+/// What one key has used since it was made, and what its limits count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUsage {
+    pub id: String,
+    pub name: String,
+    pub user: String,
+    pub state: KeyState,
+    pub calls: u64,
+    /// Calls that ended with an error.
+    pub errors: u64,
+    /// Calls that used tokens no price was known for: `charges` lacks them.
+    pub unpriced_calls: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    /// Part of the input.
+    pub cached_tokens: u64,
+    /// Part of the input.
+    pub cache_write_tokens: u64,
+    /// Part of the output.
+    pub reasoning_tokens: u64,
+    /// One per currency.
+    pub charges: Vec<ChargeShown>,
+    pub limits: Caps,
+    pub used: Used,
+}
+
+/// Money, as an exact decimal text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargeShown {
+    pub currency: String,
+    pub amount: String,
+}
+
+/// What counts against the limits now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Settled in the current UTC day.
+    pub tokens_today: u64,
+    /// Settled in the current UTC month.
+    pub tokens_this_month: u64,
+    pub tokens_total: u64,
+    /// Set aside for calls in flight.
+    pub tokens_held: u64,
+    pub requests_last_minute: u32,
+    pub concurrent: u32,
+}
+
+impl From<Spent> for Used {
+    fn from(spent: Spent) -> Used {
+        Used {
+            tokens_today: spent.day,
+            tokens_this_month: spent.month,
+            tokens_total: spent.total,
+            tokens_held: spent.held,
+            requests_last_minute: spent.requests_last_minute,
+            concurrent: spent.concurrent,
+        }
+    }
+}
+
+/// What each key has used, in the order of their names. `spent` says what the limiter counts for a key.
+///
+/// The totals are those of the store: let the ledger catch up before.
+pub fn usage_of(store: &dyn Store, now_ms: u64, spent: impl Fn(&KeyEntry) -> Spent) -> Result<Vec<KeyUsage>, Refused> {
+    let mut totals = totals(store, Dimension::Key, 0..u32::MAX)?;
+    let mut usage: Vec<KeyUsage> = store
+        .keys()?
+        .iter()
+        .map(|key| of_key(key, totals.remove(&key.id).unwrap_or_default(), spent(key), now_ms))
+        .collect();
+    usage.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
+    Ok(usage)
+}
+
+fn of_key(key: &KeyEntry, total: Rollup, spent: Spent, now_ms: u64) -> KeyUsage {
+    KeyUsage {
+        id: key.id.clone(),
+        name: key.name.clone(),
+        user: key.user.clone(),
+        state: KeyShown::new(key, now_ms).state,
+        calls: total.calls,
+        errors: total.errors,
+        unpriced_calls: total.unpriced,
+        input_tokens: total.input,
+        output_tokens: total.output,
+        cached_tokens: total.cached,
+        cache_write_tokens: total.cache_write,
+        reasoning_tokens: total.reasoning,
+        charges: total
+            .charges
+            .into_iter()
+            .map(|charge| ChargeShown { amount: amount(charge.nanos), currency: charge.currency })
+            .collect(),
+        limits: key.caps.clone(),
+        used: spent.into(),
+    }
+}
+
+/// Nano-units as a decimal text with two places or more: `1.25`, `0.000001`.
+pub(super) fn amount(nanos: u64) -> String {
+    let fraction = format!("{:09}", nanos % UNIT_NANOS);
+    let fraction = fraction.trim_end_matches('0');
+    format!("{}.{fraction:0<2}", nanos / UNIT_NANOS)
+}

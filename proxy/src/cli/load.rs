@@ -1,0 +1,66 @@
+//! Reading a configuration, with what it includes.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use tollgate::config::{self, Config, Fault, Faults};
+
+use super::args::USUAL_CONFIG;
+use super::{Context, log};
+
+/// Files longer than this are no configuration.
+const CONFIG_BYTES_MAX: u64 = 16 << 20;
+
+/// A configuration with faults, each on a line as compilers write them.
+#[derive(Debug)]
+pub(super) struct Faulty {
+    file: PathBuf,
+    faults: Faults,
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.faults.0.len();
+        write!(f, "{} has {count} fault{}", self.file.display(), if count == 1 { "" } else { "s" })?;
+        for fault in &self.faults.0 {
+            write!(f, "\n{}:{}: {fault}", self.file.display(), fault.line)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faulty {}
+
+/// The configuration that the command is about.
+pub(super) fn load(context: &Context) -> anyhow::Result<Config> {
+    let file = context.config.as_deref().ok_or_else(|| {
+        anyhow!("there is no `{USUAL_CONFIG}` here: name a configuration with --config, or try `tollgate demo`")
+    })?;
+    parse(file, &read(file)?, context)
+}
+
+fn parse(file: &Path, text: &str, context: &Context) -> anyhow::Result<Config> {
+    let faulty = |file: &Path, faults| Faulty { file: file.to_owned(), faults };
+    let mut config = config::build(text, context.env).map_err(|faults| faulty(file, faults))?;
+    if let Err(message) = log::filter(&config.log) {
+        let line = 1 + text.lines().position(|line| line.contains("level")).unwrap_or(0);
+        return Err(faulty(file, Faults(vec![Fault { path: "log.level".into(), line, message }])).into());
+    }
+    if let Some(prices) = &config.prices_file {
+        let prices = file.parent().unwrap_or(Path::new("")).join(prices);
+        let text = read(&prices)?;
+        config.add_prices(&text).map_err(|faults| faulty(&prices, faults))?;
+    }
+    Ok(config)
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    let cannot = || format!("cannot read `{}`", file.display());
+    let bytes = fs::metadata(file).with_context(cannot)?.len();
+    if bytes > CONFIG_BYTES_MAX {
+        return Err(anyhow!("`{}` has {bytes} bytes: it is no configuration", file.display()));
+    }
+    fs::read_to_string(file).with_context(cannot)
+}

@@ -1,0 +1,132 @@
+//! The running gateway, through its admin listener.
+
+use std::io;
+use std::net::SocketAddr;
+
+use anyhow::anyhow;
+use serde::Deserialize;
+use serde_json::json;
+use tollgate::admin::{
+    Created, KeyList, KeyShown, KeyUsage, NewKey, PluginList, PluginShown, Refusal, UsageList,
+};
+use tollgate::config::format_moment;
+use tollgate::plugin::Capabilities;
+use tollgate::secret::Secret;
+
+use super::door::{Keys, Plugins, parsed};
+use super::http::{self, Request, Response};
+
+/// A gateway that took our token.
+#[derive(Debug)]
+pub(super) struct Remote {
+    address: SocketAddr,
+    token: Secret,
+}
+
+/// Why no gateway could be spoken to.
+#[derive(Debug)]
+pub(super) enum Unheard {
+    /// The configuration turns the admin listener off.
+    Off,
+    /// There is no token, so no gateway ever ran here.
+    NoToken,
+    Silent(io::Error),
+    /// Whoever answers does not know our token.
+    Stranger,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    error: Refusal,
+}
+
+#[derive(Deserialize)]
+struct OneKey {
+    key: KeyShown,
+}
+
+#[derive(Deserialize)]
+struct OnePlugin {
+    plugin: PluginShown,
+}
+
+impl Remote {
+    /// Finds out whether the gateway at `address` is the one that `token` belongs to.
+    pub(super) fn greet(address: SocketAddr, token: Secret) -> Result<Remote, Unheard> {
+        let stream = http::connect(address).map_err(Unheard::Silent)?;
+        let remote = Remote { address, token };
+        let request = remote.request("GET", "/api/admin/health", &[]);
+        match http::exchange(stream, &request) {
+            Ok(Response { status: 200, .. }) => Ok(remote),
+            _ => Err(Unheard::Stranger),
+        }
+    }
+
+    fn request<'a>(&'a self, method: &'a str, path: &'a str, body: &'a [u8]) -> Request<'a> {
+        Request { method, path, token: self.token.expose(), content_type: "application/json", body }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let response = http::exchange(http::connect(self.address)?, &self.request(method, path, body))?;
+        if (200..300).contains(&response.status) {
+            return Ok(response.body);
+        }
+        let refused = serde_json::from_slice::<Refused>(&response.body);
+        Err(refused.map_or_else(
+            |_| anyhow!("the gateway answered with status {}", response.status),
+            |refused| anyhow!(refused.error.message),
+        ))
+    }
+}
+
+impl Keys for Remote {
+    fn list(&self) -> anyhow::Result<Vec<KeyShown>> {
+        Ok(parsed::<KeyList>(&self.ask("GET", "/api/admin/keys", &[])?)?.keys)
+    }
+
+    fn create(&self, new: NewKey) -> anyhow::Result<Created> {
+        let wish = json!({
+            "name": new.name,
+            "models": new.models,
+            "limits": new.limits,
+            "expires": new.expires_ms.map(format_moment),
+            "user": new.user,
+        });
+        parsed(&self.ask("POST", "/api/admin/keys", wish.to_string().as_bytes())?)
+    }
+
+    fn revoke(&self, wanted: &str) -> anyhow::Result<KeyShown> {
+        let path = format!("/api/admin/keys/{}", escaped(wanted));
+        Ok(parsed::<OneKey>(&self.ask("DELETE", &path, &[])?)?.key)
+    }
+
+    fn usage(&self) -> anyhow::Result<Vec<KeyUsage>> {
+        Ok(parsed::<UsageList>(&self.ask("GET", "/api/admin/usage", &[])?)?.usage)
+    }
+}
+
+impl Plugins for Remote {
+    fn list(&self) -> anyhow::Result<Vec<PluginShown>> {
+        Ok(parsed::<PluginList>(&self.ask("GET", "/api/admin/plugins", &[])?)?.plugins)
+    }
+
+    fn check(&self, wasm: &[u8], granted: Capabilities) -> anyhow::Result<PluginShown> {
+        let names = [("log", granted.log), ("sign", granted.sign), ("tokenize", granted.tokenize)];
+        let names: Vec<&str> = names.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect();
+        let path = format!("/api/admin/plugins/check?capabilities={}", names.join(","));
+        Ok(parsed::<OnePlugin>(&self.ask("POST", &path, wasm)?)?.plugin)
+    }
+}
+
+/// A text as one segment of a path.
+pub(super) fn escaped(text: &str) -> String {
+    let mut path = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path
+}

@@ -1,0 +1,304 @@
+use std::io::{Cursor, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::thread;
+
+use clap::CommandFactory;
+use tollgate::admin::{ChargeShown, KeyState, KeyUsage, NewKey, Used};
+use tollgate::config;
+use tollgate::limit::Caps;
+use tollgate::secret::{Secret, is_virtual_key};
+use tollgate::server::{ClientKey, Started};
+
+use super::args::{CreateArgs, KeyCommand};
+use super::door::Keys;
+use super::http::{self, Request, Response};
+use super::offline::Offline;
+use super::remote::{Remote, Unheard, escaped};
+use super::*;
+
+fn parsed(line: &str) -> Args {
+    Args::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+#[test]
+fn the_commands_are_well_formed() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn every_command_has_help_to_learn_from() {
+    fn walk(command: &clap::Command, names: &str) {
+        let name = format!("{names} {}", command.get_name()).trim_start().to_owned();
+        assert!(command.get_about().is_some(), "{name} says nothing of itself");
+        for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
+            let hidden = command.is_hide_set() || argument.get_id() == "version";
+            assert!(hidden || argument.get_help().is_some(), "{name}: {} says nothing", argument.get_id());
+        }
+        let leaf = command.get_subcommands().next().is_none();
+        let explains = command.get_after_help().is_some() || command.is_hide_set() || names.contains(' ');
+        assert!(!leaf || explains, "{name} shows no example");
+        command.get_subcommands().for_each(|below| walk(below, &name));
+    }
+    walk(&Args::command(), "");
+}
+
+#[test]
+fn the_configuration_may_be_named_before_or_after_the_command() {
+    for line in ["tollgate --config a.toml serve", "tollgate serve --config a.toml"] {
+        assert_eq!(parsed(line).config, Some(PathBuf::from("a.toml")), "{line}");
+    }
+}
+
+#[test]
+fn a_key_is_asked_for_in_full() {
+    let line = "tollgate key create --name app --models gpt-*,claude --tokens-per-day 1 --tokens-per-month 2 \
+                --tokens-total 3 --requests-per-minute 4 --concurrent 5 --expires 30d --user ada";
+    let Command::Key(args) = parsed(line).command else { panic!("not a key command") };
+    let KeyCommand::Create(CreateArgs { name, models, tokens_per_day, concurrent, expires, .. }) = args.command else {
+        panic!("not a create command")
+    };
+    assert_eq!((name.as_str(), models, expires.as_deref()), ("app", vec!["gpt-*".into(), "claude".into()], Some("30d")));
+    assert_eq!((tokens_per_day, concurrent), (Some(1), Some(5)));
+}
+
+#[test]
+fn mistakes_are_refused() {
+    for line in [
+        "tollgate key create",
+        "tollgate key create --name a --tokens-per-day many",
+        "tollgate plugin check x.wasm --capabilities net",
+        "tollgate demo --listen nowhere",
+        "tollgate sreve",
+    ] {
+        assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn a_key_ends_at_a_moment_or_after_a_span() {
+    let now_ms = 1_000_000;
+    for (text, end_ms) in [
+        ("90s", 1_090_000),
+        ("10m", 1_600_000),
+        ("2h", 8_200_000),
+        ("1d", 87_400_000),
+        ("1w", 605_800_000),
+        ("1970-01-02", 86_400_000),
+        ("1970-01-02T00:00:01Z", 86_401_000),
+    ] {
+        assert_eq!(duration::parse_end(text, now_ms).unwrap(), end_ms, "{text}");
+    }
+    for text in ["", "d", "5", "-1d", "1.5d", "5y", "99999999999999w", "9999999d", "tomorrow"] {
+        assert!(duration::parse_end(text, now_ms).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn columns_are_as_wide_as_their_widest_cell() {
+    let line = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+    let text = table::table(&[line(["NAME", "CALLS", "X"]), line(["é", "10", ""]), line(["longer", "9", "y"])], &[1]);
+    assert_eq!(text, "NAME    CALLS  X\né          10\nlonger      9  y\n");
+}
+
+#[test]
+fn counts_are_grouped() {
+    for (count, text) in [(0, "0"), (999, "999"), (1000, "1 000"), (12_345_678, "12 345 678")] {
+        assert_eq!(table::grouped(count), text);
+    }
+}
+
+fn usage_of(calls: u64, unpriced_calls: u64) -> KeyUsage {
+    KeyUsage {
+        id: "key_1".into(),
+        name: "app".into(),
+        user: String::new(),
+        state: KeyState::Active,
+        calls,
+        errors: 0,
+        unpriced_calls,
+        input_tokens: 1234,
+        output_tokens: 5,
+        cached_tokens: 0,
+        cache_write_tokens: 0,
+        reasoning_tokens: 0,
+        charges: vec![ChargeShown { currency: "USD".into(), amount: "1.25".into() }],
+        limits: Caps { tokens_per_day: Some(100_000), concurrent: Some(8), ..Caps::default() },
+        used: Used::default(),
+    }
+}
+
+#[test]
+fn usage_says_what_was_charged_and_what_was_not() {
+    let text = usage::shown(&[usage_of(10, 0), usage_of(10, 2)]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[1].ends_with("1 234       5      0  1.25 USD                     100 000 tokens/day, 8 at once"), "{text}");
+    assert!(lines[2].contains("1.25 USD + 2 calls unpriced"), "{text}");
+}
+
+#[test]
+fn the_greeting_has_a_line_to_paste() {
+    let started = |drawn: Option<&str>| Started {
+        listen: "0.0.0.0:8080".parse().unwrap(),
+        admin_listen: Some("127.0.0.1:9465".parse().unwrap()),
+        metrics_listen: None,
+        client_key: Some(ClientKey { drawn: drawn.map(Secret::new), file: "data/client-keys/example".into() }),
+        model: Some("it's".into()),
+        faked: vec![("openai".into(), vec!["OPENAI_API_KEY".into()])],
+    };
+    let first = serve::greeting(&started(Some("sk-tg-x")));
+    assert!(first.contains("http://127.0.0.1:8080/v1\n") && first.contains("  sk-tg-x\n"), "{first}");
+    assert!(first.contains("Provider `openai` is a built-in fake, because OPENAI_API_KEY is not set."), "{first}");
+    assert!(first.contains("Metrics: off"), "{first}");
+    assert!(first.contains(r#"curl http://127.0.0.1:8080/v1/chat/completions -H "Authorization: Bearer sk-tg-x""#));
+    assert!(first.contains(r#"-d '{"model":"it'\''s","messages":"#), "{first}");
+    let second = serve::greeting(&started(None));
+    assert!(second.contains("Bearer $(cat 'data/client-keys/example')"), "{second}");
+}
+
+#[test]
+fn an_answer_is_read_however_it_is_framed() {
+    for (text, body) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokrest", "ok"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1;x=y\r\nk\r\n0\r\n\r\n", "ok"),
+        ("HTTP/1.0 200 OK\r\n\r\nok", "ok"),
+        ("HTTP/1.1 200 OK\ncontent-length: 0\n\n", ""),
+    ] {
+        let read = http::read(Cursor::new(text)).unwrap();
+        assert_eq!(read, Response { status: 200, body: body.into() }, "{text}");
+    }
+}
+
+#[test]
+fn a_broken_answer_is_an_error() {
+    for text in [
+        "",
+        "SSH-2.0-OpenSSH\r\n",
+        "HTTP/1.1 abc\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nok\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffff\r\nok\r\n",
+        "HTTP/1.1 200 OK\r\nno header",
+    ] {
+        assert!(http::read(Cursor::new(text)).is_err(), "{text}");
+    }
+    assert!(http::read(std::io::BufReader::new(std::io::repeat(b'x'))).is_err());
+}
+
+/// Answers one request after the other with `answers`, and returns what was asked.
+fn listener(answers: Vec<&'static str>) -> (SocketAddr, thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = thread::spawn(move || {
+        let mut heard = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+            heard.push(String::from_utf8(request).unwrap());
+        }
+        heard
+    });
+    (address, heard)
+}
+
+const HEALTHY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+
+#[test]
+fn a_request_shows_the_token() {
+    let (address, heard) = listener(vec![HEALTHY]);
+    let request =
+        Request { method: "GET", path: "/x", token: "tg-admin-1", content_type: "application/json", body: b"" };
+    assert_eq!(http::exchange(http::connect(address).unwrap(), &request).unwrap().status, 200);
+    let heard = heard.join().unwrap().remove(0);
+    assert!(heard.starts_with("GET /x HTTP/1.1\r\n") && heard.contains("authorization: Bearer tg-admin-1\r\n"), "{heard}");
+}
+
+#[test]
+fn the_running_gateways_refusal_is_shown_in_its_own_words() {
+    let refusal = "HTTP/1.1 404 Not Found\r\ncontent-length: 72\r\n\r\n\
+                   {\"error\":{\"message\":\"there is none\",\"code\":\"key_not_found\",\"param\":null}}";
+    let (address, heard) = listener(vec![HEALTHY, refusal]);
+    let remote = Remote::greet(address, Secret::new("t")).unwrap();
+    assert_eq!(remote.revoke("a/b").unwrap_err().to_string(), "there is none");
+    assert!(heard.join().unwrap()[1].starts_with("DELETE /api/admin/keys/a%2Fb HTTP/1.1\r\n"));
+}
+
+#[test]
+fn whoever_does_not_take_the_token_is_not_our_gateway() {
+    for answer in ["HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n"] {
+        let (address, heard) = listener(vec![answer]);
+        assert!(matches!(Remote::greet(address, Secret::new("t")), Err(Unheard::Stranger)));
+        heard.join().unwrap();
+    }
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert!(matches!(Remote::greet(nobody, Secret::new("t")), Err(Unheard::Silent(_))));
+}
+
+#[test]
+fn a_name_is_escaped_in_a_path() {
+    assert_eq!(escaped("key_1"), "key_1");
+    assert_eq!(escaped("a/../b?c é"), "a%2F..%2Fb%3Fc%20%C3%A9");
+}
+
+fn offline(dir: &Path) -> config::Config {
+    let text = format!("[server]\ndata_dir = {:?}\nadmin_listen = \"off\"", dir.join("data"));
+    config::build(&text, |_| None).unwrap()
+}
+
+#[test]
+fn keys_are_made_listed_and_revoked_without_a_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = offline(dir.path());
+    let open = || Offline::open(&config, None).unwrap();
+    let made = open().create(NewKey { name: "app".into(), models: vec!["*".into()], ..NewKey::default() }).unwrap();
+    assert!(is_virtual_key(&made.secret));
+    assert_eq!(open().list().unwrap(), [made.key.clone()]);
+    assert_eq!(open().usage().unwrap()[0].name, "app");
+    assert_eq!(open().revoke("app").unwrap().state, KeyState::Revoked);
+    assert_eq!(open().list().unwrap()[0].state, KeyState::Revoked);
+    assert!(open().revoke("other").is_err());
+}
+
+#[test]
+fn a_store_in_use_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = offline(dir.path());
+    let _running = Offline::open(&config, None).unwrap();
+    let context = Context { env: |_| None, config: None };
+    let Err(error) = door::keys(&config, &context) else { panic!("the store is in use") };
+    assert!(error.to_string().contains("its admin listener is off"), "{error}");
+}
+
+#[test]
+fn a_configuration_is_loaded_with_its_prices() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("t.toml");
+    let context = Context { env: |_| None, config: Some(file.clone()) };
+    std::fs::write(&file, "[prices]\nfile = \"p.toml\"\n[log]\nlevel = \"info\"").unwrap();
+    assert!(load::load(&context).unwrap_err().to_string().contains("cannot read"));
+
+    std::fs::write(dir.path().join("p.toml"), "[prices.m]\ncurency = 'USD'").unwrap();
+    let error = load::load(&context).unwrap_err();
+    assert!(error.is::<Faulty>() && error.to_string().contains("p.toml:2: prices.m.curency"), "{error}");
+
+    std::fs::write(&file, "[log]\nlevel = \"=loud=\"").unwrap();
+    let error = load::load(&context).unwrap_err();
+    assert!(error.is::<Faulty>() && error.to_string().contains("t.toml:2: log.level"), "{error}");
+}
+
+#[test]
+fn the_summary_says_what_may_be_overlooked() {
+    let config = config::build(include_str!("../../../config/tollgate.toml"), |_| None).unwrap();
+    let text = check::summary(&config);
+    assert!(text.starts_with("2 providers, 2 models, 1 client key, 0 templates\n"), "{text}");
+    assert!(text.contains("provider `openai` has no key, because OPENAI_API_KEY is not set"), "{text}");
+    assert!(text.contains("model `claude-sonnet` has no price") && !text.contains("`gpt-4o` has no price"), "{text}");
+}
