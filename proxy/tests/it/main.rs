@@ -5,3 +5,9 @@
 mod support;
 
 mod chat;
+mod gone;
+mod limits;
+mod provider_faults;
+mod refusals;
+mod stop;
+mod stream;

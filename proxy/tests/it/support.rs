@@ -4,6 +4,7 @@
 //! one connection; `gateway.stop()` ends the process and leaves its rows to be read.
 
 mod answer;
+mod by_hand;
 mod call;
 mod client;
 mod gateway;
@@ -15,9 +16,10 @@ use std::time::{Duration, Instant};
 use tollgate::demo::{Dialect, Fake};
 
 pub(crate) use answer::{Answer, Head};
+pub(crate) use by_hand::{ByHand, Taken, chunk};
 pub(crate) use call::{Call, chat, embeddings, get, post};
 pub(crate) use client::Client;
-pub(crate) use gateway::{Gateway, Row, Stopped};
+pub(crate) use gateway::{Gateway, Row, Stopped, fails};
 pub(crate) use setup::{Setup, gateway, gateway_before, key_of};
 
 /// How long anything may take that is due at once. Far more than a busy machine needs.

@@ -238,3 +238,10 @@ fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Runs a command of the binary that must fail with this exit code, and returns what it complains about.
+pub(crate) fn fails(house: &House, arguments: &[&str], code: i32) -> String {
+    let ran = tollgate(house).args(arguments).arg("--config").arg(house.config()).output().expect("the binary runs");
+    assert_eq!(ran.status.code(), Some(code), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stderr).expect("commands print UTF-8")
+}

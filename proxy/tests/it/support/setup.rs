@@ -145,11 +145,11 @@ pub(crate) struct House {
 
 impl House {
     fn new(setup: Setup) -> House {
-        static HOUSES: AtomicU16 = AtomicU16::new(0);
+        static HOUSES: AtomicU16 = AtomicU16::new(1);
         let [high, low] = HOUSES.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         let process = (process::id() % 250) as u8 + 2;
         let dir = tempfile::Builder::new().prefix("tollgate-it-").tempdir().expect("there is room for a folder");
-        let house = House { dir, address: Ipv4Addr::new(127, process, high, low.max(1)) };
+        let house = House { dir, address: Ipv4Addr::new(127, process, high, low) };
         house.rewrite(&setup);
         DirBuilder::new().mode(0o700).create(house.data_dir()).expect("the folder is fresh");
         DirBuilder::new().mode(0o700).create(house.data_dir().join("compiled")).expect("the folder is fresh");
