@@ -154,5 +154,5 @@ def test_a_browser_may_read_a_refusal(gateway):
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/", "/v1/chat"])
 def test_a_path_that_leads_nowhere_is_not_found(gateway, path):
-    answer = gateway.raw(path)
+    answer = gateway.raw(path, headers={})
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (404, "path_not_found")

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -110,6 +111,8 @@ def test_the_readme_s_keys_work_as_shown(fresh):
 
 @pytest.mark.parametrize("block", range(len(blocks("toml"))))
 def test_the_readme_s_configuration_is_good(fresh, folder, block):
+    (folder / "plugins").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "plugins/prebuilt/openai.wasm", folder / "plugins/parrot.wasm")
     text = (folder / "tollgate.toml").read_text() + blocks("toml")[block]
     (folder / "grown.toml").write_text(text)
     command = [os.environ["TOLLGATE_BIN"], "check", "--config", "grown.toml"]
