@@ -82,6 +82,12 @@ def test_a_broken_body_is_told_what_is_broken(gateway, body, code):
     assert set(error) == {"message", "type", "param", "code"}
 
 
+def test_a_body_that_is_too_large_is_told_the_bound(client):
+    with pytest.raises(openai.APIStatusError, match="33554432 bytes") as caught:
+        client.chat.completions.create(model="gpt-4o", messages=ask("x" * (33 << 20)))
+    assert (caught.value.status_code, caught.value.code) == (413, "request_too_large")
+
+
 def test_a_refused_provider_key_is_no_fault_of_the_client(gateway, family):
     seen = []
     client = gateway.client(seen=seen, max_retries=2)

@@ -78,8 +78,7 @@ def test_the_line_that_the_start_prints_works_when_pasted(folder):
 def test_what_is_secret_is_its_owner_s_alone(fresh, folder):
     data = folder / "data"
     assert data.stat().st_mode & 0o777 == 0o700
-    secrets = [it for it in data.rglob("*") if it.is_file() and ("key" in it.name or "token" in it.name or "client-keys" in str(it))]
-    assert len(secrets) >= 3
+    secrets = [data / "master-key", data / "admin-token", *(data / "client-keys").iterdir()]
     assert {it.stat().st_mode & 0o777 for it in secrets} == {0o600}
 
 
