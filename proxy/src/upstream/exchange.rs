@@ -83,7 +83,8 @@ impl Connector {
 }
 
 impl Exchange {
-    /// Sends the request. Not cancel-safe; bounded by the write clock.
+    /// Sends the request, bounded by the write clock. Once this was dropped half-way the exchange is only good for
+    /// dropping too.
     ///
     /// # Errors
     /// [`Trouble`] where the provider did not take it. An answer may be there to read all the same.
