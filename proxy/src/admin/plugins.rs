@@ -38,9 +38,10 @@ pub fn shown(registry: &Registry) -> Vec<PluginShown> {
     let adapters = registry
         .adapters()
         .map(|(name, adapter)| PluginShown { built_in: built_in(name, Kind::Adapter), ..of_adapter(name, adapter) });
-    let renderers = registry
-        .renderers()
-        .map(|(name, renderer)| PluginShown { built_in: built_in(name, Kind::Renderer), ..of_renderer(name, renderer) });
+    let renderers = registry.renderers().map(|(name, renderer)| PluginShown {
+        built_in: built_in(name, Kind::Renderer),
+        ..of_renderer(name, renderer)
+    });
     adapters.chain(renderers).collect()
 }
 

@@ -88,7 +88,9 @@ pub fn router(control: Arc<dyn Control>, token: Secret, component_bytes_max: usi
         .route("/api/admin/plugins", get(plugins))
         .route(
             "/api/admin/plugins/check",
-            post(move |desk: State<Desk>, query: Query<Grants>, body: Body| check_plugin(desk, query, body, component_bytes_max)),
+            post(move |desk: State<Desk>, query: Query<Grants>, body: Body| {
+                check_plugin(desk, query, body, component_bytes_max)
+            }),
         )
         .route("/api/admin/health", get(health))
         .fallback(|| async { Refused::NoPath })

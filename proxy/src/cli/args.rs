@@ -45,10 +45,14 @@ pub(super) enum Command {
                             tollgate key list\n  tollgate key revoke app")]
     Key(KeyArgs),
     /// Show what each key has used
-    #[command(after_help = "Examples:\n  tollgate usage\n  tollgate usage --json | jq '.usage[] | {name, input_tokens}'")]
+    #[command(
+        after_help = "Examples:\n  tollgate usage\n  tollgate usage --json | jq '.usage[] | {name, input_tokens}'"
+    )]
     Usage(UsageArgs),
     /// List plugins, and check whether a component can be one
-    #[command(after_help = "Examples:\n  tollgate plugin list\n  tollgate plugin check mine.wasm --capabilities log,tokenize")]
+    #[command(
+        after_help = "Examples:\n  tollgate plugin list\n  tollgate plugin check mine.wasm --capabilities log,tokenize"
+    )]
     Plugin(PluginArgs),
     /// Compile the component on stdin; the gateway calls this of itself
     #[command(hide = true)]

@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use anyhow::anyhow;
 use serde::Deserialize;
 use serde_json::json;
-use tollgate::admin::{
-    Created, KeyList, KeyShown, KeyUsage, NewKey, PluginList, PluginShown, Refusal, UsageList,
-};
+use tollgate::admin::{Created, KeyList, KeyShown, KeyUsage, NewKey, PluginList, PluginShown, Refusal, UsageList};
 use tollgate::config::format_moment;
 use tollgate::plugin::Capabilities;
 use tollgate::secret::Secret;

@@ -24,7 +24,8 @@ pub(super) struct Sandbox<'c> {
 
 impl<'c> Sandbox<'c> {
     pub(super) fn open(config: &'c Config) -> anyhow::Result<Sandbox<'c>> {
-        let program = std::env::current_exe().context("cannot find the program that compiles plugins, which is this one")?;
+        let program =
+            std::env::current_exe().context("cannot find the program that compiles plugins, which is this one")?;
         let compiler = Compiler::Process { program, args: vec![COMPILE.to_owned()] };
         let scratch = (!config.server.data_dir.is_dir()).then(scratch_dir);
         let cache = scratch.clone().unwrap_or_else(|| config.server.plugin_cache_dir());

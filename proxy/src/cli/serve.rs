@@ -21,7 +21,8 @@ pub(super) fn run(args: ServeArgs, context: &Context) -> anyhow::Result<()> {
 /// Serves until a signal ends it.
 pub(super) fn serve(config: Config, fakes: bool, context: &Context) -> anyhow::Result<()> {
     log::start(&config.log)?;
-    let program = std::env::current_exe().context("cannot find the program that compiles plugins, which is this one")?;
+    let program =
+        std::env::current_exe().context("cannot find the program that compiles plugins, which is this one")?;
     let given = Given { master_key: (context.env)(MASTER_KEY), program, fakes };
     let announce = |started: &Started| {
         // Nobody may be reading, and the gateway serves all the same.
@@ -35,7 +36,8 @@ pub(super) fn greeting(started: &Started) -> String {
     let base = format!("http://{}", reachable(started.listen));
     let mut text = format!("\nTollgate listens on {base}/v1\n");
     let shown = |at: Option<SocketAddr>| at.map_or("off".to_owned(), |at| format!("http://{}", reachable(at)));
-    let _ = writeln!(text, "Admin: {}   Metrics: {}/metrics", shown(started.admin_listen), shown(started.metrics_listen));
+    let _ =
+        writeln!(text, "Admin: {}   Metrics: {}/metrics", shown(started.admin_listen), shown(started.metrics_listen));
     for (provider, variables) in &started.faked {
         let variables = variables.join(" and ");
         let _ = writeln!(text, "Provider `{provider}` is a built-in fake, because {variables} is not set.");

@@ -58,7 +58,10 @@ fn a_key_is_asked_for_in_full() {
     let KeyCommand::Create(CreateArgs { name, models, tokens_per_day, concurrent, expires, .. }) = args.command else {
         panic!("not a create command")
     };
-    assert_eq!((name.as_str(), models, expires.as_deref()), ("app", vec!["gpt-*".into(), "claude".into()], Some("30d")));
+    assert_eq!(
+        (name.as_str(), models, expires.as_deref()),
+        ("app", vec!["gpt-*".into(), "claude".into()], Some("30d"))
+    );
     assert_eq!((tokens_per_day, concurrent), (Some(1), Some(5)));
 }
 
@@ -132,7 +135,10 @@ fn usage_of(calls: u64, unpriced_calls: u64) -> KeyUsage {
 fn usage_says_what_was_charged_and_what_was_not() {
     let text = usage::shown(&[usage_of(10, 0), usage_of(10, 2)]);
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[1].ends_with("1 234       5      0  1.25 USD                     100 000 tokens/day, 8 at once"), "{text}");
+    assert!(
+        lines[1].ends_with("1 234       5      0  1.25 USD                     100 000 tokens/day, 8 at once"),
+        "{text}"
+    );
     assert!(lines[2].contains("1.25 USD + 2 calls unpriced"), "{text}");
 }
 
@@ -218,7 +224,10 @@ fn a_request_shows_the_token() {
         Request { method: "GET", path: "/x", token: "tg-admin-1", content_type: "application/json", body: b"" };
     assert_eq!(http::exchange(http::connect(address).unwrap(), &request).unwrap().status, 200);
     let heard = heard.join().unwrap().remove(0);
-    assert!(heard.starts_with("GET /x HTTP/1.1\r\n") && heard.contains("authorization: Bearer tg-admin-1\r\n"), "{heard}");
+    assert!(
+        heard.starts_with("GET /x HTTP/1.1\r\n") && heard.contains("authorization: Bearer tg-admin-1\r\n"),
+        "{heard}"
+    );
 }
 
 #[test]

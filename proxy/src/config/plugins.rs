@@ -59,7 +59,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Plugins {
     let dir = section.text("dir").map_or(PathBuf::from("plugins"), |at| at.value.into());
     let sandbox = read_sandbox(&section);
     let mut kinds: BTreeMap<String, Kind> =
-        plugin::builtins().into_iter().map(|builtin| (builtin.name.to_owned(), builtin.kind)).collect();
+        plugin::builtins().map(|builtin| (builtin.name.to_owned(), builtin.kind)).collect();
     let mut user = BTreeMap::new();
     for (name, entry) in section.named() {
         let at = entry.at().with(name.clone());
