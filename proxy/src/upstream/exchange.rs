@@ -161,7 +161,9 @@ fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Resul
     head.insert_header(header::HOST, base.authority.as_str()).map_err(invalid)?;
     if outgoing.method != "GET" {
         head.insert_header(header::CONTENT_LENGTH, outgoing.body.len()).map_err(invalid)?;
+        head.insert_header(header::CONTENT_TYPE, "application/json").map_err(invalid)?;
     }
+    head.insert_header(header::USER_AGENT, concat!("tollgate/", env!("CARGO_PKG_VERSION"))).map_err(invalid)?;
     for (name, value) in outgoing.headers {
         head.append_header(name.clone(), value.as_str()).map_err(invalid)?;
     }
