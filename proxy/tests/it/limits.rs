@@ -3,8 +3,6 @@
 use std::sync::Barrier;
 use std::sync::mpsc;
 
-use tollgate::demo::Fake;
-
 use crate::support::*;
 
 const RACERS: usize = 500;
@@ -34,14 +32,14 @@ fn ten_of_five_hundred(limits: &str, code: &str) {
             let refused = told.recv_timeout(PATIENCE).expect("those without room are refused at once");
             refused.is_refused(429, code);
         }
-        assert!(provider.counters().wait(PATIENCE, |it| it.in_flight() == ROOM as u64));
-        provider.counters().open_gate("race");
+        assert!(provider.wait(PATIENCE, |it| it.in_flight() == ROOM as u64));
+        provider.open_gate("race");
         for _ in 0..ROOM {
             told.recv_timeout(PATIENCE).expect("those with room are answered").is_good();
         }
     });
     gateway.becomes_idle();
-    assert_eq!((provider.counters().calls(), provider.counters().in_flight_most()), (ROOM as u64, ROOM as u64));
+    assert_eq!((provider.calls(), provider.in_flight_most()), (ROOM as u64, ROOM as u64));
     let rows = gateway.stop().rows();
     let refused = rows.iter().filter(|row| row.error_class == code && !row.admitted && row.attempts == 0).count();
     assert_eq!((rows.len(), refused), (RACERS, RACERS - ROOM));
@@ -96,7 +94,7 @@ fn a_cap_that_waiting_does_not_help_is_told_not_to_retry() {
         // A smaller call still fits.
         gateway.call(&chat("gpt").with("max_tokens", 50)).is_good();
     }
-    assert_eq!(provider.counters().calls(), 3);
+    assert_eq!(provider.calls(), 3);
 }
 
 #[test]
@@ -125,8 +123,8 @@ fn a_capped_call_that_names_no_end_is_given_one() {
     assert!(!sent(&provider).contains("max_tokens"), "{}", sent(&provider));
 }
 
-fn sent(provider: &Fake) -> String {
-    String::from_utf8(provider.counters().last().expect("there was a call").body().to_vec()).unwrap()
+fn sent(provider: &Provider) -> String {
+    String::from_utf8(provider.last().expect("there was a call").body().to_vec()).unwrap()
 }
 
 #[test]
@@ -186,5 +184,5 @@ fn caps_outlive_the_process_however_it_ends() {
     gateway.call(&call("minute")).is_refused(429, "requests_per_minute_exceeded");
     let gateway = gateway.stop().restart();
     gateway.call(&call("tokens")).is_refused(429, "tokens_total_exceeded");
-    assert_eq!(provider.counters().calls(), 6);
+    assert_eq!(provider.calls(), 6);
 }

@@ -5,9 +5,12 @@
 mod support;
 
 mod chat;
+mod crash;
 mod gone;
 mod limits;
 mod provider_faults;
 mod refusals;
 mod stop;
 mod stream;
+mod templates;
+mod usage;

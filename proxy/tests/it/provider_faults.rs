@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use tollgate::demo::Dialect;
-
 use crate::support::*;
 
 /// Every way in which a provider fails before it has said anything, and the code that a client sees.
@@ -82,7 +80,7 @@ fn the_next_target_serves_where_the_first_fails_before_its_first_event() {
     let mut setup = gateway(&provider)
         .first("first_byte_timeout_ms = 300")
         .provider("absent", "openai", &nobody, "")
-        .provider("second", "openai", &provider.base_url(Dialect::OpenAi), "")
+        .provider("second", "openai", &provider.base_url(), "")
         .model("absent", &[("absent", "x"), ("second", "gpt")], "");
     for fault in faults {
         setup = setup.model(fault, &[("first", fault), ("second", "gpt")], "");
@@ -105,7 +103,7 @@ fn the_next_target_serves_where_the_first_fails_before_its_first_event() {
 fn nothing_is_tried_again_once_the_client_has_seen_an_event() {
     let (first, second) = (ByHand::listen(), openai());
     let gateway = gateway_before("openai", &first.base_url())
-        .provider("second", "openai", &second.base_url(Dialect::OpenAi), "")
+        .provider("second", "openai", &second.base_url(), "")
         .model("m", &[("first", "m"), ("second", "gpt")], "")
         .run();
     let mut client = gateway.begin(&chat("m").streamed());
@@ -118,7 +116,7 @@ fn nothing_is_tried_again_once_the_client_has_seen_an_event() {
     drop(taken);
     assert!(client.events(1)[0].contains("upstream_connection_closed"));
     assert_eq!(client.event(), None);
-    assert_eq!(second.counters().calls(), 0);
+    assert_eq!(second.calls(), 0);
     assert_eq!(gateway.stop().only_row().error_class, "upstream_connection_closed");
 }
 
@@ -149,7 +147,7 @@ fn what_is_wrong_with_the_request_is_not_tried_elsewhere() {
         .model("long", &[("first", "fake:status?code=400"), ("first", "gpt")], "")
         .run();
     gateway.call(&chat("long")).is_refused(400, "context_length_exceeded");
-    assert_eq!(provider.counters().calls(), 1);
+    assert_eq!(provider.calls(), 1);
 }
 
 #[test]
@@ -160,7 +158,7 @@ fn a_key_that_the_provider_refuses_gives_way_to_the_next_and_rests() {
     for _ in 0..6 {
         client.call(&chat("gpt")).is_good();
     }
-    let shown = |key: &str| provider.counters().recent().iter().filter(|it| it.header("authorization") == Some(key)).count();
+    let shown = |key: &str| provider.recent().iter().filter(|it| it.header("authorization") == Some(key)).count();
     assert_eq!((shown("Bearer sk-bad"), shown("Bearer sk-good")), (1, 6));
     let attempts: u32 = gateway.stop().rows().iter().map(|row| row.attempts).sum();
     assert_eq!(attempts, 7);
@@ -192,9 +190,9 @@ fn each_kind_of_failure_is_retried_by_its_own_rule() {
     let setup = cases.iter().fold(gateway(&provider).first(rules), |setup, (model, ..)| setup.serves(model));
     let gateway = setup.run();
     for (model, attempts, status, code) in cases {
-        let before = provider.counters().calls();
+        let before = provider.calls();
         gateway.call(&chat(model)).is_refused(status, code);
-        assert_eq!(provider.counters().calls() - before, attempts, "{model}");
+        assert_eq!(provider.calls() - before, attempts, "{model}");
     }
     let rows: Vec<u64> = gateway.stop().rows().iter().map(|row| row.attempts.into()).collect();
     assert_eq!(rows, cases.map(|(_, attempts, ..)| attempts));
@@ -231,7 +229,7 @@ fn a_wait_longer_than_may_be_is_handed_to_the_client() {
     let answer = gateway.call(&chat(model));
     assert_eq!(answer.is_refused(429, "rate_limit_exceeded").header("retry-after"), Some("30"));
     assert_eq!(answer.header("retry-after-ms"), Some("30000"));
-    assert_eq!(provider.counters().calls(), 1);
+    assert_eq!(provider.calls(), 1);
 }
 
 #[test]

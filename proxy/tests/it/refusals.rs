@@ -57,7 +57,7 @@ fn a_bad_body_is_told_what_is_wrong_with_it() {
         // The same connection and the same key go on.
         client.call(&chat("gpt").with("max_tokens", 4000)).is_good();
     }
-    assert_eq!(provider.counters().calls(), BODIES.len() as u64);
+    assert_eq!(provider.calls(), BODIES.len() as u64);
     let stopped = gateway.stop();
     let rows: Vec<_> = stopped.failed_rows().into_iter().map(|row| (row.request_id, row.error_class)).collect();
     let expected: Vec<_> = refused.into_iter().map(|(id, code)| (id, code.to_owned())).collect();
@@ -135,7 +135,7 @@ fn a_body_of_33_mib_is_refused_and_the_connection_serves_on() {
     client.write(b"0\r\n\r\n");
     client.answer().is_refused(413, "request_too_large");
     client.call(&chat("gpt").with("max_tokens", 4000)).is_good();
-    assert_eq!(provider.counters().calls(), 2);
+    assert_eq!(provider.calls(), 2);
     assert_eq!(gateway.stop().failed_rows().len(), 2);
 }
 
@@ -197,7 +197,7 @@ fn a_model_that_is_unknown_or_not_the_keys_is_refused() {
     client.call(&chat("secret").by("narrow")).is_refused(403, "model_not_allowed").for_its("model");
     client.call(&chat("nothing").by("narrow")).is_refused(404, "model_not_found");
     client.call(&chat("gpt").by("narrow")).is_good();
-    assert_eq!(provider.counters().calls(), 1);
+    assert_eq!(provider.calls(), 1);
     assert_eq!(gateway.stop().failed_rows().len(), 4);
 }
 

@@ -13,12 +13,12 @@ fn a_stream_in_flight_ends_well_after_sigterm() {
     let mut waiting = gateway.begin(&chat(model));
     streaming.head();
     streaming.events(3);
-    assert!(provider.counters().wait(PATIENCE, |it| it.in_flight() == 2));
+    assert!(provider.wait(PATIENCE, |it| it.in_flight() == 2));
 
     gateway.signal(Signal::TERM);
     let address = gateway.address;
     eventually("no new connection is taken", || Client::try_to(address).is_err().then_some(()));
-    provider.counters().open_gate("rest");
+    provider.open_gate("rest");
     let mut last = String::new();
     while let Some(event) = streaming.event() {
         last = event;
@@ -41,7 +41,7 @@ fn a_call_on_a_kept_connection_is_refused_once_the_gateway_stops() {
     let mut kept = gateway.client();
     kept.call(&chat("gpt")).is_good();
     let mut waiting = gateway.begin(&chat(model));
-    assert!(provider.counters().wait(PATIENCE, |it| it.in_flight() == 1));
+    assert!(provider.wait(PATIENCE, |it| it.in_flight() == 1));
     gateway.signal(Signal::TERM);
     let address = gateway.address;
     eventually("no new connection is taken", || Client::try_to(address).is_err().then_some(()));
@@ -51,7 +51,7 @@ fn a_call_on_a_kept_connection_is_refused_once_the_gateway_stops() {
     {
         answer.is_refused(503, "gateway_unavailable");
     }
-    provider.counters().open_gate("rest");
+    provider.open_gate("rest");
     waiting.answer().is_good();
     assert!(gateway.ends().0.success());
 }
@@ -62,7 +62,7 @@ fn the_drain_has_an_end() {
     let gateway = gateway(&provider).serves("fake:hang").server("drain_timeout_s = 1").run();
     let id = gateway.call(&chat("gpt")).request_id();
     let mut hanging = gateway.begin(&chat("fake:hang"));
-    assert!(provider.counters().wait(PATIENCE, |it| it.in_flight() == 1));
+    assert!(provider.wait(PATIENCE, |it| it.in_flight() == 1));
     let stopped = gateway.stop();
     assert!(hanging.try_answer().is_err());
     assert!(stopped.row_of(&id).is_ok());
@@ -77,7 +77,7 @@ fn a_second_signal_ends_the_drain() {
     let provider = openai();
     let gateway = gateway(&provider).serves("fake:hang").server("drain_timeout_s = 600").run();
     let _hanging = gateway.begin(&chat("fake:hang"));
-    assert!(provider.counters().wait(PATIENCE, |it| it.in_flight() == 1));
+    assert!(provider.wait(PATIENCE, |it| it.in_flight() == 1));
     gateway.signal(Signal::TERM);
     let address = gateway.address;
     eventually("no new connection is taken", || Client::try_to(address).is_err().then_some(()));

@@ -13,7 +13,7 @@ fn events_are_passed_on_as_they_come() {
     assert_eq!(head.header("cache-control"), Some("no-cache"));
     client.events(3);
     // The provider is far from done when the client has these.
-    assert_eq!((provider.counters().in_flight(), provider.counters().completed()), (1, 0));
+    assert_eq!((provider.in_flight(), provider.completed()), (1, 0));
 }
 
 #[test]

@@ -8,18 +8,18 @@ mod by_hand;
 mod call;
 mod client;
 mod gateway;
+mod provider;
 mod setup;
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use tollgate::demo::{Dialect, Fake};
-
 pub(crate) use answer::{Answer, Head};
 pub(crate) use by_hand::{ByHand, Taken, chunk};
 pub(crate) use call::{Call, chat, embeddings, get, post};
 pub(crate) use client::Client;
-pub(crate) use gateway::{Gateway, Row, Stopped, fails};
+pub(crate) use gateway::{Gateway, Row, Stopped, command, fails};
+pub(crate) use provider::{Provider, anthropic, openai};
 pub(crate) use setup::{Setup, gateway, gateway_before, key_of};
 
 /// How long anything may take that is due at once. Far more than a busy machine needs.
@@ -27,11 +27,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Within this long of a client's leaving, its provider must be left too.
 pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);
-
-/// A fake OpenAI.
-pub(crate) fn openai() -> Fake {
-    Fake::start(Dialect::OpenAi, "127.0.0.1:0").expect("loopback has free ports")
-}
 
 /// Asks until there is an answer: for what no event tells. The only place that waits by the clock.
 pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

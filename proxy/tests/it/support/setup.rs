@@ -10,18 +10,17 @@ use std::process;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
-use tollgate::demo::{Dialect, Fake};
 
-use super::Gateway;
+use super::{Gateway, Provider};
 
 /// The text of the client key that a configuration calls `name`.
 pub(crate) fn key_of(name: &str) -> String {
     format!("sk-tg-integration-{name}")
 }
 
-/// A gateway before a fake OpenAI, serving the model `gpt` to the key `main`.
-pub(crate) fn gateway(provider: &Fake) -> Setup {
-    gateway_before("openai", &provider.base_url(Dialect::OpenAi))
+/// A gateway before a fake, serving the model `gpt` to the key `main`.
+pub(crate) fn gateway(provider: &Provider) -> Setup {
+    gateway_before(provider.adapter, &provider.base_url())
 }
 
 /// A gateway before whatever answers at `base_url`, spoken to through `adapter`.

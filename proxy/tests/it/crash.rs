@@ -1,0 +1,128 @@
+//! The crash rule: whatever a client has received to its last byte is in the ledger once, and counts, though the process
+//! is killed at any moment.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+
+use tollgate::store::Store;
+
+use crate::support::*;
+
+const ROUNDS: u64 = 24;
+const CLIENTS: usize = 6;
+
+/// What the clients do, over and over, on connections that they keep.
+const MODELS: [&str; 4] = ["gpt", "fake:slow?frame_ms=1&frames=15", "fake:no-usage", "fake:slow?frame_ms=2&frames=60"];
+
+/// What a client tells while it goes.
+enum Told {
+    Progress,
+    /// The last byte of this call's answer was there.
+    Delivered(String),
+}
+
+#[test]
+fn a_call_that_was_delivered_is_in_the_ledger_once_whenever_the_process_is_killed() {
+    let provider = openai();
+    let setup = MODELS.iter().fold(gateway(&provider), |setup, model| setup.serves(model));
+    let mut gateway = setup.key("other", "").run();
+    let (mut delivered, mut chance) = (Vec::new(), Chance(0x5eed));
+    for _ in 0..ROUNDS {
+        let stopped = round(gateway, chance.up_to(300), &mut delivered);
+        gateway = stopped.restart();
+    }
+    let stopped = gateway.stop();
+    let rows = stopped.rows();
+    let mut by_id = HashMap::new();
+    for row in &rows {
+        assert!(by_id.insert(row.request_id.as_str(), row).is_none(), "two rows: {row:?}");
+    }
+    for id in &delivered {
+        let row = by_id.get(id.as_str()).unwrap_or_else(|| panic!("{id} was delivered and has no row"));
+        assert!(row.is_ok() && row.status == 200 && row.tokens.output > 0, "{row:?}");
+    }
+    assert!(delivered.len() as u64 > ROUNDS * 5, "only {} calls were delivered", delivered.len());
+
+    // Calls that were cut are known as such, and there are no more of them than there were clients.
+    let cut = rows.iter().filter(|row| row.error_class == "crashed");
+    assert!(cut.clone().count() as u64 <= ROUNDS * CLIENTS as u64);
+    assert!(cut.clone().count() > 0, "no round has cut a call");
+    assert!(rows.iter().all(|row| row.is_ok() || row.error_class == "crashed"));
+    adds_up(&stopped, &rows);
+}
+
+/// What the caps count is what the rows say, key by key.
+fn adds_up(stopped: &Stopped, rows: &[Row]) {
+    let mut expected = HashMap::<String, u64>::new();
+    for row in rows.iter().filter(|row| row.admitted) {
+        *expected.entry(row.key_id.clone()).or_default() += row.tokens.total();
+    }
+    let sums = stopped.store().sums().expect("the sums can be read");
+    let sums: HashMap<String, u64> = sums.into_iter().map(|(key, sums)| (key, sums.total_tokens)).collect();
+    assert_eq!(sums, expected);
+    assert_eq!(sums.len(), 2);
+}
+
+/// Drives the gateway with several clients and kills it once they have told of `moments` things.
+fn round(gateway: Gateway, moments: u64, delivered: &mut Vec<String>) -> Stopped {
+    let (tell, told) = mpsc::channel();
+    let address = gateway.address;
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let tell = tell.clone();
+            thread::spawn(move || drive(address, client, &tell))
+        })
+        .collect();
+    drop(tell);
+    let mut heard = |told: Told| {
+        if let Told::Delivered(id) = told {
+            delivered.push(id);
+        }
+    };
+    for _ in 0..moments {
+        heard(told.recv_timeout(PATIENCE).expect("the clients go on until the end"));
+    }
+    let stopped = gateway.kill();
+    told.iter().for_each(heard);
+    for client in clients {
+        client.join().expect("clients end by themselves");
+    }
+    stopped
+}
+
+/// Calls until the connection breaks.
+fn drive(address: SocketAddr, client: usize, tell: &Sender<Told>) {
+    let Ok(mut connection) = Client::try_to(address) else { return };
+    let key = if client % 3 == 0 { "other" } else { "main" };
+    for turn in client.. {
+        let call = chat(MODELS[turn % MODELS.len()]).by(key);
+        let call = if turn % 5 < 3 { call.streamed() } else { call };
+        let Ok(id) = follow(&mut connection, &call, tell) else { return };
+        let _ = tell.send(Told::Delivered(id));
+    }
+}
+
+/// One call to its last byte.
+fn follow(connection: &mut Client, call: &Call, tell: &Sender<Told>) -> std::io::Result<String> {
+    connection.try_write(&call.bytes())?;
+    let head = connection.try_head()?;
+    assert_eq!(head.status, 200);
+    while connection.try_piece()?.is_some() {
+        let _ = tell.send(Told::Progress);
+    }
+    Ok(head.request_id())
+}
+
+/// Numbers that differ, and are the same in each run.
+struct Chance(u64);
+
+impl Chance {
+    fn up_to(&mut self, most: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        1 + self.0 % most
+    }
+}
