@@ -60,6 +60,7 @@ sdk: sdk-tools ## the official OpenAI SDKs for Python and Node against the runni
 	  $(OUT)/sdk/venv/bin/python -m pytest -q -p no:cacheprovider $(SDK)
 
 bench: tools ## the table of measured figures
+	cargo build --release --locked --quiet
 	cargo run --release --locked --quiet -p tollgate-benches -- table
 
 # Rebuilds the committed components. Needs the target wasm32-unknown-unknown, and says so where it cannot be had.

@@ -213,3 +213,41 @@ async fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, lost};
+
+    #[test]
+    fn lost_and_doubled_words_are_counted() {
+        for (text, count) in [("1 2 3", 0), ("1 2", 1), ("", 3), ("1 3", 2), ("1 1 2 3", 3), ("1 2 3 4", 1)] {
+            assert_eq!(lost(text, 3), count, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_complete_at_its_last_byte_and_not_before() {
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        let counted = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+        for text in [chunked, counted] {
+            for cut in 0..=text.len() {
+                let mut answer = Answer { bytes: text.as_bytes()[..cut].to_vec(), ..Answer::default() };
+                assert_eq!(answer.is_complete().unwrap(), cut == text.len(), "{cut} of {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_an_error() {
+        let mut answer = Answer { bytes: b"HTTP/1.1 429 x\r\n\r\n".to_vec(), ..Answer::default() };
+        assert!(answer.is_complete().is_err());
+    }
+
+    #[test]
+    fn the_text_of_a_stream_is_that_of_its_chunks() {
+        let stream = "7\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"1 \"}}]}\n\n\r\n\
+            data: {\"choices\":[{\"delta\":{\"content\":\"2\"}}]}\n\ndata: [DONE]\n\n";
+        let answer = Answer { bytes: stream.as_bytes().to_vec(), ..Answer::default() };
+        assert_eq!(answer.text(), "1 2");
+    }
+}

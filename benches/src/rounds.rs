@@ -197,3 +197,16 @@ fn quantile(values: &[f64], share: f64) -> f64 {
     let place = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
     sorted.get(place).copied().unwrap_or(f64::NAN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Series, quantile};
+
+    #[test]
+    fn quantiles_are_values_that_were_measured() {
+        let series = Series(vec![5.0, 1.0, 3.0, 2.0, 4.0]);
+        assert_eq!((series.median(), series.quartiles(), series.largest()), (3.0, (2.0, 4.0), 5.0));
+        assert_eq!(quantile(&[7.0], 0.99), 7.0);
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+}

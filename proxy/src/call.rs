@@ -83,7 +83,19 @@ pub struct Call {
 struct Field {
     /// With its quotes.
     key: Range<usize>,
+    escaped: bool,
     value: Range<usize>,
+}
+
+impl Field {
+    /// Whether the field of this `body` means `name`.
+    fn is(&self, body: &[u8], name: &str) -> bool {
+        let raw = &body[self.key.start + 1..self.key.end - 1];
+        match self.escaped {
+            false => raw == name.as_bytes(),
+            true => std::str::from_utf8(raw).is_ok_and(|raw| json::unquote(raw) == name),
+        }
+    }
 }
 
 impl Call {
@@ -94,7 +106,7 @@ impl Call {
 
     /// The JSON text of a top-level field.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|field| self.is_named(field, name)).map(|field| self.text(&field.value))
+        self.fields.iter().find(|field| field.is(&self.body, name)).map(|field| self.text(&field.value))
     }
 
     /// A JSON object of all top-level fields but `messages` and `input`, each as the client wrote it.
@@ -102,7 +114,7 @@ impl Call {
         let mut head = String::with_capacity(self.head_bytes());
         head.push('{');
         for field in &self.fields {
-            if self.is_named(field, "messages") || self.is_named(field, "input") {
+            if field.is(&self.body, "messages") || field.is(&self.body, "input") {
                 continue;
             }
             if head.len() > 1 {
@@ -121,10 +133,6 @@ impl Call {
         let largest = self.fields.iter().map(|field| field.value.len()).max().unwrap_or(0);
         let all: usize = self.fields.iter().map(|field| field.key.len() + field.value.len() + 2).sum();
         2 + all - largest
-    }
-
-    fn is_named(&self, field: &Field, name: &str) -> bool {
-        json::is_name(self.text(&field.key), name)
     }
 
     fn text(&self, span: &Range<usize>) -> &str {

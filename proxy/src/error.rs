@@ -152,10 +152,12 @@ impl Error {
             Limit::TokensPerMonth => "tokens_per_month_exceeded",
             Limit::TokensTotal => "tokens_total_exceeded",
         };
-        let soon = exceeded.retry_after_ms.is_some_and(|wait| wait <= RETRY_AFTER_MS_MAX);
+        // A minute's window can take a moment more than a minute to roll: still no question of quota.
+        let passing = matches!(exceeded.limit, Limit::RequestsPerMinute | Limit::Concurrent);
+        let soon = exceeded.retry_after_ms.is_some_and(|wait| passing || wait <= RETRY_AFTER_MS_MAX);
         let kind = if soon { RATE } else { "insufficient_quota" };
         let retry = if soon { None } else { Some(false) };
-        Verdict { retry_after_ms: exceeded.retry_after_ms, retry, ..self.as_verdict(429, kind, class) }
+        Verdict { retry_after_ms, retry, ..self.as_verdict(429, kind, class) }
     }
 
     fn plugin(&self, fault: &Fault) -> Verdict {

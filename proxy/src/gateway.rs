@@ -132,7 +132,9 @@ pub struct Gateway {
     pub store: Arc<dyn Store>,
     pub metrics: Arc<Metrics>,
     pub connector: Connector,
-    pub counter: Arc<Counter>,
+    counter: Arc<Counter>,
+    /// When tokens were last counted, in Unix milliseconds; 0 since the tables were given back.
+    counted_ms: AtomicU64,
     pub registry: Arc<Registry>,
     hasher: KeyHasher,
     pub bounds: Bounds,
@@ -183,6 +185,7 @@ impl Gateway {
             metrics,
             connector,
             counter,
+            counted_ms: AtomicU64::new(0),
             registry,
             hasher,
             bounds,
@@ -280,8 +283,20 @@ impl Gateway {
         }
     }
 
-    /// What is done every second: gauges are set, and a ledger that has caught up is trusted again.
+    /// The tokenizers. Their tables are large, and kept only while they are used.
+    pub fn counter(&self) -> Arc<Counter> {
+        self.counted_ms.store(self.now_ms(), Ordering::Relaxed);
+        self.counter.clone()
+    }
+
+    /// What is done every second: gauges are set, a ledger that has caught up is trusted again, and tables that
+    /// nobody counts with are given back.
     pub fn tick(&self) {
+        let counted_ms = self.counted_ms.load(Ordering::Relaxed);
+        if counted_ms > 0 && self.now_ms().saturating_sub(counted_ms) > COUNTER_KEPT_MS {
+            self.counter.forget();
+            self.counted_ms.store(0, Ordering::Relaxed);
+        }
         let lag = self.ledger.lag();
         self.metrics.set_ledger(lag.rows, lag.bytes);
         if let Ok(bytes) = self.store.size_bytes() {
@@ -297,6 +312,9 @@ impl Gateway {
         now_ms()
     }
 }
+
+/// How long the tokenizers' tables are kept after they were last used.
+const COUNTER_KEPT_MS: u64 = 60_000;
 
 /// The wall clock. Rooms are given its value; only the gateway and the server read it.
 pub fn now_ms() -> u64 {

@@ -79,7 +79,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
-            memory_bytes_max: 64 << 20,
+            memory_bytes_max: 128 << 20,
             instances_max: 1000,
             warm_slots_max: 16,
             stack_bytes_max: 256 << 10,

@@ -10,7 +10,7 @@ mod stop;
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -102,10 +102,11 @@ pub fn serve(mut config: Config, given: &Given, announce: impl FnOnce(&Started))
     let counter = Arc::new(usage::Counter::new());
     let opened = open::open(&config, given, &counter)?;
     let gateway = Arc::new(opened.gateway);
-    let doors = listen::doors(&config, &gateway, opened.admin_token)?;
+    let server = listen::doors(&config, &gateway, opened.host, opened.admin_token)?;
     let (stop, stopping) = mpsc::channel();
     let watch = stop::Watch::new(gateway.clone(), stop.clone());
-    let server = run(doors.server, watch, stop)?;
+    let server = run(server, watch, stop)?;
+    wait_until_open(config.server.listen);
     announce(&Started {
         listen: config.server.listen,
         admin_listen: config.server.admin_listen,
@@ -122,6 +123,16 @@ pub fn serve(mut config: Config, given: &Given, announce: impl FnOnce(&Started))
     drop(server);
     if ended_early { Err(Error::Ended) } else { Ok(()) }
 }
+
+/// Returns once the proxy accepts, or after a while: what is announced then is still true soon.
+fn wait_until_open(listen: SocketAddr) {
+    let deadline = Instant::now() + OPEN_WITHIN;
+    while TcpStream::connect_timeout(&listen, OPEN_WITHIN).is_err() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+}
+
+const OPEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs Pingora on a thread of its own, so that the end of the process is decided here.
 fn run(

@@ -8,7 +8,7 @@ use tollgate_plugin::{Auth, Context, Edit, Failure, Framing, Header, Operation, 
 
 pub(crate) fn request(context: &Context, head: &str) -> Result<Request, Failure> {
     let settings = Settings::read(&context.config)?;
-    let mut edits = Edits { head, edits: Vec::new() };
+    let mut edits = Edits { fields: json::fields(head).collect(), edits: Vec::new() };
     edits.set("model", json::quoted(&context.model));
     let streaming = context.streaming && context.operation == Operation::Chat;
     if context.operation == Operation::Chat {
@@ -46,14 +46,15 @@ fn headers(organization: Option<String>, project: Option<String>) -> Vec<Header>
 }
 
 struct Edits<'a> {
-    head: &'a str,
+    /// The client's, read once: tools can make a head long.
+    fields: Vec<Field<'a>>,
     edits: Vec<Edit>,
 }
 
 impl<'a> Edits<'a> {
     /// The field of the client's request, null or not.
     fn field(&self, name: &str) -> Option<Field<'a>> {
-        json::fields(self.head).find(|field| field.name == name)
+        self.fields.iter().find(|field| field.name == name).copied()
     }
 
     /// The JSON text of a field that the client gave a value.

@@ -42,7 +42,7 @@ impl Call {
         let mut previous: Option<&Field> = None;
         let mut kept = false;
         for (index, field) in self.fields.iter().enumerate() {
-            match edits.iter().rfind(|edit| self.is_named(field, &edit.field)) {
+            match edits.iter().rfind(|edit| field.is(&self.body, &edit.field)) {
                 None => kept = true,
                 Some(Edit { value: Some(value), .. }) => {
                     piece(&self.body[copied..field.value.start]);
@@ -94,7 +94,7 @@ impl Call {
         message.extend_from_slice(b",\"content\":");
         push_quoted(text, &mut message);
         message.push(b'}');
-        let position = self.fields.iter().position(|field| self.is_named(field, "messages"));
+        let position = self.fields.iter().position(|field| field.is(&self.body, "messages"));
         match position.map(|index| self.fields[index].value.clone()) {
             Some(value) => {
                 let empty = self.measure.messages == 0;
@@ -137,14 +137,16 @@ impl Call {
         let end = start + member.len();
         self.insert(start, &member);
         let value = end - value.len()..end;
-        self.fields.push(Field { key: start + usize::from(follows)..value.start - 1, value });
+        let key = start + usize::from(follows)..value.start - 1;
+        let escaped = self.body[key.clone()].contains(&b'\\');
+        self.fields.push(Field { key, escaped, value });
     }
 
     /// Puts `piece` at `at`, which lies inside a value or between fields.
     fn insert(&mut self, at: usize, piece: &[u8]) {
         self.body = Bytes::from([&self.body[..at], piece, &self.body[at..]].concat());
         let moved = |offset: usize| if offset > at { offset + piece.len() } else { offset };
-        for Field { key, value } in &mut self.fields {
+        for Field { key, value, .. } in &mut self.fields {
             *key = moved(key.start)..moved(key.end);
             *value = moved(value.start)..moved(value.end);
         }

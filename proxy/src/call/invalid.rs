@@ -1,14 +1,14 @@
 //! Why a body is not a call.
 
-use super::json::{Fault, Kind};
+use super::json::{Expected, Fault, Kind};
 
 /// Why a body is refused. The text is for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     #[error("could not parse the request body as JSON: expected {expected} at byte {at}")]
-    Json { at: usize, expected: &'static str },
+    Json { at: u32, expected: Expected },
     #[error("the request body nests deeper than {depth_max} levels")]
-    TooDeep { depth_max: usize },
+    TooDeep { depth_max: u32 },
     #[error("the request body has more than {max} {what}")]
     TooMany { what: &'static str, max: usize },
     #[error("duplicate field: '{0}'")]

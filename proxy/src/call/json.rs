@@ -2,6 +2,7 @@
 //!
 //! RFC 8259 to the letter, and lone surrogates are refused besides, since no string can hold them. Never recurses.
 
+mod fault;
 mod quote;
 mod scan;
 mod swar;
@@ -10,21 +11,13 @@ mod tests;
 
 use std::borrow::Cow;
 
+pub use fault::{Expected, Fault};
 pub use quote::{push_quoted, push_u64, unquote};
 pub use scan::Scanner;
 pub use swar::Text;
 
 /// Containers that may be open at once, whatever bound is asked for.
 pub const DEPTH_MAX: usize = 128;
-
-/// Why a text is not JSON that we accept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    #[error("expected {expected} at byte {at}")]
-    Syntax { at: usize, expected: &'static str },
-    #[error("nested deeper than {depth_max} levels")]
-    Deep { depth_max: usize },
-}
 
 /// What a value is, as its first byte shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +51,6 @@ pub struct Token<'a> {
     /// Offset of the opening quote.
     pub at: usize,
     pub escaped: bool,
-    /// The size of the text meant.
-    pub text: Text,
 }
 
 impl<'a> Token<'a> {
@@ -68,17 +59,15 @@ impl<'a> Token<'a> {
         if self.escaped { Cow::Owned(unquote(self.raw)) } else { Cow::Borrowed(self.raw) }
     }
 
+    /// The size of the text meant.
+    pub fn size(&self) -> Text {
+        if self.escaped { Text::of_escaped(self.raw) } else { Text::of(self.raw) }
+    }
+
     /// Whether the text meant is `name`.
     pub fn is(&self, name: &str) -> bool {
         if self.escaped { unquote(self.raw) == name } else { self.raw == name }
     }
-}
-
-/// Whether a scanned key, given with its quotes, means `name`.
-pub fn is_name(key: &str, name: &str) -> bool {
-    let raw = &key[1..key.len() - 1];
-    // An escape is longer than what it means, so most names are told apart by length alone.
-    raw == name || (raw.len() > name.len() && raw.contains('\\') && unquote(raw) == name)
 }
 
 /// Whether `text` is one JSON value and nothing else.

@@ -70,7 +70,7 @@ impl MessageStrings {
                 }
             }
             _ if is_payload(key, value.raw) => self.payloads += 1,
-            _ => measure.text(value.text),
+            _ => measure.text(value.size()),
         }
     }
 

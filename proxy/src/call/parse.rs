@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::json::{self, Kind, Scanner};
+use super::json::{Expected, Kind, Scanner};
 use super::{Bounds, Call, Edit, Field, Invalid, Measure, Operation, Template, shape};
 
 /// Longest name of a top-level field, in bytes.
@@ -87,10 +87,10 @@ impl Call {
 }
 
 fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, Invalid> {
-    let text = match std::str::from_utf8(&body) {
-        Ok(text) => text,
-        Err(error) => return Err(Invalid::Json { at: error.valid_up_to(), expected: "UTF-8" }),
-    };
+    let text = std::str::from_utf8(&body).map_err(|error| Invalid::Json {
+        at: u32::try_from(error.valid_up_to()).unwrap_or(u32::MAX),
+        expected: Expected::Utf8,
+    })?;
     let mut facts = Facts::default();
     let mut fields: Vec<Field> = Vec::with_capacity(16);
     let mut scanner = Scanner::new(text, bounds.depth_max);
@@ -104,13 +104,14 @@ fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, Inva
             let param = name.chars().take(64).collect();
             return Err(Invalid::Value { param, why: "no field has so long a name" });
         }
-        if fields.iter().any(|field| json::is_name(&text[field.key.clone()], &name)) {
+        if fields.iter().any(|field| field.is(text.as_bytes(), &name)) {
             return Err(Invalid::Duplicate(name.into_owned()));
         }
         scanner.kind()?;
         let start = scanner.at();
         known(operation, &name, &mut scanner, &mut facts, bounds)?;
-        fields.push(Field { key: key.at..key.at + key.raw.len() + 2, value: start..scanner.at() });
+        let value = start..scanner.at();
+        fields.push(Field { key: key.at..key.at + key.raw.len() + 2, escaped: key.escaped, value });
     }
     scanner.end()?;
     Ok(Call {

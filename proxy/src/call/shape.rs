@@ -80,7 +80,7 @@ fn text_input(scanner: &mut Scanner<'_>, measure: &mut Measure, param: impl FnOn
     if text.raw.is_empty() {
         return Err(Invalid::Value { param: param(), why: "expected a text, but got an empty string" });
     }
-    measure.text(text.text);
+    measure.text(text.size());
     Ok(())
 }
 

@@ -150,7 +150,11 @@ async fn send<D: Downstream>(
         };
         let mut exchange = gateway.connector.open(&lane.provider).await.map_err(|trouble| in_trouble(lane, trouble))?;
         flight.sent();
-        let taken = exchange.send(&lane.provider, outgoing).await;
+        let taken = tokio::select! {
+            biased;
+            taken = exchange.send(&lane.provider, outgoing) => taken,
+            () = down.gone() => return Err(Stop::Gone),
+        };
         let sent_at = Instant::now();
         let deadline = sent_at + lane.provider.clocks.first_byte;
         // Also after a failed write: the provider may have answered early.

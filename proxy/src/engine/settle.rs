@@ -10,7 +10,7 @@ use crate::{
     call::{Operation, Tokens},
     dialect::openai,
     gateway::Gateway,
-    usage::Source,
+    usage::{self, Source},
 };
 
 /// How much of a stream is kept for counting, in bytes. What comes after is estimated from its length.
@@ -77,12 +77,12 @@ impl Heard {
 /// Counts prompt and answer with a tokenizer, away from the proxy's workers.
 pub(super) async fn counted(gateway: &Gateway, admitted: &Admitted, model: &str, heard: Heard) -> (Tokens, Source) {
     let model = admitted.model.count_as.as_deref().unwrap_or(model).to_owned();
-    let counter = gateway.counter.clone();
+    let (counter, overhead) = (gateway.counter(), usage::overhead(&admitted.call.measure));
     let (body, embeddings) = (admitted.call.body().clone(), admitted.call.operation == Operation::Embeddings);
     let counting = tokio::task::spawn_blocking(move || {
         let mut prompt = String::new();
         openai::prompt_text(&body, &mut prompt);
-        let input = counter.count(&model, &prompt);
+        let input = counter.count(&model, &prompt) + overhead;
         let (text, dropped) = if embeddings { (String::new(), 0) } else { heard.into_text() };
         let output = counter.count(&model, &text) + (dropped as u64).div_ceil(4);
         Tokens { input, output, ..Tokens::default() }

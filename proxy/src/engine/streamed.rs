@@ -171,14 +171,12 @@ async fn pump<D: Downstream>(
             }
             Wake::Piece(piece) => {
                 heard_at = now;
-                let mut progress = decoder.take(piece.map_err(Broken::Trouble)?, &mut out)?;
-                // What has arrived meanwhile goes out in the same write.
-                while progress == Progress::More
-                    && out.len() < WRITE_BYTES_MAX
-                    && let Some(piece) = ready(sent.exchange.piece()).await
-                {
-                    progress = decoder.take(piece.map_err(Broken::Trouble)?, &mut out)?;
+                let gathered = gather(sent, decoder, piece, &mut out).await;
+                // A client that has seen the beginning is owed all that came before the fault.
+                if gathered.is_err() && *committed && !out.is_empty() {
+                    down.write(out.split().freeze(), false).await?;
                 }
+                let progress = gathered?;
                 if !*committed && (progress == Progress::Done || !out.is_empty()) {
                     *committed = true;
                     flight.first_byte = Some(flight.started.elapsed());
@@ -196,6 +194,23 @@ async fn pump<D: Downstream>(
             }
         }
     }
+}
+
+/// Takes `piece` and what has arrived meanwhile, to go out in one write.
+async fn gather(
+    sent: &mut Sent<'_>,
+    decoder: &mut Decoder<'_>,
+    piece: Result<Option<Bytes>, Trouble>,
+    out: &mut BytesMut,
+) -> Result<Progress, Broken> {
+    let mut progress = decoder.take(piece.map_err(Broken::Trouble)?, out)?;
+    while progress == Progress::More
+        && out.len() < WRITE_BYTES_MAX
+        && let Some(piece) = ready(sent.exchange.piece()).await
+    {
+        progress = decoder.take(piece.map_err(Broken::Trouble)?, out)?;
+    }
+    Ok(progress)
 }
 
 /// Pieces are gathered into one write up to this many bytes.

@@ -46,6 +46,8 @@ fn a_cap_that_waiting_does_not_bring_back_is_not_worth_a_retry() {
     let exceeded = |limit, retry_after_ms| Exceeded { limit, cap: 1, remaining: 0, wanted: 1, retry_after_ms };
     let minute = verdict(exceeded(Limit::RequestsPerMinute, Some(1500)));
     assert_eq!((minute.status, minute.kind, minute.retry, minute.retry_after_ms), (429, RATE, None, Some(1500)));
+    let last = verdict(exceeded(Limit::RequestsPerMinute, Some(60_900)));
+    assert_eq!((last.kind, last.retry, last.retry_after_ms), (RATE, None, Some(60_000)), "SDKs wait no longer");
     for wait in [None, Some(3_600_000)] {
         let day = verdict(exceeded(Limit::TokensPerDay, wait));
         assert_eq!((day.status, day.kind, day.retry), (429, "insufficient_quota", Some(false)));

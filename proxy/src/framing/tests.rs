@@ -363,9 +363,10 @@ proptest! {
     }
 
     #[test]
-    fn no_answer_whatever_makes_splitting_panic(answer in prop::collection::vec(any::<u8>(), 0..200), max in 0usize..64) {
+    fn whatever_the_answer_no_frame_exceeds_its_bound(answer in prop::collection::vec(any::<u8>(), 0..200), max in 0usize..64) {
         for framing in ALL {
-            split_within(framing, &[&answer], max);
+            let (frames, _) = split_within(framing, &[&answer], max);
+            prop_assert!(frames.iter().all(|(event, data, _)| event.len() + data.len() <= max));
         }
     }
 }

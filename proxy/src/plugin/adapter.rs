@@ -117,7 +117,7 @@ impl Adapter {
         secret: Option<&[u8]>,
     ) -> Result<Result<Request, Failure>, Fault> {
         let context_in = lowered(context);
-        let errand = Errand { secret, now_ms: context.now_ms };
+        let errand = Errand { secret, now_ms: context.now_ms, input_bytes: request.len() };
         let Loaded { guest, exports, .. } = &*self.0;
         guest.visit(Function::Encode, guest.room().settings.encode_deadline_ms, errand, |visit| {
             let (encoded,) = visit.call::<Encode<'_>, Encoded>(&exports.encode, (&context_in, request))?;
@@ -138,7 +138,8 @@ impl Adapter {
     ) -> Result<Result<Answer, Failure>, Fault> {
         let (context_in, headers) = (lowered(context), lowered_headers(headers));
         let Loaded { guest, exports, .. } = &*self.0;
-        guest.visit(Function::Decode, guest.room().settings.decode_deadline_ms, errand(context), |visit| {
+        let errand = Errand { input_bytes: body.len(), ..errand(context) };
+        guest.visit(Function::Decode, guest.room().settings.decode_deadline_ms, errand, |visit| {
             let reply = (&context_in, status, headers.as_slice(), body);
             let (decoded,) = visit.call::<Reply<'_>, Decoded>(&exports.decode, reply)?;
             admit(decoded, validate::answer)
@@ -208,7 +209,7 @@ impl Exports {
 }
 
 fn errand<'a>(context: &Context<'_>) -> Errand<'a> {
-    Errand { secret: None, now_ms: context.now_ms }
+    Errand { secret: None, now_ms: context.now_ms, input_bytes: 0 }
 }
 
 /// The guest's success through `admit`, or its refusal.

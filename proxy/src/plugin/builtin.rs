@@ -6,8 +6,11 @@ use super::{Capabilities, Kind, Source};
 
 /// What every gateway has without being told.
 pub fn builtins() -> impl Iterator<Item = Source<'static>> {
-    let embedded: [(&str, Kind, &'static [u8]); 1] =
-        [("openai", Kind::Adapter, include_bytes!("../../../plugins/prebuilt/openai.wasm"))];
+    let embedded: [(&str, Kind, &[u8]); 3] = [
+        ("openai", Kind::Adapter, include_bytes!("../../../plugins/prebuilt/openai.wasm")),
+        ("anthropic", Kind::Adapter, include_bytes!("../../../plugins/prebuilt/anthropic.wasm")),
+        ("braces", Kind::Renderer, include_bytes!("../../../plugins/prebuilt/braces.wasm")),
+    ];
     embedded.into_iter().map(|(name, kind, wasm)| Source {
         name,
         kind,

@@ -55,7 +55,10 @@ pub(super) fn component(
     }
     let code = compiler.compile(wasm, settings)?;
     let component = deserialize(engine, &code)?;
-    cache.keep(&key, &code)?;
+    if let Err(error) = cache.keep(&key, &code) {
+        // The plugin is there all the same; the next start compiles it again.
+        tracing::warn!("{error}");
+    }
     Ok(component)
 }
 

@@ -4,7 +4,7 @@
 //! concurrency of the component model. An engine owns threads, so it must be made after the last fork.
 
 use std::num::NonZeroUsize;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use wasmtime::{
@@ -44,7 +44,8 @@ pub(super) fn start(settings: &Settings) -> Result<(Engine, Allocation), LoadErr
         // A pool reserves terabytes of addresses; 39-bit kernels and `ulimit -v` refuse that.
         Err(_) => (without_pool(settings)?, Allocation::OnDemand),
     };
-    tick(&engine)?;
+    // The clock ends by itself, when the engine does.
+    drop(tick(&engine)?);
     Ok((engine, allocation))
 }
 
@@ -113,7 +114,7 @@ fn pool(settings: &Settings) -> PoolingAllocationConfig {
 
 /// Advances the engine's epoch each tick, on a thread of its own: with every worker inside a guest, a task would
 /// never run. Ends when the engine does.
-fn tick(engine: &Engine) -> Result<(), LoadError> {
+fn tick(engine: &Engine) -> Result<JoinHandle<()>, LoadError> {
     let engine = engine.weak();
     let clock = move || {
         while let Some(engine) = engine.upgrade() {
@@ -125,7 +126,6 @@ fn tick(engine: &Engine) -> Result<(), LoadError> {
     thread::Builder::new()
         .name("tollgate-epoch".into())
         .spawn(clock)
-        .map(drop)
         .map_err(|error| LoadError::Engine(format!("no thread for the guests' clock: {error}")))
 }
 
@@ -133,3 +133,6 @@ fn tick(engine: &Engine) -> Result<(), LoadError> {
 pub fn warm_thread() {
     Engine::tls_eager_initialize();
 }
+
+#[cfg(test)]
+mod tests;

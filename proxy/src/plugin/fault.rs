@@ -103,9 +103,13 @@ impl Fault {
         if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
             return Fault::Busy;
         }
-        // The engine keeps this error's type to itself; the attack suite holds its text in place.
-        if error.root_cause().to_string().contains("fuel allocated for hostcalls") {
+        // The engine keeps the types of these two to itself; the attack suite holds their texts in place.
+        let cause = error.root_cause().to_string();
+        if cause.contains("fuel allocated for hostcalls") {
             return Fault::Output;
+        }
+        if cause.contains("handle limit exceeded") {
+            return Fault::Trap { kind: "handles", detail: detail(error) };
         }
         Fault::Malformed { detail: detail(error) }
     }
@@ -156,3 +160,6 @@ pub(super) fn printable(text: &str, bytes_max: usize) -> String {
 fn is_reordering(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
+
+#[cfg(test)]
+mod tests;

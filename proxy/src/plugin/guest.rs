@@ -96,11 +96,11 @@ impl Guest {
         let state = State::new(settings, &self.voice, secret, errand.now_ms);
         let mut store = Store::try_new(&self.room.engine, state).map_err(|error| Fault::of(&error, false))?;
         store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(settings.output_bytes_max);
+        store.set_hostcall_fuel(settings.output_bytes_max + errand.input_bytes.saturating_mul(PASSES));
         store.set_max_component_handles(settings.handles_max);
         store.epoch_deadline_callback(State::at_deadline);
         // Before instantiation: a start function runs there.
-        let ticks = store.data_mut().begin(deadline_ms);
+        let ticks = store.data_mut().begin(deadline_ms + (errand.input_bytes / BYTES_PER_MS) as u64);
         store.set_epoch_deadline(ticks);
         let instance = self.pre.instantiate(&mut store).map_err(|error| fault(&error, &store))?;
         Ok(Visit { store, instance, _permit: permit })
@@ -113,7 +113,14 @@ pub(super) struct Errand<'a> {
     /// What `sign` may sign with.
     pub(super) secret: Option<&'a [u8]>,
     pub(super) now_ms: u64,
+    /// The text that the guest is given to work on. What it may take and say grows with it.
+    pub(super) input_bytes: usize,
 }
+
+/// Text that a guest may read, translate and say for each further millisecond of its deadline, in bytes.
+const BYTES_PER_MS: usize = 64 << 10;
+/// How many times its input a guest may pass through the host, beside what any call may.
+const PASSES: usize = 3;
 
 /// One instance. Any error leaves it in an unknown state: whoever sees one must drop it.
 pub(super) struct Visit {

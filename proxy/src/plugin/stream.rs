@@ -10,7 +10,7 @@ use super::adapter::{Adapter, Events, Finish, Open, Push};
 use super::bindings::adapter::tollgate::plugin::types as wire;
 use super::guest::{Errand, Visit};
 use super::validate::{self, Turn};
-use super::{Fault, Function, Settings};
+use super::{Fault, Function};
 use crate::call::{Event, Failure};
 use crate::framing::Frame;
 
@@ -52,14 +52,14 @@ impl Stream {
             bytes += frame.event.len() + frame.data.len();
             pushed.push(wire::Frame { event: text(&frame.event)?, data: text(&frame.data)? });
         }
-        let silent_bytes = self.silent_bytes.saturating_add(bytes);
         let result = self.call(Function::Push, frames.len(), |adapter, live| {
             live.visit.call::<Push<'_>, Events>(&adapter.exports().push, (live.stream, &pushed))
         });
-        if let Ok(Ok(events)) = &result {
-            self.silent_bytes = if events.is_empty() { silent_bytes } else { 0 };
-        }
-        if self.silent_bytes > self.settings().silent_bytes_max {
+        let Ok(Ok(events)) = &result else {
+            return result;
+        };
+        self.silent_bytes = if events.is_empty() { self.silent_bytes.saturating_add(bytes) } else { 0 };
+        if self.silent_bytes > self.adapter.guest().room().settings.silent_bytes_max {
             self.live = None;
             return Err(Fault::Silent);
         }
@@ -76,10 +76,6 @@ impl Stream {
         });
         self.live = None;
         result
-    }
-
-    fn settings(&self) -> &Settings {
-        &self.adapter.guest().room().settings
     }
 
     /// One call into the instance, which survives only if all is well.

@@ -20,21 +20,24 @@ use pingora::{
 };
 
 use crate::{
+    admin,
     config::{Config, Tls},
     edge::{Edge, Settings},
     gateway::Gateway,
     metrics,
+    plugin::Host,
     secret::Secret,
 };
 
 use super::Error;
 
-/// Everything that listens, bound and ready to run.
-pub(super) struct Doors {
-    pub(super) server: Server,
-}
-
-pub(super) fn doors(config: &Config, gateway: &Arc<Gateway>, _admin_token: Secret) -> Result<Doors, Error> {
+/// Everything that listens, bound or found to be free, and ready to run.
+pub(super) fn doors(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    host: Arc<Host>,
+    admin_token: Secret,
+) -> Result<Server, Error> {
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     // Pingora would end the process from within if it cannot bind: find out first.
     drop(bind(config.server.listen)?);
@@ -50,11 +53,13 @@ pub(super) fn doors(config: &Config, gateway: &Arc<Gateway>, _admin_token: Secre
     let router = |router: Router, address: Option<SocketAddr>| {
         address.map(|address| Ok::<_, Error>((bind(address)?, router))).transpose()
     };
+    let live = Arc::new(admin::Live { gateway: gateway.clone(), host });
+    let admin = admin::router(live, admin_token, config.plugins.sandbox.component_bytes_max);
     let operator = Operator {
         gateway: gateway.clone(),
         listeners: Mutex::new(
             [
-                router(Router::new(), config.server.admin_listen)?,
+                router(admin, config.server.admin_listen)?,
                 router(metrics_router(gateway.clone()), config.server.metrics_listen)?,
             ]
             .into_iter()
@@ -63,7 +68,7 @@ pub(super) fn doors(config: &Config, gateway: &Arc<Gateway>, _admin_token: Secre
         ),
     };
     server.add_service(background_service("operator", operator));
-    Ok(Doors { server })
+    Ok(server)
 }
 
 fn server_conf(config: &Config) -> ServerConf {

@@ -22,6 +22,7 @@ use super::{ClientKey, Error, Given, first_start};
 /// A gateway whose doors are still shut.
 pub(super) struct Opened {
     pub(super) gateway: Gateway,
+    pub(super) host: Arc<Host>,
     pub(super) admin_token: Secret,
     pub(super) client_key: Option<ClientKey>,
 }
@@ -67,7 +68,7 @@ pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>) -> Re
         bounds: bounds(config),
         ids: Ids::new(u64::from_le_bytes(random)),
     });
-    Ok(Opened { gateway, admin_token, client_key })
+    Ok(Opened { gateway, host: Arc::new(host), admin_token, client_key })
 }
 
 /// Connections to providers that are kept while unused.

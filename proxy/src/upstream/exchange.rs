@@ -83,7 +83,8 @@ impl Connector {
 }
 
 impl Exchange {
-    /// Sends the request. Not cancel-safe; bounded by the write clock.
+    /// Sends the request, bounded by the write clock. Once this was dropped half-way the exchange is only good for
+    /// dropping too.
     ///
     /// # Errors
     /// [`Trouble`] where the provider did not take it. An answer may be there to read all the same.
@@ -160,7 +161,9 @@ fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Resul
     head.insert_header(header::HOST, base.authority.as_str()).map_err(invalid)?;
     if outgoing.method != "GET" {
         head.insert_header(header::CONTENT_LENGTH, outgoing.body.len()).map_err(invalid)?;
+        head.insert_header(header::CONTENT_TYPE, "application/json").map_err(invalid)?;
     }
+    head.insert_header(header::USER_AGENT, concat!("tollgate/", env!("CARGO_PKG_VERSION"))).map_err(invalid)?;
     for (name, value) in outgoing.headers {
         head.append_header(name.clone(), value.as_str()).map_err(invalid)?;
     }

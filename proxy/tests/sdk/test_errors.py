@@ -72,7 +72,7 @@ def test_what_the_provider_finds_wrong_is_passed_on(client):
         (b'{"messages":[]}', "missing_required_parameter"),
         (b'{"model":"gpt-4o","model":"x"}', "duplicate_field"),
         (b'{"model":"gpt-4o","messages":[{"role":"user","content":"\xff"}]}', "invalid_json"),
-        (b'{"model":"gpt-4o","messages":' + b"[" * 1000, "json_too_deep"),
+        (b'{"model":"gpt-4o","metadata":' + b"[" * 1000, "json_too_deep"),
     ],
 )
 def test_a_broken_body_is_told_what_is_broken(gateway, body, code):
@@ -95,6 +95,12 @@ def test_a_silent_provider_is_a_gateway_timeout(client, family):
     with pytest.raises(openai.InternalServerError) as caught:
         client.chat.completions.create(model=f"{family}-impatient", messages=ask())
     assert (caught.value.status_code, caught.value.code) == (504, "upstream_first_byte_timeout")
+
+
+def test_a_stream_that_fails_before_its_first_word_has_a_status(client, family):
+    with pytest.raises(openai.InternalServerError) as caught:
+        client.chat.completions.create(model=f"{family}-early", messages=ask(), stream=True)
+    assert caught.value.status_code == 503
 
 
 def test_a_stream_that_breaks_is_an_api_error(client, family):

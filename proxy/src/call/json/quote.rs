@@ -1,6 +1,6 @@
 //! Text into JSON strings and back.
 
-use super::swar::{Text, special};
+use super::swar::special;
 
 /// Appends `text` as a JSON string, quotes included.
 pub fn push_quoted(text: &str, out: &mut Vec<u8>) {
@@ -8,12 +8,13 @@ pub fn push_quoted(text: &str, out: &mut Vec<u8>) {
     out.reserve(bytes.len() + 2);
     out.push(b'"');
     let mut copied = 0;
-    while let Some(at) = special(bytes, copied, &mut Text::default()) {
+    loop {
+        let at = special(bytes, copied);
         out.extend_from_slice(&bytes[copied..at]);
-        push_escape(bytes[at], out);
+        let Some(&byte) = bytes.get(at) else { break };
+        push_escape(byte, out);
         copied = at + 1;
     }
-    out.extend_from_slice(&bytes[copied..]);
     out.push(b'"');
 }
 
@@ -68,7 +69,7 @@ pub fn unquote(raw: &str) -> String {
 }
 
 /// What an escape at the start of `raw` means, and its length in bytes.
-fn escape(raw: &str) -> (char, usize) {
+pub(super) fn escape(raw: &str) -> (char, usize) {
     let meant = match raw.as_bytes().get(1) {
         Some(b'n') => '\n',
         Some(b'r') => '\r',

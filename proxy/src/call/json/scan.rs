@@ -1,9 +1,9 @@
 //! The scanner: a cursor over JSON text.
 
-use super::swar::{Text, special};
-use super::{DEPTH_MAX, Fault, Kind, Token};
+use super::swar::special;
+use super::{DEPTH_MAX, Expected, Fault, Kind, Token};
 
-/// A cursor over JSON text. Its steps either read what they are named after or say what stood there instead.
+/// A cursor over JSON text. Its steps either read what they are named after or say what should have stood there.
 ///
 /// An object is read by `enter_object`, then `key` and one value until `key` gives `None`; an array by `enter_array`,
 /// then `element` and one value until `element` gives `false`.
@@ -38,35 +38,35 @@ impl<'a> Scanner<'a> {
             Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
             Some(b't' | b'f') => Ok(Kind::Bool),
             Some(b'n') => Ok(Kind::Null),
-            _ => Err(self.fault("a value")),
+            _ => Err(self.fault(Expected::Value)),
         }
     }
 
     pub fn enter_object(&mut self) -> Result<(), Fault> {
-        self.enter(b'{', "`{`")
+        match self.peek() {
+            Some(b'{') => self.enter(),
+            _ => Err(self.fault(Expected::Object)),
+        }
     }
 
     pub fn enter_array(&mut self) -> Result<(), Fault> {
-        self.enter(b'[', "`[`")
+        match self.peek() {
+            Some(b'[') => self.enter(),
+            _ => Err(self.fault(Expected::Array)),
+        }
     }
 
     /// The next key of the object entered last, its colon read as well; `None` when the object has ended.
     #[inline]
     pub fn key(&mut self) -> Result<Option<Token<'a>>, Fault> {
-        match self.peek() {
-            Some(b'}') => {
-                self.leave();
-                return Ok(None);
-            }
-            Some(b'"') if self.fresh => {}
-            Some(b',') if !self.fresh => {
-                self.at += 1;
-                self.peek();
-            }
-            _ => return Err(self.fault(if self.fresh { "a key or `}`" } else { "`,` or `}`" })),
+        if !self.member()? {
+            return Ok(None);
         }
-        self.fresh = false;
-        self.member().map(Some)
+        let at = self.at;
+        let escaped = self.quoted()?;
+        let key = Token { raw: self.between(at + 1, self.at - 1), at, escaped };
+        self.colon()?;
+        Ok(Some(key))
     }
 
     /// Whether the array entered last has another element, which is next.
@@ -79,19 +79,19 @@ impl<'a> Scanner<'a> {
             }
             Some(b',') if !self.fresh => self.at += 1,
             Some(_) if self.fresh => {}
-            _ => return Err(self.fault("`,` or `]`")),
+            _ => return Err(self.fault(Expected::CommaOrBracket)),
         }
         self.fresh = false;
         Ok(true)
     }
 
     /// Reads one value of any kind and gives its text.
-    #[inline]
     pub fn value(&mut self) -> Result<&'a str, Fault> {
         self.value_noting(|_, _| {})
     }
 
     /// Reads one value of any kind, showing `note` every string in it with the name read last before it.
+    #[inline]
     pub fn value_noting(&mut self, mut note: impl FnMut(&'a str, Token<'a>)) -> Result<&'a str, Fault> {
         // One bit for each container opened here, the innermost lowest; set for objects.
         let mut objects: u128 = 0;
@@ -101,34 +101,32 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         'value: loop {
             match self.peek() {
-                Some(b'"') => note(name, self.string()?),
+                Some(b'"') => {
+                    let at = self.at;
+                    let escaped = self.quoted()?;
+                    note(name, Token { raw: self.between(at + 1, self.at - 1), at, escaped });
+                }
                 Some(b'{') => {
-                    self.enter_object()?;
+                    self.enter()?;
                     objects = objects << 1 | 1;
-                    if let Some(key) = self.key()? {
-                        name = key.raw;
-                        continue 'value;
-                    }
-                    objects >>= 1;
                 }
                 Some(b'[') => {
-                    self.enter_array()?;
+                    self.enter()?;
                     objects <<= 1;
-                    if self.element()? {
-                        continue 'value;
-                    }
-                    objects >>= 1;
                 }
                 Some(b'-' | b'0'..=b'9') => self.number()?,
                 Some(b't') => self.literal("true")?,
                 Some(b'f') => self.literal("false")?,
                 Some(b'n') => self.literal("null")?,
-                _ => return Err(self.fault("a value")),
+                _ => return Err(self.fault(Expected::Value)),
             }
             while self.depth > outside {
                 if objects & 1 == 1 {
-                    if let Some(key) = self.key()? {
-                        name = key.raw;
+                    if self.member()? {
+                        let at = self.at;
+                        self.quoted()?;
+                        name = self.between(at + 1, self.at - 1);
+                        self.colon()?;
                         continue 'value;
                     }
                 } else if self.element()? {
@@ -136,7 +134,7 @@ impl<'a> Scanner<'a> {
                 }
                 objects >>= 1;
             }
-            return Ok(&self.text[start..self.at]);
+            return Ok(self.between(start, self.at));
         }
     }
 
@@ -144,38 +142,25 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub fn string(&mut self) -> Result<Token<'a>, Fault> {
         if self.peek() != Some(b'"') {
-            return Err(self.fault("a string"));
+            return Err(self.fault(Expected::String));
         }
-        let bytes = self.text.as_bytes();
         let at = self.at;
-        let mut text = Text::default();
-        let mut escaped = false;
-        self.at += 1;
-        loop {
-            let Some(special) = special(bytes, self.at, &mut text) else {
-                self.at = bytes.len();
-                return Err(self.fault("`\"`"));
-            };
-            self.at = special;
-            match bytes[special] {
-                b'"' => break,
-                b'\\' => {
-                    escaped = true;
-                    self.escape(&mut text)?;
-                }
-                _ => return Err(self.fault("no control character")),
-            }
-        }
-        self.at += 1;
-        Ok(Token { raw: &self.text[at + 1..self.at - 1], at, escaped, text })
+        let escaped = self.quoted()?;
+        Ok(Token { raw: self.between(at + 1, self.at - 1), at, escaped })
     }
 
     /// Nothing may follow but whitespace.
     pub fn end(&mut self) -> Result<(), Fault> {
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.fault("the end")),
+            Some(_) => Err(self.fault(Expected::End)),
         }
+    }
+
+    /// The text from `start` to `end`, which are where ASCII bytes stand.
+    #[inline]
+    fn between(&self, start: usize, end: usize) -> &'a str {
+        self.text.get(start..end).unwrap_or_default()
     }
 
     /// Skips whitespace and shows the byte after it.
@@ -191,17 +176,16 @@ impl<'a> Scanner<'a> {
         None
     }
 
-    fn fault(&self, expected: &'static str) -> Fault {
-        Fault::Syntax { at: self.at, expected }
+    #[cold]
+    fn fault(&self, expected: Expected) -> Fault {
+        Fault::Syntax { at: u32::try_from(self.at).unwrap_or(u32::MAX), expected }
     }
 
+    /// Reads the opening bracket, which is next.
     #[inline]
-    fn enter(&mut self, bracket: u8, expected: &'static str) -> Result<(), Fault> {
-        if self.peek() != Some(bracket) {
-            return Err(self.fault(expected));
-        }
+    fn enter(&mut self) -> Result<(), Fault> {
         if self.depth == self.depth_max {
-            return Err(Fault::Deep { depth_max: self.depth_max });
+            return Err(Fault::Deep { depth_max: self.depth_max as u32 });
         }
         self.at += 1;
         self.depth += 1;
@@ -216,62 +200,90 @@ impl<'a> Scanner<'a> {
         self.fresh = false;
     }
 
+    /// Whether the object entered last has another member, whose key is next.
     #[inline]
-    fn member(&mut self) -> Result<Token<'a>, Fault> {
-        let key = self.string()?;
-        if self.peek() != Some(b':') {
-            return Err(self.fault("`:`"));
+    fn member(&mut self) -> Result<bool, Fault> {
+        match self.peek() {
+            Some(b'}') => {
+                self.leave();
+                return Ok(false);
+            }
+            Some(b'"') if self.fresh => {}
+            Some(b',') if !self.fresh => {
+                self.at += 1;
+                if self.peek() != Some(b'"') {
+                    return Err(self.fault(Expected::Key));
+                }
+            }
+            _ => return Err(self.fault(if self.fresh { Expected::KeyOrEnd } else { Expected::CommaOrBrace })),
         }
-        self.at += 1;
-        Ok(key)
+        self.fresh = false;
+        Ok(true)
     }
 
-    /// Reads one escape, and with it the second half of a surrogate pair.
-    #[cold]
-    fn escape(&mut self, text: &mut Text) -> Result<(), Fault> {
-        let bytes = self.text.as_bytes();
-        let kind = bytes.get(self.at + 1).copied();
-        if kind != Some(b'u') {
-            if !matches!(kind, Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) {
-                return Err(self.fault("an escape sequence"));
-            }
-            self.at += 2;
-            text.ascii += 1;
-            return Ok(());
+    #[inline]
+    fn colon(&mut self) -> Result<(), Fault> {
+        if self.peek() != Some(b':') {
+            return Err(self.fault(Expected::Colon));
         }
-        let unit = self.unit()?;
-        match unit {
-            0..0x80 => text.ascii += 1,
-            0xd800..0xdc00 => {
-                if !(0xdc00..0xe000).contains(&self.unit()?) {
-                    return Err(self.fault("no lone surrogate before"));
-                }
-                text.wide += 1;
-            }
-            0xdc00..0xe000 => return Err(self.fault("no lone surrogate before")),
-            _ => {
-                text.wide += 1;
-                text.cjk += u64::from((0x3000..0xe000).contains(&unit));
-            }
-        }
+        self.at += 1;
         Ok(())
     }
 
-    /// Reads `\uXXXX`.
-    fn unit(&mut self) -> Result<u32, Fault> {
-        let digits = match self.text.as_bytes().get(self.at..self.at + 6) {
-            Some([b'\\', b'u', digits @ ..]) => digits,
-            _ => return Err(self.fault("`\\u` and four hexadecimal digits")),
-        };
-        let mut unit = 0;
-        for &digit in digits {
-            let Some(value) = (digit as char).to_digit(16) else {
-                return Err(self.fault("four hexadecimal digits"));
-            };
-            unit = unit * 16 + value;
+    /// Reads the string whose opening quote is next, and says whether it has escapes.
+    #[inline]
+    fn quoted(&mut self) -> Result<bool, Fault> {
+        let bytes = self.text.as_bytes();
+        let mut at = self.at + 1;
+        let mut escaped = false;
+        loop {
+            at = special(bytes, at);
+            match bytes.get(at) {
+                Some(b'"') => {
+                    self.at = at + 1;
+                    return Ok(escaped);
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    at = match bytes.get(at + 1) {
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at + 2,
+                        _ => self.unicode(at)?,
+                    };
+                }
+                byte => {
+                    self.at = at;
+                    let expected = if byte.is_some() { Expected::NoControlCharacter } else { Expected::ClosingQuote };
+                    return Err(self.fault(expected));
+                }
+            }
         }
-        self.at += 6;
-        Ok(unit)
+    }
+
+    /// Reads the escape at `at`, which is none of the short ones, and with it the second half of a surrogate pair.
+    /// Gives where it ends.
+    #[cold]
+    fn unicode(&mut self, at: usize) -> Result<usize, Fault> {
+        self.at = at;
+        if self.text.as_bytes().get(at + 1) != Some(&b'u') {
+            return Err(self.fault(Expected::Escape));
+        }
+        match self.unit(at)? {
+            0xd800..0xdc00 => match self.unit(at + 6) {
+                Ok(0xdc00..0xe000) => Ok(at + 12),
+                _ => Err(self.fault(Expected::SurrogatePair)),
+            },
+            0xdc00..0xe000 => Err(self.fault(Expected::SurrogatePair)),
+            _ => Ok(at + 6),
+        }
+    }
+
+    /// The code unit that `\uXXXX` at `at` stands for.
+    fn unit(&self, at: usize) -> Result<u32, Fault> {
+        let Some([b'\\', b'u', digits @ ..]) = self.text.as_bytes().get(at..at + 6) else {
+            return Err(self.fault(Expected::HexDigits));
+        };
+        let unit = digits.iter().try_fold(0, |unit, &digit| Some(unit * 16 + (digit as char).to_digit(16)?));
+        unit.ok_or_else(|| self.fault(Expected::HexDigits))
     }
 
     fn number(&mut self) -> Result<(), Fault> {
@@ -300,18 +312,20 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads one digit or more.
+    #[inline]
     fn digits(&mut self) -> Result<(), Fault> {
         let digits = self.text.as_bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 {
-            return Err(self.fault("a digit"));
+            return Err(self.fault(Expected::Digit));
         }
         self.at += digits;
         Ok(())
     }
 
+    #[inline]
     fn literal(&mut self, literal: &'static str) -> Result<(), Fault> {
         if !self.text.as_bytes()[self.at..].starts_with(literal.as_bytes()) {
-            return Err(self.fault(literal));
+            return Err(self.fault(Expected::Literal));
         }
         self.at += literal.len();
         Ok(())

@@ -1,6 +1,6 @@
 //! Compiled code kept from one start to the next.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -66,25 +66,45 @@ impl Cache {
 
     /// Writes beside and renames: a reader sees a whole file or none.
     fn write(&self, key: &Key, code: &[u8]) -> io::Result<()> {
-        let beside = self.dir.join(format!("{}.{}.new", key.hex(), std::process::id()));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let (mut file, beside) = self.beside(key)?;
         file.write_all(&key.digest(code))?;
         file.write_all(code)?;
         drop(file);
         fs::rename(&beside, self.path(key))
     }
 
-    /// Forgets the oldest files beyond the bound.
+    /// A new file that no other writer, of this process or another, has open.
+    fn beside(&self, key: &Key) -> io::Result<(File, PathBuf)> {
+        let mut last = io::ErrorKind::AlreadyExists.into();
+        for attempt in 0..FILES_MAX {
+            let path = self.dir.join(format!("{}.{}.{attempt}", key.hex(), std::process::id()));
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => return Ok((file, path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Forgets the oldest files beyond the bound, half-written ones of a process that died among them.
     fn prune(&self) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
-            if entry.path().extension().is_some_and(|extension| extension == SUFFIX) {
-                files.push((entry.metadata()?.mtime(), entry.path()));
+            // Another process may have renamed or pruned it since.
+            if let Ok(written) = entry.metadata().and_then(|metadata| metadata.modified()) {
+                files.push((written, entry.path()));
             }
         }
         files.sort_unstable_by(|one, other| other.cmp(one));
-        files.iter().skip(FILES_MAX).try_for_each(|(_, path)| fs::remove_file(path))
+        for (_, path) in files.iter().skip(FILES_MAX) {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -97,3 +97,21 @@ fn a_compiler_that_cannot_start_is_named() {
     let failed = component(&engine, &cache, &broken, COMPONENT, &Settings::default()).err().unwrap();
     assert!(failed.to_string().contains("`/nowhere` cannot be started"), "{failed}");
 }
+
+#[test]
+fn writers_of_the_same_code_do_not_meet() {
+    let (dir, engine) = (tempfile::tempdir().unwrap(), compiler());
+    let dir = dir.path().join("cache");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let cache = Cache::open(&dir, &engine).unwrap();
+                for _ in 0..200 {
+                    cache.keep(&cache.key(b"same"), b"code").unwrap();
+                    assert_eq!(cache.find(&cache.key(b"same")).unwrap(), b"code");
+                }
+            });
+        }
+    });
+    only_file(&dir);
+}

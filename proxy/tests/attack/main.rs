@@ -1,0 +1,18 @@
+//! Plugins that attack the gateway, each with what must come of it. In every case the process lives and the next
+//! good call succeeds.
+
+#[path = "../guests/evil.rs"]
+mod evil;
+#[path = "../guests/guest.rs"]
+mod guest;
+
+mod answer;
+mod import;
+mod load;
+mod memory;
+mod reload;
+mod request;
+mod stream;
+mod support;
+mod time;
+mod trap;

@@ -1,0 +1,13 @@
+//! The gateway as its clients and its operator meet it: the real binary, on real sockets, before fake providers.
+//!
+//! Every test starts a gateway of its own, on an address and with a data directory of its own.
+
+mod support;
+
+mod chat;
+mod gone;
+mod limits;
+mod provider_faults;
+mod refusals;
+mod stop;
+mod stream;

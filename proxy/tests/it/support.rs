@@ -1,0 +1,48 @@
+//! The words that the tests are written in.
+//!
+//! `gateway(&provider).serves("fake:hang").run()` starts the binary; `chat("gpt").saying("hi")` is a call; a `Client` is
+//! one connection; `gateway.stop()` ends the process and leaves its rows to be read.
+
+mod answer;
+mod by_hand;
+mod call;
+mod client;
+mod gateway;
+mod setup;
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use tollgate::demo::{Dialect, Fake};
+
+pub(crate) use answer::{Answer, Head};
+pub(crate) use by_hand::{ByHand, Taken, chunk};
+pub(crate) use call::{Call, chat, embeddings, get, post};
+pub(crate) use client::Client;
+pub(crate) use gateway::{Gateway, Row, Stopped, fails};
+pub(crate) use setup::{Setup, gateway, gateway_before, key_of};
+
+/// How long anything may take that is due at once. Far more than a busy machine needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Within this long of a client's leaving, its provider must be left too.
+pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// A fake OpenAI.
+pub(crate) fn openai() -> Fake {
+    Fake::start(Dialect::OpenAi, "127.0.0.1:0").expect("loopback has free ports")
+}
+
+/// Asks until there is an answer: for what no event tells. The only place that waits by the clock.
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    // Nothing is ever sent: receiving only takes its time.
+    let (_silent, tick) = mpsc::channel::<()>();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "it never came true that {what}");
+        let _ = tick.recv_timeout(Duration::from_millis(2));
+    }
+}
