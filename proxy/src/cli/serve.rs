@@ -10,7 +10,7 @@ use tollgate::server::{self, Given, Started};
 
 use super::args::ServeArgs;
 use super::load::load;
-use super::{Context, log};
+use super::{Context, check, log};
 
 pub(super) const MASTER_KEY: &str = "TOLLGATE_MASTER_KEY";
 
@@ -39,8 +39,7 @@ pub(super) fn greeting(started: &Started) -> String {
     let _ =
         writeln!(text, "Admin: {}   Metrics: {}/metrics", shown(started.admin_listen), shown(started.metrics_listen));
     for (provider, variables) in &started.faked {
-        let variables = variables.join(" and ");
-        let _ = writeln!(text, "Provider `{provider}` is a built-in fake, because {variables} is not set.");
+        let _ = writeln!(text, "Provider `{provider}` is a built-in fake, because {}.", check::unset(variables));
     }
     let key = match &started.client_key {
         Some(key) => {
