@@ -1,5 +1,6 @@
 //! Plugins that attack the gateway, each with what must come of it. In every case the process lives and the next
 //! good call succeeds.
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without, it may fail on")]
 
 #[path = "../guests/evil.rs"]
 mod evil;

@@ -1,5 +1,6 @@
 //! Each built-in plugin twice: as the component that ships, in the sandbox, and as the native code that its own
 //! tests run. Over every golden case, both say the same.
+#![expect(clippy::unwrap_used, reason = "what a test cannot go on without, it may fail on")]
 
 mod native;
 
