@@ -20,8 +20,10 @@ pub(super) fn parse_end(text: &str, now_ms: u64) -> anyhow::Result<u64> {
     });
     match span {
         Some(end_ms) => {
-            let end_ms = end_ms.filter(|end_ms| parse_moment(&format_moment(*end_ms)).is_some_and(|it| it >= now_ms));
-            end_ms.with_context(|| format!("`{text}` from now is too far away"))
+            // What cannot be written as a date cannot be shown either.
+            let can_be_written =
+                |end_ms: &u64| parse_moment(&format_moment(*end_ms)) == Some(end_ms - end_ms % SECOND_MS);
+            end_ms.filter(can_be_written).with_context(|| format!("`{text}` from now is too far away"))
         }
         None => parse_moment(text)
             .ok_or_else(|| anyhow!("`{text}` is neither a moment such as 2027-01-31T12:00:00Z nor a span such as 30d")),

@@ -232,7 +232,7 @@ fn a_request_shows_the_token() {
 
 #[test]
 fn the_running_gateways_refusal_is_shown_in_its_own_words() {
-    let refusal = "HTTP/1.1 404 Not Found\r\ncontent-length: 72\r\n\r\n\
+    let refusal = "HTTP/1.1 404 Not Found\r\n\r\n\
                    {\"error\":{\"message\":\"there is none\",\"code\":\"key_not_found\",\"param\":null}}";
     let (address, heard) = listener(vec![HEALTHY, refusal]);
     let remote = Remote::greet(address, Secret::new("t")).unwrap();
