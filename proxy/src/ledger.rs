@@ -66,7 +66,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             segment_bytes_max: 8 << 20,
-            batch_rows_max: 512,
+            batch_rows_max: 1_024,
             interval_ms: 100,
             flush_interval_ms: 1_000,
             open_after_ms: 50,

@@ -3,33 +3,42 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::anyhow;
-use tollgate::config::{Config, ProviderKeys};
+use tollgate::config::{Config, Fault, Faults, ProviderKeys};
 
 use super::Context;
-use super::load::load;
+use super::load::{Faulty, load};
 
 pub(super) fn run(context: &Context) -> anyhow::Result<()> {
     let config = load(context)?;
-    files(&config)?;
-    let file = context.config.as_deref().unwrap_or(Path::new("")).display();
-    let text = format!("{file} is good: {}", summary(&config));
+    let file = context.config.clone().unwrap_or_default();
+    let faults = Faults(unreadable(&config));
+    if !faults.0.is_empty() {
+        return Err(Faulty { file, faults }.into());
+    }
+    let text = format!("{} is good: {}", file.display(), summary(&config));
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
-/// Complains about every file that the configuration names and nobody can read.
-fn files(config: &Config) -> anyhow::Result<()> {
-    let plugins = config.plugins.user.values().map(|plugin| &plugin.file);
-    let authorities = config.providers.values().filter_map(|provider| provider.ca_file.as_ref());
-    let tls = config.server.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
-    let unreadable: Vec<String> = plugins
-        .chain(authorities)
-        .chain(tls)
-        .filter_map(|file| Some(format!("`{}`: {}", file.display(), File::open(file).err()?)))
-        .collect();
-    if unreadable.is_empty() { Ok(()) } else { Err(anyhow!("files cannot be read:\n{}", unreadable.join("\n"))) }
+/// A fault for every file that the configuration names and nobody can read.
+pub(super) fn unreadable(config: &Config) -> Vec<Fault> {
+    let mut files = Vec::new();
+    for (name, plugin) in &config.plugins.user {
+        files.push((format!("plugins.{name}.file"), &plugin.file));
+    }
+    for (name, provider) in &config.providers {
+        files.extend(provider.ca_file.as_ref().map(|file| (format!("providers.{name}.ca_file"), file)));
+    }
+    if let Some(tls) = &config.server.tls {
+        files.push(("server.tls.cert".to_owned(), &tls.cert));
+        files.push(("server.tls.key".to_owned(), &tls.key));
+    }
+    let fault = |(path, file): (String, &PathBuf)| {
+        let error = File::open(file).err()?;
+        Some(Fault { path, line: 0, message: format!("`{}` cannot be read: {error}", file.display()) })
+    };
+    files.into_iter().filter_map(fault).collect()
 }
 
 /// What the configuration amounts to, and what its author may have overlooked.
@@ -44,8 +53,7 @@ pub(super) fn summary(config: &Config) -> String {
     );
     for (name, provider) in config.keyless() {
         if let ProviderKeys::Unset(variables) = &provider.keys {
-            let variables = variables.join(" and ");
-            let _ = writeln!(text, "note: provider `{name}` has no key, because {variables} is not set");
+            let _ = writeln!(text, "note: provider `{name}` has no key, because {}", unset(variables));
         }
     }
     for (name, model) in &config.models {
@@ -54,4 +62,10 @@ pub(super) fn summary(config: &Config) -> String {
         }
     }
     text
+}
+
+/// `A is not set`, `A and B are not set`.
+pub(super) fn unset(variables: &[String]) -> String {
+    let verb = if variables.len() == 1 { "is" } else { "are" };
+    format!("{} {verb} not set", variables.join(" and "))
 }

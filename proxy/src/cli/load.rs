@@ -16,8 +16,8 @@ const CONFIG_BYTES_MAX: u64 = 16 << 20;
 /// A configuration with faults, each on a line as compilers write them.
 #[derive(Debug)]
 pub(super) struct Faulty {
-    file: PathBuf,
-    faults: Faults,
+    pub(super) file: PathBuf,
+    pub(super) faults: Faults,
 }
 
 impl fmt::Display for Faulty {
@@ -25,7 +25,12 @@ impl fmt::Display for Faulty {
         let count = self.faults.0.len();
         write!(f, "{} has {count} fault{}", self.file.display(), if count == 1 { "" } else { "s" })?;
         for fault in &self.faults.0 {
-            write!(f, "\n{}:{}: {fault}", self.file.display(), fault.line)?;
+            write!(f, "\n{}:", self.file.display())?;
+            // A fault that lies outside the file has no line in it.
+            if fault.line > 0 {
+                write!(f, "{}:", fault.line)?;
+            }
+            write!(f, " {fault}")?;
         }
         Ok(())
     }
@@ -45,7 +50,7 @@ fn parse(file: &Path, text: &str, context: &Context) -> anyhow::Result<Config> {
     let faulty = |file: &Path, faults| Faulty { file: file.to_owned(), faults };
     let mut config = config::build(text, context.env).map_err(|faults| faulty(file, faults))?;
     if let Err(message) = log::filter(&config.log) {
-        let line = 1 + text.lines().position(|line| line.contains("level")).unwrap_or(0);
+        let line = text.lines().position(|line| line.trim_start().starts_with("level")).map_or(0, |line| line + 1);
         return Err(faulty(file, Faults(vec![Fault { path: "log.level".into(), line, message }])).into());
     }
     if let Some(prices) = &config.prices_file {

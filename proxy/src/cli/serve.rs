@@ -10,7 +10,7 @@ use tollgate::server::{self, Given, Started};
 
 use super::args::ServeArgs;
 use super::load::load;
-use super::{Context, log};
+use super::{Context, check, log};
 
 pub(super) const MASTER_KEY: &str = "TOLLGATE_MASTER_KEY";
 
@@ -20,6 +20,9 @@ pub(super) fn run(args: ServeArgs, context: &Context) -> anyhow::Result<()> {
 
 /// Serves until a signal ends it.
 pub(super) fn serve(config: Config, fakes: bool, context: &Context) -> anyhow::Result<()> {
+    // The allocator asks for huge pages: each touched by a few bytes, they tripled the idle process. Without leave to
+    // refuse them the process is merely larger.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     log::start(&config.log)?;
     let program =
         std::env::current_exe().context("cannot find the program that compiles plugins, which is this one")?;
@@ -39,8 +42,7 @@ pub(super) fn greeting(started: &Started) -> String {
     let _ =
         writeln!(text, "Admin: {}   Metrics: {}/metrics", shown(started.admin_listen), shown(started.metrics_listen));
     for (provider, variables) in &started.faked {
-        let variables = variables.join(" and ");
-        let _ = writeln!(text, "Provider `{provider}` is a built-in fake, because {variables} is not set.");
+        let _ = writeln!(text, "Provider `{provider}` is a built-in fake, because {}.", check::unset(variables));
     }
     let key = match &started.client_key {
         Some(key) => {

@@ -311,3 +311,14 @@ fn the_summary_says_what_may_be_overlooked() {
     assert!(text.contains("provider `openai` has no key, because OPENAI_API_KEY is not set"), "{text}");
     assert!(text.contains("model `claude-sonnet` has no price") && !text.contains("`gpt-4o` has no price"), "{text}");
 }
+
+#[test]
+fn files_that_are_not_there_are_faults() {
+    let text = "[server]\ntls = { listen = '127.0.0.1:1', cert = '/none/c.pem', key = '/none/k.pem' }\n\
+                [plugins.mine]\nfile = '/none/m.wasm'";
+    let faults = check::unreadable(&config::build(text, |_| None).unwrap());
+    let paths: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
+    assert_eq!(paths, ["plugins.mine.file", "server.tls.cert", "server.tls.key"]);
+    let shown = Faulty { file: "t.toml".into(), faults: config::Faults(faults) }.to_string();
+    assert!(shown.contains("\nt.toml: plugins.mine.file: `/none/m.wasm` cannot be read"), "{shown}");
+}

@@ -89,8 +89,8 @@ pub(super) fn read(root: &Section<'_, '_>) -> Server {
     let listen = listener(&section, "listen", &mut taken);
     let metrics_listen = listener(&section, "metrics_listen", &mut taken);
     let admin_listen = listener(&section, "admin_listen", &mut taken);
-    if let Some(At { value: None, .. }) = &listen {
-        section.reading().fault(&section.at(), "`listen` cannot be off");
+    if let Some(at @ At { value: None, .. }) = &listen {
+        section.reading().fault(at, "cannot be off");
     }
     let port = |at: Option<At<Option<SocketAddr>>>, port: u16| {
         at.map_or(Some(SocketAddr::from(([127, 0, 0, 1], port))), |at| at.value)

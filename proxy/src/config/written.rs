@@ -149,8 +149,9 @@ impl<'r, 't> Section<'r, 't> {
         match self.expanded(&self.verbatim(name)?)? {
             At { value: Expanded::Text(text), path, line } => Some(At { value: text, path, line }),
             At { value: Expanded::Unset(names), path, line } => {
+                let verb = if names.len() == 1 { "is" } else { "are" };
                 let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-                let message = format!("{} is not set in the environment", names.join(" and "));
+                let message = format!("{} {verb} not set in the environment", names.join(" and "));
                 self.reading.push(path, line, message);
                 None
             }

@@ -31,25 +31,25 @@ pub(super) fn batch(entries: Vec<Entry>, marked: &HashSet<String>, from: Positio
 
 /// Adds the batch's rows up into its roll-ups and sums.
 pub(super) fn add_up(batch: &mut Batch) {
-    let mut rollups = HashMap::<RollupKey, Rollup>::new();
-    let mut sums = HashMap::<String, Sums>::new();
+    let mut rollups = HashMap::<(Dimension, u32, &str), Rollup>::new();
+    let mut sums = HashMap::<&str, Sums>::new();
     for row in &batch.rows {
         let usage = rollup(row);
         let hour = u32::try_from(row.started_ms / HOUR_MS).unwrap_or(u32::MAX);
         for (dimension, name) in names(row) {
-            let key = RollupKey { dimension, hour, name: name.to_owned() };
-            rollups.entry(key).or_default().merge(&usage);
+            rollups.entry((dimension, hour, name)).or_default().merge(&usage);
         }
         let tokens = row.tokens.total();
         if tokens > 0 && !row.key_id.is_empty() {
             let day = day_of(row.started_ms);
             let spent =
                 Sums { day, day_tokens: tokens, month: month_of(day), month_tokens: tokens, total_tokens: tokens };
-            sums.entry(row.key_id.clone()).or_default().merge(&spent);
+            sums.entry(&row.key_id).or_default().merge(&spent);
         }
     }
-    batch.rollups = rollups.into_iter().collect();
-    batch.sums = sums.into_iter().collect();
+    let key = |(dimension, hour, name): (Dimension, u32, &str)| RollupKey { dimension, hour, name: name.to_owned() };
+    batch.rollups = rollups.into_iter().map(|(at, rollup)| (key(at), rollup)).collect();
+    batch.sums = sums.into_iter().map(|(key_id, sums)| (key_id.to_owned(), sums)).collect();
 }
 
 /// What a row counts under.

@@ -1,14 +1,16 @@
 //! Rows in blocks: one value of the tree holds the rows that ended one after another.
 //!
-//! A row alone would cost a tree insert each. A block stays small enough that a leaf of blocks is rewritten as a
-//! page, not as a file of its own.
+//! A row alone would cost a tree insert each, and most of its texts are those of the row before it: within a block
+//! a text that repeats is left out.
 
 use serde::{Deserialize, Serialize};
 
+use super::record::TEXTS;
 use super::{Error, Record, value};
 
-/// A block is closed by the row that takes it to this size.
-const BLOCK_BYTES: usize = 4096;
+/// A block is closed by the row that takes it to this size. sled keeps some thousand leaves of sixteen values in
+/// memory whatever its cache is set to, so this is the measure of the store's memory under load.
+const BLOCK_BYTES: usize = 1024;
 const WHAT: &str = "a block of rows";
 
 /// What a block's rows have in common, to pass over it unread.
@@ -20,26 +22,27 @@ pub(super) struct Head {
     pub(super) ended_ms_max: u64,
 }
 
+/// Which texts of a row are those of the row before it, by bit in the order of [`Record::texts`].
+type Repeats = u16;
+const _: () = assert!(TEXTS <= Repeats::BITS as usize);
+
 /// Cuts rows into blocks, each with its head and its bytes.
 pub(super) fn encode(rows: &[Record]) -> Vec<(Head, Vec<u8>)> {
     let mut blocks = Vec::new();
-    let mut open: Option<(Head, Vec<u8>)> = None;
-    for row in rows {
-        let (mut head, body) = open.take().unwrap_or((Head::EMPTY, Vec::new()));
+    let mut rest = rows.iter();
+    let mut before: Option<&Record> = None;
+    let (mut head, mut body) = (Head::EMPTY, Vec::new());
+    while let Some(row) = rest.next() {
         head.add(row);
-        let body =
-            postcard::to_extend(row, body).expect("growing a vector cannot fail, and a row never refuses to serialize");
-        if body.len() < BLOCK_BYTES {
-            open = Some((head, body));
-        } else {
-            blocks.push((head, body));
+        body = postcard::to_extend(&without_repeats(row, before), body)
+            .expect("growing a vector cannot fail, and a row never refuses to serialize");
+        before = Some(row);
+        if body.len() >= BLOCK_BYTES || rest.as_slice().is_empty() {
+            let mut bytes = value::encode(&head);
+            bytes.append(&mut body);
+            blocks.push((head, bytes));
+            (head, before) = (Head::EMPTY, None);
         }
-    }
-    blocks.extend(open);
-    for (head, body) in &mut blocks {
-        let mut whole = value::encode(&*head);
-        whole.append(body);
-        *body = whole;
     }
     blocks
 }
@@ -52,13 +55,34 @@ pub(super) fn head(bytes: &[u8]) -> Result<Head, Error> {
 /// The rows of a block, oldest first.
 pub(super) fn rows(bytes: &[u8]) -> Result<Vec<Record>, Error> {
     let (head, mut rest): (Head, _) = value::decode_front(WHAT, bytes)?;
-    let mut rows = Vec::new();
+    let mut rows: Vec<Record> = Vec::new();
     for _ in 0..head.rows {
-        let (row, behind) = postcard::take_from_bytes(rest).map_err(|_| Error::Broken { what: WHAT })?;
+        let ((repeats, mut row), behind): ((Repeats, Record), _) =
+            postcard::take_from_bytes(rest).map_err(|_| Error::Broken { what: WHAT })?;
+        if let Some(before) = rows.last() {
+            for (at, (text, before)) in row.texts_mut().into_iter().zip(before.texts()).enumerate() {
+                if repeats & 1 << at != 0 {
+                    text.clone_from(before);
+                }
+            }
+        }
         rows.push(row);
         rest = behind;
     }
     Ok(rows)
+}
+
+fn without_repeats(row: &Record, before: Option<&Record>) -> (Repeats, Record) {
+    let (mut row, mut repeats) = (row.clone(), 0);
+    if let Some(before) = before {
+        for (at, (text, before)) in row.texts_mut().into_iter().zip(before.texts()).enumerate() {
+            if text == before {
+                text.clear();
+                repeats |= 1 << at;
+            }
+        }
+    }
+    (repeats, row)
 }
 
 impl Head {

@@ -62,9 +62,9 @@ pub fn load(store: &dyn Store, input: &mut dyn BufRead) -> Result<Loaded, Error>
         let line =
             serde_json::from_str(&text).map_err(|error| Error::Dump { line: number, reason: error.to_string() })?;
         match line {
-            Line::Schema(VERSION) if number == 1 => continue,
-            _ if number == 1 => return Err(not_a_dump()),
+            Line::Schema(VERSION) => continue,
             Line::Schema(found) => return Err(Error::Schema { what: "the dump", found, known: VERSION }),
+            _ if number == 1 => return Err(not_a_dump()),
             Line::Meta(name, value) => store.put_meta(&name, &value)?,
             Line::Key(key) => {
                 store.put_key(&key)?;

@@ -7,6 +7,8 @@ use crate::usage::Source;
 
 /// Longest text of a row, in bytes; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 256;
+/// Texts in a row.
+pub(super) const TEXTS: usize = 14;
 
 /// How a call ended: its one row in the ledger. Empty texts mean that there is nothing to say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +105,32 @@ impl Record {
 
     /// Cuts what a client or a provider may have made too long to keep.
     pub fn clip(&mut self) {
-        let texts = [
+        self.texts_mut().into_iter().for_each(clip);
+    }
+
+    /// Every text of the row, in the order of the fields.
+    pub(super) fn texts(&self) -> [&String; TEXTS] {
+        [
+            &self.request_id,
+            &self.key_id,
+            &self.key_name,
+            &self.user,
+            &self.model,
+            &self.provider,
+            &self.upstream_model,
+            &self.dialect,
+            &self.operation,
+            &self.error_class,
+            &self.currency,
+            &self.config,
+            &self.group,
+            &self.agent,
+        ]
+    }
+
+    /// As [`Record::texts`].
+    pub(super) fn texts_mut(&mut self) -> [&mut String; TEXTS] {
+        [
             &mut self.request_id,
             &mut self.key_id,
             &mut self.key_name,
@@ -118,8 +145,7 @@ impl Record {
             &mut self.config,
             &mut self.group,
             &mut self.agent,
-        ];
-        texts.into_iter().for_each(clip);
+        ]
     }
 }
 

@@ -24,13 +24,13 @@ use super::{
 /// What an operator may choose.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Memory for pages of the tree.
+    /// Memory for pages of the tree. sled takes it for a hint: under load it keeps some ten megabytes more.
     pub cache_bytes: u64,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { cache_bytes: 16 << 20 }
+        Settings { cache_bytes: 4 << 20 }
     }
 }
 

@@ -113,8 +113,8 @@ class Gateway(Serving):
 
     def answered(self, method, headers, status):
         """Corrects the count: the row of a refused key names none."""
-        denied = status == 401
-        self.calls[self._name(headers)] += (method == "GET" and status >= 400 and not denied) - (method == "POST" and denied)
+        name, denied, posted = self._name(headers), status == 401, method == "POST"
+        self.calls[name] += (method == "GET" and status >= 400 and not denied) - (posted and denied)
         self.calls[""] += denied
 
     def _name(self, headers):

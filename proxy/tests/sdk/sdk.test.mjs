@@ -188,7 +188,8 @@ test('many calls at once get their own answers', async () => {
   const numbers = [...Array(50).keys()];
   const one = async (number) => {
     const fields = { model: MODELS[number % 2], messages: ask(`number ${number}`) };
-    return number % 3 ? (await chat(fields)).choices[0].message.content : (await collect(await chat({ ...fields, stream: true }))).text;
+    if (number % 3) return (await chat(fields)).choices[0].message.content;
+    return (await collect(await chat({ ...fields, stream: true }))).text;
   };
   assert.deepEqual(await Promise.all(numbers.map(one)), numbers.map((it) => `You said: number ${it}`));
 });

@@ -127,11 +127,44 @@ def test_pictures_arrive(client, model):
 
 def test_two_choices_are_two_answers(client):
     answer = client.chat.completions.create(model="gpt-4o", messages=ask(), n=2)
-    assert [(it.index, it.message.content) for it in answer.choices] == [(0, "You said: Good morning"), (1, "You said: Good morning")]
+    said = [(it.index, it.message.content) for it in answer.choices]
+    assert said == [(0, "You said: Good morning"), (1, "You said: Good morning")]
     chunks = list(client.chat.completions.create(model="gpt-4o", messages=ask(), n=2, stream=True))
     for index in (0, 1):
         mine = [it.choices[0].delta.content or "" for it in chunks if it.choices[0].index == index]
         assert "".join(mine) == "You said: Good morning"
+
+
+def test_a_provider_that_gives_one_choice_says_so(client):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="claude-sonnet", messages=ask(), n=2)
+    assert (caught.value.param, caught.value.code) == ("n", "unsupported_parameter")
+
+
+def test_a_template_becomes_a_message_and_its_values_stay_values(client, gateway, model):
+    template = {"template": {"name": "greeting", "variables": {"name": "Ada {name}"}}}
+    client.chat.completions.create(model=model, messages=ask(), extra_body=template)
+    sent = gateway.last_request(model)["body"]
+    assert "You greet Ada {name} in one sentence." in sent
+    assert "variables" not in sent
+
+
+def test_a_missing_variable_is_named(client, model):
+    with pytest.raises(openai.BadRequestError, match="`name` is missing") as caught:
+        client.chat.completions.create(model=model, messages=ask(), extra_body={"template": {"name": "greeting"}})
+    assert (caught.value.code, caught.value.param) == ("template_variable_missing", "template.variables.name")
+
+
+def test_tokens_are_counted_where_the_provider_counts_none(client):
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    usage = list(client.chat.completions.create(model="gpt-uncounted", messages=ask(), **options))[-1].usage
+    assert usage.prompt_tokens > 0 and usage.completion_tokens > 0
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+
+
+def test_a_prompt_of_megabytes_goes_through(client, model):
+    answer = client.chat.completions.create(model=model, messages=ask("x" * (3 << 20)))
+    assert answer.choices[0].finish_reason == "stop"
 
 
 def test_the_length_of_an_answer_is_bounded(client, model):
@@ -163,7 +196,8 @@ def test_unknown_fields_ride_along_untouched(client, gateway):
 
 
 def test_unknown_fields_do_not_hurt_a_strict_provider(client):
-    answer = client.chat.completions.create(model="claude-sonnet", messages=ask(), extra_body={"vendor_field": 1}, user="u")
+    odd = {"vendor_field": 1}
+    answer = client.chat.completions.create(model="claude-sonnet", messages=ask(), extra_body=odd, user="someone")
     assert answer.choices[0].finish_reason == "stop"
 
 
@@ -176,16 +210,14 @@ def test_the_provider_sees_its_own_key_and_nothing_of_the_client(client, gateway
 
 
 def test_fifty_calls_at_once_get_fifty_answers(gateway):
+    async def one(client, number):
+        fields = {"model": ["gpt-4o", "claude-sonnet"][number % 2], "messages": ask(f"number {number}")}
+        if number % 3:
+            return (await client.chat.completions.create(**fields)).choices[0].message.content
+        return text_of([it async for it in await client.chat.completions.create(**fields, stream=True)])
+
     async def fifty():
         async with gateway.client(kind=openai.AsyncOpenAI, max_retries=0) as client:
-            async def one(number):
-                model = ["gpt-4o", "claude-sonnet"][number % 2]
-                if number % 3:
-                    answer = await client.chat.completions.create(model=model, messages=ask(f"number {number}"))
-                    return answer.choices[0].message.content
-                stream = await client.chat.completions.create(model=model, messages=ask(f"number {number}"), stream=True)
-                return text_of([it async for it in stream])
-
-            return await asyncio.gather(*(one(number) for number in range(50)))
+            return await asyncio.gather(*(one(client, number) for number in range(50)))
 
     assert asyncio.run(fifty()) == [f"You said: number {number}" for number in range(50)]

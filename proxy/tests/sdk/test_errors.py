@@ -82,6 +82,12 @@ def test_a_broken_body_is_told_what_is_broken(gateway, body, code):
     assert set(error) == {"message", "type", "param", "code"}
 
 
+def test_a_body_that_is_too_large_is_told_the_bound(client):
+    with pytest.raises(openai.APIStatusError, match="33554432 bytes") as caught:
+        client.chat.completions.create(model="gpt-4o", messages=ask("x" * (33 << 20)))
+    assert (caught.value.status_code, caught.value.code) == (413, "request_too_large")
+
+
 def test_a_refused_provider_key_is_no_fault_of_the_client(gateway, family):
     seen = []
     client = gateway.client(seen=seen, max_retries=2)
@@ -154,5 +160,5 @@ def test_a_browser_may_read_a_refusal(gateway):
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/", "/v1/chat"])
 def test_a_path_that_leads_nowhere_is_not_found(gateway, path):
-    answer = gateway.raw(path)
+    answer = gateway.raw(path, headers={})
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (404, "path_not_found")

@@ -54,6 +54,13 @@ def test_what_a_call_did_not_use_is_given_back(gateway):
         client.chat.completions.create(model="gpt-4o", messages=ask("a"), max_tokens=20)
 
 
+def test_an_answer_says_where_the_key_stands(gateway):
+    create = gateway.client("capped", max_retries=0).chat.completions.with_raw_response.create
+    headers = create(model="gpt-4o", messages=ask("a"), max_tokens=10).headers
+    assert headers["x-ratelimit-limit-tokens"] == "50"
+    assert 0 < int(headers["x-ratelimit-remaining-tokens"]) < 50
+
+
 def test_a_key_works_from_its_creation_to_its_revocation(gateway):
     key = gateway.cli("key", "create", "--name", "visitor", "--models", "gpt-4o").strip()
     assert key.startswith("sk-tg-") and "\n" not in key

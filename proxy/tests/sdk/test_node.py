@@ -14,7 +14,8 @@ def test_the_node_sdk_is_as_content_as_the_python_one(gateway, tmp_path, capsys)
         "TOLLGATE_CALLS_FILE": str(calls),
     }
     command = ["node", "--test", "--test-reporter=spec", "sdk.test.mjs"]
-    ran = subprocess.run(command, cwd=HERE, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300)
+    environment = {**os.environ, **variables}
+    ran = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=300)
     with capsys.disabled():
         print("\n" + ran.stdout)
     gateway.calls.update(json.loads(calls.read_text()))

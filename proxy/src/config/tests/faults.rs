@@ -118,7 +118,7 @@ fn an_entry_that_should_be_a_table_is_an_unknown_key() {
 
 #[test]
 fn variables_that_cannot_be_replaced_are_faults() {
-    check("[log]\nlevel = '${UNSET} ${EMPTY}'", &["2: log.level: `UNSET` and `EMPTY` is not set in the environment"]);
+    check("[log]\nlevel = '${UNSET} ${EMPTY}'", &["2: log.level: `UNSET` and `EMPTY` are not set in the environment"]);
     check("[log]\nlevel = '${SET'", &["2: log.level: `${` without its `}`"]);
     check("[log]\nlevel = '${}'", &["2: log.level: `` is not the name of an environment variable"]);
     check("[log]\nlevel = '${1A}'", &["2: log.level: `1A` is not the name of an environment variable"]);
@@ -152,6 +152,11 @@ fn two_clients_cannot_have_one_key() {
         "[keys.a]\nkey = '0123456789abcdef'\n[keys.b]\nkey = '0123456789abcdef'\n[keys.c]\n[keys.d]",
         &["3: keys.b: has the same `key` as `keys.a`"],
     );
+}
+
+#[test]
+fn the_main_listener_cannot_be_off() {
+    check("[server]\nlisten = 'off'", &["2: server.listen: cannot be off"]);
 }
 
 #[test]

@@ -35,10 +35,11 @@ fn what_was_recorded_before_a_kill_is_there_once() {
             for (id, outcome) in &recorded {
                 assert_eq!(rows.get(id), Some(outcome), "{id} in round {round}");
             }
-            for (id, (class, _)) in &rows {
-                assert!(recorded.contains_key(id) || class.is_empty() || class == ABORTED || class == CRASHED);
-            }
+            let unsaid = rows.iter().filter(|(id, (class, _))| !recorded.contains_key(*id) && class != CRASHED);
+            assert!(unsaid.count() <= THREADS * (round + 1), "one a thread may be written and not said");
             let total: u64 = rows.values().map(|(_, tokens)| tokens).sum();
+            let crashed = rows.values().any(|(class, _)| class == CRASHED);
+            assert!(crashed || round < ROUNDS - 1, "some calls were in flight");
             assert_eq!(recovered.accounts.iter().map(|(_, past)| past.total_tokens).sum::<u64>(), total);
         }
     }

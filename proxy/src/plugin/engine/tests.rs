@@ -4,10 +4,9 @@ use super::*;
 fn calls_run_without_concurrency_and_with_a_clock() {
     // Another crate that switches a feature of wasmtime on would change this silently.
     let engine = without_pool(&Settings::default()).unwrap();
-    let config = engine.config();
-    assert!(!config.get_concurrency_support());
-    assert!(config.get_epoch_interruption() && config.get_signals_based_traps() && config.get_memory_init_cow());
-    assert!(!config.get_consume_fuel());
+    assert!(!engine.get_concurrency_support());
+    assert!(engine.get_epoch_interruption() && engine.get_signals_based_traps() && engine.get_memory_init_cow());
+    assert!(!engine.get_consume_fuel());
 }
 
 #[test]
