@@ -11,7 +11,12 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sends a whole answer.
-pub(super) async fn json<D: Downstream>(gateway: &Gateway, flight: &Flight, body: Bytes, down: &mut D) -> Result<(), Gone> {
+pub(super) async fn json<D: Downstream>(
+    gateway: &Gateway,
+    flight: &Flight,
+    body: Bytes,
+    down: &mut D,
+) -> Result<(), Gone> {
     let mut head = Head::whole(200, JSON, body.len());
     name_call(gateway, flight, &mut head);
     down.begin(head).await?;

@@ -24,6 +24,35 @@ fn a_chat_is_answered_and_written_down() {
 }
 
 #[test]
+fn a_provider_of_another_dialect_answers_alike() {
+    let (native, translated) = (openai(), anthropic());
+    let native = gateway(&native).serves("fake:tools").run();
+    let translated = gateway(&translated).serves("fake:tools").run();
+    let calls = [chat("gpt").saying("good morning"), chat("gpt").saying("good morning").streamed_with_usage()];
+    for call in &calls {
+        let (one, other) = (native.call(call), translated.call(call));
+        assert_eq!(one.is_good().said(), other.is_good().said());
+        for count in ["prompt_tokens", "completion_tokens", "total_tokens"] {
+            assert_eq!(one.usage().expect("usage")[count], other.usage().expect("usage")[count], "{count}");
+        }
+    }
+    let tools = json!([{ "type": "function", "function": { "name": "lookup", "parameters": { "type": "object" } } }]);
+    let call = chat("fake:tools").with("tools", tools);
+    let called = |gateway: &Gateway| {
+        let choice = gateway.call(&call).is_good().json()["choices"][0].clone();
+        (choice["finish_reason"].clone(), choice["message"]["tool_calls"][0]["function"].clone())
+    };
+    assert_eq!(called(&native), called(&translated));
+    translated.call(&embeddings("gpt")).is_refused(400, "unsupported_parameter");
+
+    let rows = |gateway: Gateway| -> Vec<_> {
+        let good = gateway.stop().rows().into_iter().filter(Row::is_ok);
+        good.map(|row| (row.tokens, row.usage_source, row.status, row.streamed)).collect()
+    };
+    assert_eq!(rows(native), rows(translated));
+}
+
+#[test]
 fn what_the_gateway_does_not_know_rides_along_byte_for_byte() {
     let provider = openai();
     let gateway = gateway(&provider).model("name", &[("first", "gpt-4o")], "").run();
@@ -92,11 +121,8 @@ fn decoded(embedding: &Value) -> Vec<f32> {
 #[test]
 fn models_are_those_that_the_key_may_use() {
     let provider = openai();
-    let gateway = gateway(&provider)
-        .serves("lab/one:free")
-        .serves("lab/two")
-        .key("narrow", r#"models = ["lab/*"]"#)
-        .run();
+    let gateway =
+        gateway(&provider).serves("lab/one:free").serves("lab/two").key("narrow", r#"models = ["lab/*"]"#).run();
     let ids = |list: Value| -> Vec<String> {
         list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
     };

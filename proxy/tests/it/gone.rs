@@ -28,31 +28,34 @@ fn settles_once(gateway: Gateway) -> Row {
 
 #[test]
 fn a_client_that_leaves_before_the_first_byte_pays_for_its_prompt() {
-    for call in [chat("fake:hang").saying("one two three"), chat("fake:hang").saying("one two three").streamed()] {
-        let provider = openai();
+    let call = chat("fake:hang").saying("one two three");
+    let (whole, streamed) = (call.clone(), call.streamed());
+    for (call, provider) in [(&whole, openai()), (&streamed, openai()), (&whole, anthropic()), (&streamed, anthropic())]
+    {
         let gateway = gateway(&provider).serves("fake:hang").limits(ONE).run();
-        let client = gateway.begin(&call);
+        let client = gateway.begin(call);
         assert!(provider.wait(PATIENCE, |it| it.in_flight() == 1));
         is_left_at_once(&provider, client.leave());
         let row = settles_once(gateway);
         assert_eq!(row.usage_source.as_str(), "counted");
-        assert!((3..12).contains(&row.tokens.input) && row.tokens.output == 0, "{:?}", row.tokens);
+        assert!((10..20).contains(&row.tokens.input) && row.tokens.output == 0, "{:?}", row.tokens);
         assert_eq!(row.first_byte_us, None);
     }
 }
 
 #[test]
 fn a_client_that_leaves_a_stream_pays_for_what_it_received() {
-    let provider = openai();
     let model = "fake:slow?frame_ms=10&frames=2000";
-    let gateway = gateway(&provider).serves(model).limits(ONE).run();
-    let mut client = gateway.begin(&chat(model).streamed());
-    client.head();
-    client.events(10);
-    is_left_at_once(&provider, client.leave());
-    let row = settles_once(gateway);
-    assert_eq!(row.usage_source.as_str(), "counted");
-    assert!((8..200).contains(&row.tokens.output), "{:?}", row.tokens);
+    for provider in [openai(), anthropic()] {
+        let gateway = gateway(&provider).serves(model).limits(ONE).run();
+        let mut client = gateway.begin(&chat(model).streamed());
+        client.head();
+        client.events(10);
+        is_left_at_once(&provider, client.leave());
+        let row = settles_once(gateway);
+        assert_eq!(row.usage_source.as_str(), "counted");
+        assert!((8..200).contains(&row.tokens.output), "{:?}", row.tokens);
+    }
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn a_client_that_leaves_while_its_prompt_goes_out_stops_the_provider() {
     let provider = ByHand::listen();
     let gateway = gateway_before("openai", &provider.base_url()).run();
     // More than all buffers between take, and the provider reads none of it.
-    let client = gateway.begin(&chat("gpt").saying(&"x".repeat(25 << 20)));
+    let client = gateway.begin(&chat("gpt").with("padding", "x".repeat(25 << 20)));
     let mut taken = provider.accept();
     taken.reads_a_little();
     let left = client.leave();

@@ -64,7 +64,10 @@ fn of_500_racing_calls_10_get_through_a_cap_of_tokens_for_10() {
 
 #[test]
 fn of_500_racing_calls_10_get_through_the_narrowest_of_several_caps() {
-    ten_of_five_hundred("tokens_per_month = 10900, concurrent = 400, requests_per_minute = 499", "tokens_per_month_exceeded");
+    ten_of_five_hundred(
+        "tokens_per_month = 10900, concurrent = 400, requests_per_minute = 499",
+        "tokens_per_month_exceeded",
+    );
 }
 
 #[test]

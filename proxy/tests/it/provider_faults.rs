@@ -31,29 +31,35 @@ const FAULTS_OF_WHOLE_ANSWERS: &[(&str, u16, &str)] = &[
 
 #[test]
 fn a_provider_that_fails_is_an_error_in_our_words_and_one_row() {
-    let provider = openai();
-    let faults = || FAULTS.iter().chain(FAULTS_OF_WHOLE_ANSWERS);
-    let setup = faults().fold(gateway(&provider), |setup, (model, ..)| setup.serves(model));
+    each_fault_is_told(&openai());
+}
+
+#[test]
+fn a_provider_of_another_dialect_fails_in_the_same_words() {
+    each_fault_is_told(&anthropic());
+}
+
+fn each_fault_is_told(provider: &Provider) {
+    let of_all =
+        FAULTS.iter().map(|fault| (fault, true)).chain(FAULTS_OF_WHOLE_ANSWERS.iter().map(|fault| (fault, false)));
+    let setup = of_all.clone().fold(gateway(provider), |setup, ((model, ..), _)| setup.serves(&provider.called(model)));
     let setup = setup.first("first_byte_timeout_ms = 200\nidle_timeout_ms = 200\nkey_cooldown_ms = 0");
     let gateway = setup.limits("concurrent = 1, tokens_total = 9000").run();
     let mut client = gateway.client();
-    let mut ids = Vec::new();
-    for (model, status, code) in faults() {
-        let answer = client.call(&chat(model));
-        answer.is_refused(*status, code);
-        ids.push((answer.request_id(), model, code));
-        client.call(&chat("gpt").with("max_tokens", 4000)).is_good();
-    }
-    for (model, status, code) in FAULTS {
-        let answer = client.call(&chat(model).streamed());
-        answer.is_refused(*status, code);
-        ids.push((answer.request_id(), model, code));
-        client.call(&chat("gpt").with("max_tokens", 4000).streamed()).is_good();
+    let mut told = Vec::new();
+    for ((model, status, code), of_streams) in of_all {
+        let call = chat(&provider.called(model));
+        for call in [Some(call.clone()), of_streams.then(|| call.streamed())].into_iter().flatten() {
+            let answer = client.call(&call);
+            assert_eq!(answer.status(), *status, "{model}: {answer}");
+            told.push((answer.is_refused(*status, code).request_id(), model, code));
+            client.call(&chat("gpt").with("max_tokens", 4000)).is_good();
+        }
     }
     gateway.becomes_idle();
     let stopped = gateway.stop();
-    assert_eq!(stopped.rows().len(), 2 * ids.len());
-    for (id, model, code) in ids {
+    assert_eq!(stopped.rows().len(), 2 * told.len());
+    for (id, model, code) in told {
         let row = stopped.row_of(&id);
         assert_eq!((row.error_class.as_str(), row.attempts), (*code, 1), "{model}");
         assert_eq!(row.tokens.total(), 0, "{model}");
@@ -75,8 +81,19 @@ fn a_provider_that_is_not_there_is_told() {
 fn the_next_target_serves_where_the_first_fails_before_its_first_event() {
     let provider = openai();
     let nobody = ByHand::listen().base_url();
-    let faults = ["fake:reset", "fake:status?code=500", "fake:status?code=429", "fake:html", "fake:error-event?after=0",
-        "fake:200-error", "fake:hang", "fake:status?code=401", "fake:missing", "fake:end?after=0", "fake:cut?after=0"];
+    let faults = [
+        "fake:reset",
+        "fake:status?code=500",
+        "fake:status?code=429",
+        "fake:html",
+        "fake:error-event?after=0",
+        "fake:200-error",
+        "fake:hang",
+        "fake:status?code=401",
+        "fake:missing",
+        "fake:end?after=0",
+        "fake:cut?after=0",
+    ];
     let mut setup = gateway(&provider)
         .first("first_byte_timeout_ms = 300")
         .provider("absent", "openai", &nobody, "")

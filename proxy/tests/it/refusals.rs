@@ -39,7 +39,11 @@ const BODIES: &[Case] = &[
     case(r#"{"model":"gpt","messages":[{"role":"user"}],"max_tokens":-9}"#, "invalid_value", Some("max_tokens")),
     case(r#"{"model":"gpt","messages":[{"role":"user"}],"n":0}"#, "invalid_value", Some("n")),
     case(r#"{"model":"gpt","model":"gpt","messages":[{"role":"user"}]}"#, "duplicate_field", Some("model")),
-    Case { body: b"{\"model\":\"gpt\",\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"}]}", code: "invalid_json", param: None },
+    Case {
+        body: b"{\"model\":\"gpt\",\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"}]}",
+        code: "invalid_json",
+        param: None,
+    },
 ];
 
 #[test]
@@ -105,7 +109,9 @@ fn ten_thousand_headers_are_refused_in_words() {
 fn what_is_not_http_is_closed_and_harms_nobody() {
     let provider = openai();
     let gateway = gateway(&provider).run();
-    for noise in ["\x16\x03\x01\x02\x00\x01\x00", "GET\r\n\r\n", "\0\0\0\0\r\n\r\n", "POST /v1/chat/completions HTTP/9\r\n\r\n"] {
+    for noise in
+        ["\x16\x03\x01\x02\x00\x01\x00", "GET\r\n\r\n", "\0\0\0\0\r\n\r\n", "POST /v1/chat/completions HTTP/9\r\n\r\n"]
+    {
         let mut client = gateway.client();
         client.write(noise.as_bytes());
         client.half_close();
@@ -142,10 +148,7 @@ fn a_body_of_33_mib_is_refused_and_the_connection_serves_on() {
 #[test]
 fn a_key_that_is_not_good_is_refused_before_its_body_is_read() {
     let provider = openai();
-    let gateway = gateway(&provider)
-        .key("expired", r#"expires = "2020-01-01T00:00:00Z""#)
-        .key("revoked", "")
-        .run();
+    let gateway = gateway(&provider).key("expired", r#"expires = "2020-01-01T00:00:00Z""#).key("revoked", "").run();
     gateway.call(&chat("gpt").by("revoked")).is_good();
     gateway.command(&["key", "revoke", "revoked"]);
 

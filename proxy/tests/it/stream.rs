@@ -18,12 +18,17 @@ fn events_are_passed_on_as_they_come() {
 
 #[test]
 fn every_frame_arrives_once_and_in_order() {
-    let provider = openai();
-    let scenarios = ["fake:long", "fake:bytewise", "fake:crlf+long", "fake:comments", "fake:long?per_write=7", "fake:no-done"];
-    let gateway = scenarios.iter().fold(gateway(&provider), |setup, model| setup.serves(model)).run();
+    arrives_whole(&openai(), &["fake:no-done"]);
+    arrives_whole(&anthropic(), &["fake:thinking"]);
+}
+
+fn arrives_whole(provider: &Provider, more: &[&str]) {
+    let scenarios =
+        [&["fake:long", "fake:bytewise", "fake:crlf+long", "fake:comments", "fake:long?per_write=7"], more].concat();
+    let gateway = scenarios.iter().fold(gateway(provider), |setup, model| setup.serves(model)).run();
     let counted: String = (1..=1000).map(|it| it.to_string()).collect::<Vec<_>>().join(" ");
     let mut client = gateway.client();
-    for model in scenarios {
+    for model in &scenarios {
         let answer = client.call(&chat(model).saying("one two three").streamed());
         let expected = if model.contains("long") { counted.as_str() } else { "You said: one two three" };
         assert_eq!(answer.is_good().said(), expected, "{model}");
@@ -35,8 +40,12 @@ fn every_frame_arrives_once_and_in_order() {
 
 #[test]
 fn usage_is_asked_of_the_provider_and_shown_to_a_client_that_asked() {
-    let provider = openai();
-    let gateway = gateway(&provider).run();
+    shows_usage_if_asked(&openai());
+    shows_usage_if_asked(&anthropic());
+}
+
+fn shows_usage_if_asked(provider: &Provider) {
+    let gateway = gateway(provider).run();
     let silent = gateway.call(&chat("gpt").streamed());
     assert_eq!(silent.is_good().usage(), None);
     assert!(!silent.text().contains("\"usage\""), "{silent}");
@@ -52,12 +61,13 @@ fn usage_is_asked_of_the_provider_and_shown_to_a_client_that_asked() {
 
 #[test]
 fn tool_calls_are_streamed_through() {
-    let provider = openai();
-    let gateway = gateway(&provider).serves("fake:tools?calls=2").run();
-    let answer = gateway.call(&chat("fake:tools?calls=2").streamed());
-    let text = answer.is_good().text();
-    assert!(text.contains(r#""finish_reason":"tool_calls""#), "{answer}");
-    assert_eq!(text.matches(r#""name":"lookup""#).count(), 2, "{answer}");
+    for provider in [openai(), anthropic()] {
+        let gateway = gateway(&provider).serves("fake:tools?calls=2").run();
+        let answer = gateway.call(&chat("fake:tools?calls=2").streamed());
+        let text = answer.is_good().text();
+        assert!(text.contains(r#""finish_reason":"tool_calls""#), "{answer}");
+        assert_eq!(text.matches(r#""name":"lookup""#).count(), 2, "{answer}");
+    }
 }
 
 #[test]
@@ -77,15 +87,22 @@ fn an_error_before_the_first_event_is_an_answer_and_not_a_stream() {
 
 #[test]
 fn an_error_after_the_first_event_breaks_the_stream_off_in_words() {
-    let provider = openai();
+    breaks_off_in_words(&openai());
+    breaks_off_in_words(&anthropic());
+}
+
+fn breaks_off_in_words(provider: &Provider) {
+    let overloaded = provider.called("fake:error-event+slow?after=5&frame_ms=5&code=503");
+    // Where an adapter translates, it is the one to miss the end.
+    let ended = if provider.adapter == "openai" { "upstream_connection_closed" } else { "upstream_error" };
     let cases = [
-        ("fake:error-event+slow?after=5&frame_ms=5&code=503", "upstream_overloaded"),
+        (overloaded.as_str(), "upstream_overloaded"),
         ("fake:reset+slow?after=5&frame_ms=5", "upstream_connection_closed"),
         ("fake:cut+slow?after=5&frame_ms=5", "upstream_connection_closed"),
-        ("fake:end+slow?after=5&frame_ms=5", "upstream_connection_closed"),
+        ("fake:end+slow?after=5&frame_ms=5", ended),
         ("fake:stall+slow?after=5&frame_ms=5", "upstream_idle_timeout"),
     ];
-    let setup = cases.iter().fold(gateway(&provider), |setup, (model, _)| setup.serves(model));
+    let setup = cases.iter().fold(gateway(provider), |setup, (model, _)| setup.serves(model));
     let gateway = setup.first("idle_timeout_ms = 200").run();
     let mut client = gateway.client();
     let mut ids = Vec::new();

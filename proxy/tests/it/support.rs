@@ -8,6 +8,7 @@ mod by_hand;
 mod call;
 mod client;
 mod gateway;
+mod h2;
 mod provider;
 mod setup;
 
@@ -19,6 +20,7 @@ pub(crate) use by_hand::{ByHand, Taken, chunk};
 pub(crate) use call::{Call, chat, embeddings, get, post};
 pub(crate) use client::Client;
 pub(crate) use gateway::{Gateway, Row, Stopped, command, fails};
+pub(crate) use h2::{H2Client, H2Provider, http1_over_tls};
 pub(crate) use provider::{Provider, anthropic, openai};
 pub(crate) use setup::{Setup, gateway, gateway_before, key_of};
 

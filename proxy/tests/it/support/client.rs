@@ -178,9 +178,9 @@ impl Client {
     #[track_caller]
     pub(crate) fn is_closed(&mut self) {
         let more = self.more();
-        let closed = more.as_ref().is_err_and(|error| {
-            matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
-        });
+        let closed = more
+            .as_ref()
+            .is_err_and(|error| matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset));
         assert!(closed, "{more:?}: {}", String::from_utf8_lossy(&self.read));
     }
 

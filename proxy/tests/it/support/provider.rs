@@ -32,6 +32,14 @@ impl Provider {
         self.fake.base_url(self.dialect)
     }
 
+    /// The scenario in this dialect's own words: where OpenAI says 503, Anthropic says 529.
+    pub(crate) fn called(&self, scenario: &str) -> String {
+        match self.dialect {
+            Dialect::OpenAi => scenario.to_owned(),
+            Dialect::Anthropic => scenario.replace("code=503", "code=529"),
+        }
+    }
+
     pub(crate) fn address(&self) -> String {
         self.fake.address().to_string()
     }

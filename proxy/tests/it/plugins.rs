@@ -1,0 +1,222 @@
+//! Plugins that attack, in a running gateway: the client gets an error in OpenAI's shape, the call its row, and the
+//! next call is served.
+
+#[expect(dead_code, reason = "the attack suite uses all of them, this suite some")]
+#[path = "../guests/evil.rs"]
+mod evil;
+#[expect(dead_code, reason = "the attack suite uses all of it, this suite some")]
+#[path = "../guests/guest.rs"]
+mod guest;
+
+use std::fs;
+
+use guest::{Guest, Request};
+
+use crate::support::*;
+
+/// Room for one call at a time, and for the tokens of hardly more than one.
+const TIGHT: &str = "concurrent = 1, tokens_total = 9000";
+
+/// A gateway with a good provider, and with a model for each of these guests, named as they are.
+fn gateway_with(good: &Provider, base_url: &str, guests: &[(String, Guest)]) -> Gateway {
+    let mut setup = gateway(good).limits(TIGHT);
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    for (name, guest) in guests {
+        let file = folder.path().join(format!("{name}.wasm"));
+        fs::write(&file, guest.component()).expect("the folder takes a file");
+        setup = setup
+            .with(&format!("[plugins.{name}]\nfile = {file:?}"))
+            .provider(name, name, base_url, "first_byte_timeout_ms = 5000")
+            .model(name, &[(name, "m")], "");
+    }
+    setup.run()
+}
+
+fn named(guests: Vec<(&str, Guest)>) -> Vec<(String, Guest)> {
+    guests.into_iter().map(|(name, guest)| (name.to_owned(), guest)).collect()
+}
+
+#[test]
+fn an_adapter_that_misbehaves_before_anything_is_sent_costs_one_call() {
+    let (good, provider) = (openai(), openai());
+    let mut guests = named(vec![
+        ("loops", evil::loops_in_encode()),
+        ("loops-in-realloc", evil::loops_in_realloc()),
+        ("loops-in-post-return", evil::loops_in_post_return()),
+        ("fills-for-ever", evil::fills_forever()),
+        ("recurses", evil::recurses()),
+        ("aborts", evil::aborts_when_refused()),
+        ("traps", evil::traps("unreachable")),
+        ("out-of-bounds", evil::body_at(1 << 20, 1 << 30)),
+        ("noise", evil::body_of_noise()),
+        ("endless-body", evil::body_of(40 << 20)),
+        ("aliases", evil::headers_that_alias()),
+        ("bad-discriminant", evil::discriminant(44, 99)),
+        ("injects-a-line", evil::asks_for_header("x-a", "b\r\nhost: evil.test")),
+        ("names-a-host", evil::asks_for_header("host", "evil.test")),
+        ("frames-its-body", evil::asks_for_header("content-length", "5")),
+        ("brings-a-key", evil::asks_for_header("authorization", "Bearer stolen")),
+    ]);
+    for (index, path) in
+        ["//evil.test/", "http://evil.test/", "/a/../b", "/%2e%2e/b", "/ü", "no-slash", "/a b"].iter().enumerate()
+    {
+        guests.push((format!("path-{index}"), evil::asks_for_path(path)));
+    }
+    for (index, method) in ["CONNECT", "get", "G T"].into_iter().enumerate() {
+        guests.push((format!("method-{index}"), Guest::requesting(&Request { method, ..Request::default() })));
+    }
+    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), &guests);
+    let mut client = gateway.client();
+    let mut refused = Vec::new();
+    for (name, _) in &guests {
+        for call in [chat(name), chat(name).streamed()] {
+            let answer = client.call(&call);
+            let late = name.starts_with("loops") || name == "fills-for-ever";
+            let (status, code) = if late { (504, "plugin_deadline_exceeded") } else { (502, "plugin_failed") };
+            answer.is_refused(status, code).should_retry(Some(false));
+            assert!(!answer.text().contains("wasm"), "{answer}");
+            refused.push((answer.request_id(), code, name));
+            client.call(&chat("gpt").with("max_tokens", 4000)).is_good();
+        }
+        assert!(gateway.metric("tollgate_plugin_traps_total", &[("plugin", name)]) >= 2.0, "{name}");
+    }
+    gateway.becomes_idle();
+    assert_eq!(provider.calls(), 0, "something was sent");
+    let stopped = gateway.stop();
+    for (id, code, name) in refused {
+        let row = stopped.row_of(&id);
+        assert_eq!((row.error_class.as_str(), row.provider.as_str(), row.tokens.total()), (code, name.as_str(), 0));
+    }
+}
+
+#[test]
+fn an_adapter_that_misbehaves_in_a_stream_ends_it_in_words() {
+    let (good, provider) = (openai(), ByHand::listen());
+    let guests = named(vec![
+        ("traps", evil::traps_after(3)),
+        ("traps-at-once", evil::traps_after(0)),
+        ("drips", evil::drips(u32::MAX)),
+    ]);
+    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), &guests);
+
+    // Row 30: a trap in mid-stream.
+    let mut client = gateway.begin(&chat("traps").streamed());
+    let mut taken = provider.accept();
+    taken.request();
+    taken.begin_stream();
+    for turn in 0..3 {
+        taken.events(&["raw words of the provider"]);
+        if turn == 0 {
+            let role = client.head();
+            assert_eq!(role.status, 200);
+        }
+        while !client.event().expect("the stream goes on").contains(r#""content":"hi""#) {}
+    }
+    taken.events(&["raw words of the provider"]);
+    let broken = client.event().expect("an error event");
+    assert!(broken.contains(r#""code":"plugin_failed""#), "{broken}");
+    assert_eq!(client.event(), None);
+    taken.is_left();
+    gateway.still_serves();
+
+    // Nothing has gone out yet: an answer, and no stream.
+    for (name, status, code) in [("traps-at-once", 502, "plugin_failed"), ("drips", 504, "plugin_deadline_exceeded")] {
+        let mut client = gateway.begin(&chat(name).streamed());
+        let mut taken = provider.accept();
+        taken.request();
+        taken.begin_stream();
+        taken.events(&["words"]);
+        client.answer().is_refused(status, code);
+        gateway.still_serves();
+    }
+    let rows = gateway.stop().failed_rows();
+    let classes: Vec<_> = rows.iter().map(|row| (row.status, row.error_class.as_str())).collect();
+    assert_eq!(classes, [(200, "plugin_failed"), (502, "plugin_failed"), (504, "plugin_deadline_exceeded")]);
+    assert_eq!((rows[0].usage_source.as_str(), rows[0].streamed), ("counted", true));
+    assert!(rows[0].tokens.output > 0);
+}
+
+#[test]
+fn an_adapter_that_floods_or_hoards_is_stopped() {
+    let (good, provider) = (openai(), ByHand::listen());
+    let guests = named(vec![("floods", evil::floods(100_000)), ("hoards", evil::hoards_handles())]);
+    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), &guests);
+    for (name, _) in &guests {
+        let mut client = gateway.begin(&chat(name).streamed());
+        let mut taken = provider.accept();
+        taken.request();
+        taken.begin_stream();
+        taken.events(&["words"]);
+        client.answer().is_refused(502, "plugin_failed");
+        taken.is_left();
+        gateway.still_serves();
+    }
+    assert_eq!(gateway.stop().failed_rows().len(), 2);
+}
+
+#[test]
+fn a_good_adapter_of_the_operators_serves_whole_and_streamed() {
+    let (good, provider) = (openai(), ByHand::listen());
+    let gateway =
+        gateway_with(&good, &format!("http://{}/base", provider.address()), &named(vec![("own", Guest::good())]));
+    let mut client = gateway.begin(&chat("own"));
+    let mut taken = provider.accept();
+    let request = taken.request();
+    assert!(request.starts_with("POST /base/v1/chat/completions HTTP/1.1\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\n{\"model\":\"m\"}"), "{request}");
+    taken.answer_well();
+    assert_eq!(client.answer().text(), r#"{"id":"a"}"#);
+
+    client.send(&chat("own").streamed());
+    taken.request();
+    taken.begin_stream();
+    taken.events(&["one"]);
+    taken.events(&["two"]);
+    taken.write("0\r\n\r\n");
+    assert_eq!(client.answer().is_good().said(), "hihi");
+
+    client.send(&chat("own"));
+    taken.request();
+    taken.answer("429 Too Many Requests", "", "{}");
+    client.answer().is_refused(429, "rate_limit_exceeded");
+    gateway.still_serves();
+}
+
+#[test]
+fn the_next_target_serves_where_an_adapter_fails() {
+    let good = openai();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("loops.wasm");
+    fs::write(&file, evil::loops_in_encode().component()).unwrap();
+    let gateway = gateway(&good)
+        .with(&format!("[plugins.loops]\nfile = {file:?}"))
+        .provider("bad", "loops", &good.base_url(), "")
+        .model("m", &[("bad", "x"), ("first", "gpt")], "")
+        .run();
+    gateway.call(&chat("m")).is_good();
+    gateway.call(&chat("m").streamed()).is_good();
+    assert!(gateway.stop().rows().iter().all(|row| row.attempts == 2 && row.provider == "first"));
+}
+
+#[test]
+fn a_plugin_that_may_not_be_loaded_keeps_the_gateway_shut_and_says_why() {
+    let good = openai();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let file = folder.path().join(name);
+        fs::write(&file, bytes).unwrap();
+        format!("[plugins.{name}]\nfile = {file:?}\n")
+    };
+    let plugins = [
+        write("starts-forever", &evil::loops_in_start().component()),
+        write("not-wasm", b"\x7fELF and so on"),
+        write("signs", &evil::signs("key").component()),
+        write("cut", &Guest::good().component()[..500]),
+    ];
+    let house = gateway(&good).with(&plugins.concat()).house();
+    let said = fails(&house, &["serve"], 1);
+    for (name, why) in [("starts-forever", ""), ("not-wasm", ""), ("signs", "tollgate:plugin/sign@0.1.0"), ("cut", "")]
+    {
+        assert!(said.contains(&format!("`{name}`")) && said.contains(why), "{said}");
+    }
+}
