@@ -29,7 +29,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("pingora", &["upstream", "edge", "server"]),
     ("postcard", &["store", "ledger"]),
     ("prometheus", &["metrics"]),
-    ("rustix", &["plugin"]),
+    ("rustix", &["plugin", "cli"]),
     ("sha2", &["plugin", "secret", "admin", "server"]),
     ("sled", &["store"]),
     ("tiktoken_rs", &["usage"]),
