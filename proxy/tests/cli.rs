@@ -1,5 +1,7 @@
 //! The binary as an operator meets it: what each command prints, where, and with which exit code.
 
+#![expect(clippy::unwrap_used, reason = "where a test cannot be set up, it fails")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

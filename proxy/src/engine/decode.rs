@@ -30,7 +30,7 @@ pub(super) struct Decoder<'a> {
 }
 
 enum Way<'a> {
-    Forward { passthrough: Passthrough, finished: bool },
+    Forward { passthrough: Box<Passthrough>, finished: bool },
     Translate(Box<Translation<'a>>),
 }
 
@@ -46,13 +46,13 @@ struct Translation<'a> {
 impl<'a> Decoder<'a> {
     pub(super) fn new(gateway: &Gateway, flight: &Flight, admitted: &Admitted, sent: &Sent<'a>) -> Decoder<'a> {
         let way = if sent.request.passthrough {
-            Way::Forward { passthrough: Passthrough::new(admitted.call.include_usage), finished: false }
+            Way::Forward { passthrough: Box::new(Passthrough::new(admitted.call.include_usage)), finished: false }
         } else {
             let id = format!("chatcmpl-{}", flight.request_id.trim_start_matches("req_"));
             let chunks = Chunks::new(&id, flight.started_ms / 1000, &flight.model_name, admitted.call.include_usage);
             Way::Translate(Box::new(Translation {
                 adapter: &sent.lane.adapter,
-                context: sent.context.clone(),
+                context: sent.context,
                 stream: None,
                 chunks,
                 scratch: Vec::new(),
