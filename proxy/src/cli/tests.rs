@@ -269,7 +269,7 @@ fn keys_are_made_listed_and_revoked_without_a_gateway() {
     let open = || Offline::open(&config, None).unwrap();
     let made = open().create(NewKey { name: "app".into(), models: vec!["*".into()], ..NewKey::default() }).unwrap();
     assert!(is_virtual_key(&made.secret));
-    assert_eq!(open().list().unwrap(), [made.key.clone()]);
+    assert_eq!(open().list().unwrap(), std::slice::from_ref(&made.key));
     assert_eq!(open().usage().unwrap()[0].name, "app");
     assert_eq!(open().revoke("app").unwrap().state, KeyState::Revoked);
     assert_eq!(open().list().unwrap()[0].state, KeyState::Revoked);

@@ -126,6 +126,9 @@ impl Flight {
         if let Some(hold) = &mut self.hold {
             hold.sent();
         }
+        if let Some(ticket) = &mut self.ticket {
+            ticket.sent();
+        }
     }
 
     /// An attempt at `lane` begins.
