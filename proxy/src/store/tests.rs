@@ -74,7 +74,7 @@ fn only_one_process_may_open_a_store_and_only_its_owner_may_look() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     let path = dir.path().join("store");
-    let second = SledStore::open(&path, &Settings::default());
+    let second = SledStore::open(&path, &Settings { lock_wait_ms: 10, ..Settings::default() });
     assert!(matches!(second, Err(Error::Locked { path: locked }) if locked == path));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     drop(store);
@@ -212,10 +212,9 @@ fn named_values_are_kept() {
 #[test]
 fn a_store_or_a_value_of_another_version_is_refused_with_both_numbers() {
     let dir = tempfile::tempdir().unwrap();
-    drop(open(&dir));
-    let tree = sled::open(dir.path().join("store").join("sled")).unwrap();
-    tree.insert(b"\x00schema", &[9]).unwrap();
-    drop(tree);
+    let store = open(&dir);
+    store.overwrite(b"\x00schema", &[9]);
+    drop(store);
     let error = SledStore::open(&dir.path().join("store"), &Settings::default()).unwrap_err();
     assert!(matches!(error, Error::Schema { found: 9, known: 1, .. }), "{error}");
 

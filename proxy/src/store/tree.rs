@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -26,11 +27,13 @@ use super::{
 pub struct Settings {
     /// Memory for pages of the tree. sled takes it for a hint: under load it keeps some ten megabytes more.
     pub cache_bytes: u64,
+    /// How long to wait for a process that is just ending to let go of the store.
+    pub lock_wait_ms: u64,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { cache_bytes: 4 << 20 }
+        Settings { cache_bytes: 4 << 20, lock_wait_ms: 1_000 }
     }
 }
 
@@ -46,6 +49,9 @@ enum Table {
     Rollups = 5,
     Rows = 6,
 }
+
+/// Pause between two attempts at a lock.
+const RETRY_MS: u64 = 5;
 
 const SCHEMA: &[u8] = b"schema";
 const POSITION: &[u8] = b"position";
@@ -73,12 +79,8 @@ struct Writer {
 impl SledStore {
     /// Opens the store, and makes it if it is not there. The directory becomes readable to its owner alone.
     pub fn open(dir: &Path, settings: &Settings) -> Result<SledStore, Error> {
-        let lock = lock(dir)?;
-        let tree = sled::Config::new()
-            .path(dir.join("sled"))
-            .cache_capacity(settings.cache_bytes)
-            .flush_every_ms(None)
-            .open()?;
+        let lock = lock(dir, settings.lock_wait_ms)?;
+        let tree = open_tree(dir, settings)?;
         check_schema(&tree)?;
         let keys = tree.scan_prefix([Table::Keys as u8]).keys().try_fold(0, |count, key| key.map(|_| count + 1))?;
         let writer = Writer {
@@ -88,6 +90,12 @@ impl SledStore {
             rows: rows::Last::read(&tree)?,
         };
         Ok(SledStore { tree, writer: Mutex::new(writer), _lock: lock })
+    }
+
+    /// Puts bytes where a later version may have put others.
+    #[cfg(test)]
+    pub(super) fn overwrite(&self, key: &[u8], bytes: &[u8]) {
+        self.tree.insert(key, bytes).unwrap();
     }
 
     /// Applies a change of the table of keys together with its new version.
@@ -265,7 +273,7 @@ impl Store for SledStore {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, Error> {
+fn lock(dir: &Path, wait_ms: u64) -> Result<File, Error> {
     let failed = |source: io::Error| Error::Io { path: dir.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     std::fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)?;
@@ -276,11 +284,34 @@ fn lock(dir: &Path) -> Result<File, Error> {
         .mode(0o600)
         .open(dir.join("lock"))
         .map_err(failed)?;
-    match lock.try_lock() {
+    match patiently(wait_ms, || lock.try_lock(), |error| matches!(error, TryLockError::WouldBlock)) {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Opens the tree of a directory we hold the lock of. sled has a lock of its own, and threads that may hold it a
+/// moment longer than the store they worked for.
+fn open_tree(dir: &Path, settings: &Settings) -> Result<sled::Db, Error> {
+    let config = sled::Config::new().path(dir.join("sled")).cache_capacity(settings.cache_bytes).flush_every_ms(None);
+    let is_locked = |error: &sled::Error| error.to_string().contains("could not acquire lock");
+    Ok(patiently(settings.lock_wait_ms, || config.open(), is_locked)?)
+}
+
+/// Tries again, for a bounded time, what may fail because somebody is about to leave.
+fn patiently<T, E>(
+    wait_ms: u64,
+    mut attempt: impl FnMut() -> Result<T, E>,
+    passes: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    for _ in 0..wait_ms / RETRY_MS {
+        match attempt() {
+            Err(error) if passes(&error) => std::thread::park_timeout(Duration::from_millis(RETRY_MS)),
+            result => return result,
+        }
+    }
+    attempt()
 }
 
 /// A new tree gets the schema's version; an old one must have it.

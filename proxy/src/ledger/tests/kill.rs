@@ -24,7 +24,7 @@ fn what_was_recorded_before_a_kill_is_there_once() {
     let mut recorded = HashMap::new();
     for round in 0..ROUNDS {
         // Every fifth is killed before it says anything, likely while it takes over what the last one left.
-        let patience = if round % 5 == 4 { 0 } else { 1 + round * 7_919 % 600 };
+        let patience = if round % 5 == 4 { 0 } else { 1 + round * 7_919 % 700 };
         let before = recorded.len();
         record_and_kill(&house, patience, &mut recorded);
         assert!(recorded.len() >= before + patience);
@@ -91,7 +91,7 @@ fn the_recording_half() {
         batch_rows_max: 50,
         interval_ms: 1,
         flush_interval_ms: 3,
-        open_after_ms: 2,
+        open_after_ms: 1,
         ..Settings::default()
     };
     let (ledger, _) = Ledger::open(&dir.join("spool"), Arc::new(store), settings, Arc::new(unix_ms)).unwrap();
@@ -103,9 +103,11 @@ fn the_recording_half() {
     });
 }
 
-/// Keeps a few calls in flight and ends one after the other: most with a row, some by dropping the ticket.
+/// Keeps a few calls in flight and ends one after the other: most with a row, some by dropping the ticket. One never
+/// ends.
 fn record_for_ever(ledger: &Ledger, thread: usize) {
     let process = std::process::id();
+    let _endless = ledger.open_call(Opened { started_ms: unix_ms(), ..opened(&format!("req_{process}_{thread}"), 1) });
     let mut flight = std::collections::VecDeque::new();
     for call in 0_u64.. {
         let id = format!("req_{process}_{thread}_{call}");
