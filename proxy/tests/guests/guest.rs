@@ -189,7 +189,7 @@ impl Image {
     }
 
     fn place(&mut self, bytes: &[u8]) -> u32 {
-        while self.0.len() % 8 != 0 {
+        while !self.0.len().is_multiple_of(8) {
             self.0.push(0);
         }
         let address = IMAGE + u32::try_from(self.0.len()).expect("images are small");

@@ -114,8 +114,9 @@ fn embeddings_come_in_the_form_that_was_asked_for() {
 
 fn decoded(embedding: &Value) -> Vec<f32> {
     use base64::Engine;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(embedding.as_str().unwrap()).unwrap();
-    bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect()
+    let text = embedding.as_str().expect("base64 is text");
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).expect("it is base64");
+    bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn round(gateway: Gateway, moments: u64, delivered: &mut Vec<String>) -> Stopped
 /// Calls until the connection breaks.
 fn drive(address: SocketAddr, client: usize, tell: &Sender<Told>) {
     let Ok(mut connection) = Client::try_to(address) else { return };
-    let key = if client % 3 == 0 { "other" } else { "main" };
+    let key = if client.is_multiple_of(3) { "other" } else { "main" };
     for turn in client.. {
         let call = chat(MODELS[turn % MODELS.len()]).by(key);
         let call = if turn % 5 < 3 { call.streamed() } else { call };

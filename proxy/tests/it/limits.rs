@@ -127,7 +127,7 @@ fn a_capped_call_that_names_no_end_is_given_one() {
 }
 
 fn sent(provider: &Provider) -> String {
-    String::from_utf8(provider.last().expect("there was a call").body().to_vec()).unwrap()
+    String::from_utf8(provider.last().expect("there was a call").body().to_vec()).expect("bodies are UTF-8")
 }
 
 #[test]

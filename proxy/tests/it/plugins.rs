@@ -1,10 +1,8 @@
 //! Plugins that attack, in a running gateway: the client gets an error in OpenAI's shape, the call its row, and the
 //! next call is served.
 
-#[expect(dead_code, reason = "the attack suite uses all of them, this suite some")]
 #[path = "../guests/evil.rs"]
 mod evil;
-#[expect(dead_code, reason = "the attack suite uses all of it, this suite some")]
 #[path = "../guests/guest.rs"]
 mod guest;
 

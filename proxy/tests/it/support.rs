@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub(crate) use answer::{Answer, Head};
-pub(crate) use by_hand::{ByHand, Taken, chunk};
+pub(crate) use by_hand::{ByHand, chunk};
 pub(crate) use call::{Call, chat, embeddings, get, post};
 pub(crate) use client::Client;
 pub(crate) use gateway::{Gateway, Row, Stopped, command, fails};

@@ -5,7 +5,6 @@ use serde_json::Value;
 /// The head of an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
-    pub(crate) version: String,
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
 }
@@ -14,14 +13,14 @@ impl Head {
     pub(crate) fn parse(text: &str) -> Head {
         let mut lines = text.lines();
         let status_line = lines.next().unwrap_or_default();
-        let (version, rest) = status_line.split_once(' ').unwrap_or_default();
+        let (_, rest) = status_line.split_once(' ').unwrap_or_default();
         let status = rest.get(..3).and_then(|status| status.parse().ok());
         let headers = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
         let status = status.unwrap_or_else(|| panic!("no status line: {status_line:?}"));
-        Head { version: version.to_owned(), status, headers }
+        Head { status, headers }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -69,8 +68,8 @@ impl Answer {
     }
 
     fn chunks(&self) -> Vec<Value> {
-        let events = self.events();
-        events.iter().filter(|event| *event != "[DONE]").map(|event| serde_json::from_str(event).unwrap()).collect()
+        let events = self.events().into_iter().filter(|event| event != "[DONE]");
+        events.map(|event| serde_json::from_str(&event).expect("events are JSON")).collect()
     }
 
     pub(crate) fn is_stream(&self) -> bool {

@@ -131,8 +131,7 @@ impl Gateway {
 
     /// Waits for the process to end by itself.
     pub(crate) fn ends(mut self) -> (ExitStatus, Stopped) {
-        let status =
-            eventually("the process ends", || self.child.try_wait().expect("it is our child").map(|status| status));
+        let status = eventually("the process ends", || self.child.try_wait().expect("it is our child"));
         let house = self.house.take().expect("the house is given away only here");
         let log = fs::read_to_string(house.log()).unwrap_or_default();
         assert!(!log.contains("panicked at"), "{log}");
