@@ -26,7 +26,7 @@ tools:
 	$(call need,cmake,cmake,PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --quiet --user cmake)
 
 run: tools ## builds the gateway and runs it with config/tollgate.toml
-	@cargo run --release --locked --quiet -- serve --config config/tollgate.toml
+	@cargo run --release --locked -- serve --config config/tollgate.toml
 
 check: tools ## formatting and lints
 	cargo fmt --all --check
@@ -61,7 +61,7 @@ sdk: sdk-tools ## the official OpenAI SDKs for Python and Node against the runni
 
 bench: tools ## the table of measured figures
 	cargo build --release --locked --quiet
-	cargo run --release --locked --quiet -p tollgate-benches -- table
+	cargo run --release --locked -p tollgate-benches -- table
 
 # Rebuilds the committed components. Needs the target wasm32-unknown-unknown, and says so where it cannot be had.
 plugins: ## rebuilds plugins/prebuilt from the sources

@@ -82,6 +82,21 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// A failure of the provider's that another attempt there would meet again.
+    pub fn of_provider(kind: FailureKind, message: impl Into<String>) -> Failure {
+        Failure {
+            kind,
+            blame: Blame::Provider,
+            retryable: false,
+            retry_after_ms: None,
+            code: None,
+            param: None,
+            message: message.into(),
+        }
+    }
+}
+
 /// What a call used, counted as OpenAI counts it: `cached` and `cache_write` are part of `input`, `reasoning` is
 /// part of `output`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

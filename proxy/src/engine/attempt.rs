@@ -137,8 +137,8 @@ async fn send<D: Downstream>(
     down: &mut D,
 ) -> Result<(Exchange, Answer, Instant), Stop> {
     let secret = picked.as_ref().map(|picked| picked.secret.expose());
-    let credential =
-        sign::apply(&request.auth, secret, gateway.now_ms()).map_err(|error| failed(lane, unsigned(&error)))?;
+    let credential = sign::apply(&request.auth, secret, gateway.now_ms())
+        .map_err(|error| failed(lane, Failure::of_provider(FailureKind::Authentication, error.to_string())))?;
     let path = credential.extend_path(&request.path);
     loop {
         let outgoing = Outgoing {
@@ -282,18 +282,6 @@ fn in_trouble(lane: &Lane, trouble: Trouble) -> Stop {
     let class = trouble.class();
     let error = Box::new(Error::Upstream { provider: lane.provider.name.to_string(), trouble });
     Stop::Failed(Failed { error, class, retry_after: None })
-}
-
-fn unsigned(error: &sign::Unsigned) -> Failure {
-    Failure {
-        kind: FailureKind::Authentication,
-        blame: Blame::Provider,
-        retryable: false,
-        retry_after_ms: None,
-        code: None,
-        param: None,
-        message: error.to_string(),
-    }
 }
 
 impl From<Gone> for Refusal<'_> {

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Admitted, Flight, attempt::Sent, settle::Heard, streamed::Broken};
 use crate::{
-    call::{Blame, Event, Failure, FailureKind, Tokens},
+    call::{Event, Failure, FailureKind, Tokens},
     dialect::openai::{self, Chunks, Forward, Passthrough},
     framing::{Frame, Splitter},
     gateway::Gateway,
@@ -70,7 +70,10 @@ impl<'a> Decoder<'a> {
             None => self.splitter.finish(&mut self.frames),
         }
         .map_err(|broken| {
-            Broken::Failure(fault(FailureKind::Upstream, format!("the provider's stream cannot be read: {broken}")))
+            Broken::Failure(Failure::of_provider(
+                FailureKind::Upstream,
+                format!("the provider's stream cannot be read: {broken}"),
+            ))
         })?;
         let frames = std::mem::take(&mut self.frames);
         let progress = match &mut self.way {
@@ -191,15 +194,14 @@ impl Translation<'_> {
                 }
                 self.scratch.clear();
                 self.chunks.event(event, &mut self.scratch).map_err(|misfit| {
-                    Broken::Failure(fault(FailureKind::Internal, format!("the adapter's events do not fit: {misfit}")))
+                    Broken::Failure(Failure::of_provider(
+                        FailureKind::Internal,
+                        format!("the adapter's events do not fit: {misfit}"),
+                    ))
                 })?;
                 out.extend_from_slice(&self.scratch);
             }
         }
         Ok(())
     }
-}
-
-fn fault(kind: FailureKind, message: String) -> Failure {
-    Failure { kind, blame: Blame::Provider, retryable: false, retry_after_ms: None, code: None, param: None, message }
 }

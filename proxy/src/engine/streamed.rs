@@ -21,7 +21,7 @@ use super::{
     reply, settle, whole,
 };
 use crate::{
-    call::{Blame, Failure, FailureKind},
+    call::{Failure, FailureKind},
     dialect::openai,
     error::Error,
     gateway::{Gateway, Lane},
@@ -109,15 +109,7 @@ async fn not_a_stream<'a, D: Downstream>(sent: &mut Sent<'a>, down: &mut D) -> O
 const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 
 fn unstreamed() -> Failure {
-    Failure {
-        kind: FailureKind::Upstream,
-        blame: Blame::Provider,
-        retryable: false,
-        retry_after_ms: None,
-        code: None,
-        param: None,
-        message: "the provider answered a streamed call without a stream".to_owned(),
-    }
+    Failure::of_provider(FailureKind::Upstream, "the provider answered a streamed call without a stream")
 }
 
 enum Wake {

@@ -11,7 +11,7 @@ use super::{
     reply, settle,
 };
 use crate::{
-    call::{Blame, Failure, FailureKind, Operation, Tokens},
+    call::{Failure, FailureKind, Operation, Tokens},
     dialect::openai,
     error::Error,
     gateway::Gateway,
@@ -121,7 +121,9 @@ fn canonical(admitted: &Admitted, body: Bytes) -> Result<(Bytes, Option<Tokens>)
 
 /// An answer in the provider's dialect.
 fn translated(sent: &Sent<'_>, body: &Bytes) -> Result<(Bytes, Option<Tokens>), Unusable> {
-    let text = std::str::from_utf8(body).map_err(|_| Unusable::Failure(unreadable("not UTF-8")))?;
+    let text = std::str::from_utf8(body).map_err(|_| {
+        Unusable::Failure(Failure::of_provider(FailureKind::Upstream, "the provider's answer is not UTF-8"))
+    })?;
     let headers = shown_headers(&sent.answer.headers);
     let decode = || sent.lane.adapter.decode(&sent.context, sent.answer.status, &headers, text);
     let decoded = if text.len() > INLINE_BYTES_MAX { tokio::task::block_in_place(decode) } else { decode() };
@@ -132,25 +134,13 @@ fn translated(sent: &Sent<'_>, body: &Bytes) -> Result<(Bytes, Option<Tokens>), 
 /// Answers beyond this are translated with the worker's other calls moved away, in bytes.
 const INLINE_BYTES_MAX: usize = 256 << 10;
 
-fn unreadable(why: &str) -> Failure {
-    Failure {
-        kind: FailureKind::Upstream,
-        blame: Blame::Provider,
-        retryable: false,
-        retry_after_ms: None,
-        code: None,
-        param: None,
-        message: format!("the provider's answer cannot be read: {why}"),
-    }
-}
-
 /// An answer past the bound: the client gets an error, but the provider has done the work, so the hold is charged.
 fn over_long<'a>(flight: &mut Flight, admitted: &Admitted) -> Refusal<'a> {
     let held = flight.hold.as_ref().map_or(0, Hold::tokens);
     let output = held.saturating_sub(admitted.input_estimate);
     let tokens = Tokens { input: admitted.input_estimate, output, ..Tokens::default() };
     flight.used = Some((tokens, Source::Estimated));
-    let failure = Failure { message: "the provider's answer is too long".to_owned(), ..unreadable("") };
+    let failure = Failure::of_provider(FailureKind::Upstream, "the provider's answer is too long");
     let provider = flight.provider.as_deref().unwrap_or_default().to_owned();
     Refusal::Final(boxed(Error::Provider { provider, failure }))
 }
