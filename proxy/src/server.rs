@@ -19,6 +19,7 @@ use std::{
 use pingora::server::{RunArgs, Server};
 
 use crate::{
+    admin,
     config::Config,
     gateway::{self, Gateway},
     ledger, plugin,
@@ -61,8 +62,8 @@ pub struct ClientKey {
 /// Why a gateway did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the data directory `{}` cannot be used: {source}", path.display())]
-    DataDir { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Kept(#[from] secret::Unkept),
     #[error(transparent)]
     MasterKey(#[from] secret::Refused),
     #[error(transparent)]
@@ -73,8 +74,8 @@ pub enum Error {
     Sandbox(plugin::LoadError),
     #[error("plugins cannot be loaded:{}", listed(.0))]
     Plugins(Vec<plugin::NotLoaded>),
-    #[error("the plugin file `{}` cannot be used: {why}", path.display())]
-    PluginFile { path: PathBuf, why: String },
+    #[error(transparent)]
+    PluginFiles(#[from] admin::Refused),
     #[error("the configuration cannot be put together:{}", gateway::listed(faults))]
     Config { faults: Vec<gateway::Fault> },
     #[error("cannot listen on {address}: {source}")]

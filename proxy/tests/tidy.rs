@@ -30,7 +30,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("postcard", &["store", "ledger"]),
     ("prometheus", &["metrics"]),
     ("rustix", &["plugin", "cli"]),
-    ("sha2", &["plugin", "secret", "admin", "server"]),
+    ("sha2", &["admin", "plugin", "secret"]),
     ("sled", &["store"]),
     ("tiktoken_rs", &["usage"]),
     ("tokio", &["upstream", "engine", "admin", "edge", "demo", "server"]),

@@ -27,9 +27,6 @@ pub(super) fn unreadable(config: &Config) -> Vec<Fault> {
     for (name, plugin) in &config.plugins.user {
         files.push((format!("plugins.{name}.file"), &plugin.file));
     }
-    for (name, provider) in &config.providers {
-        files.extend(provider.ca_file.as_ref().map(|file| (format!("providers.{name}.ca_file"), file)));
-    }
     if let Some(tls) = &config.server.tls {
         files.push(("server.tls.cert".to_owned(), &tls.cert));
         files.push(("server.tls.key".to_owned(), &tls.key));

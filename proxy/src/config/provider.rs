@@ -1,7 +1,5 @@
 //! `[providers.X]`: who serves models, and how patient we are with it.
 
-use std::path::PathBuf;
-
 use toml::de::{DeTable, DeValue};
 
 use super::check_name;
@@ -35,8 +33,6 @@ pub struct Provider {
     pub key_cooldown_ms: u64,
     /// What the adapter is told: a JSON object. Holds no secret, as variables are not replaced in it.
     pub config_json: String,
-    /// PEM: certificates to trust instead of the system's.
-    pub ca_file: Option<PathBuf>,
 }
 
 /// What the provider knows us by.
@@ -139,7 +135,6 @@ pub(super) fn read(name: &At<String>, section: Section<'_, '_>, plugins: &Plugin
         retry: read_retry(&section),
         key_cooldown_ms: section.number_or("key_cooldown_ms", 60_000, 0..=24 * HOUR_MS),
         config_json: read_config(&section),
-        ca_file: section.text("ca_file").map(|at| at.value.into()),
         adapter: adapter.map_or_else(String::new, |at| at.value),
         base_url: base_url.unwrap_or_default(),
     };

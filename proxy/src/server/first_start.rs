@@ -1,15 +1,10 @@
 //! What the first start leaves behind: the data directory, the admin token, client keys that nobody chose.
 
-use std::{
-    fs,
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
-};
+use std::path::Path;
 
 use crate::{
     config::{ClientKey as Meant, Config},
-    secret::{KeyHasher, Secret, admin_token, fill_from_system, virtual_key},
+    secret::{Kept, KeyHasher, Secret, Unkept, admin_token, fill_from_system, keep, make_private_dir, virtual_key},
     store::{self, KeyEntry, Origin, Store},
 };
 
@@ -20,21 +15,9 @@ pub const ADMIN_TOKEN_FILE: &str = "admin-token";
 /// In the data directory: the client keys that the gateway drew, by their names in the configuration.
 pub const CLIENT_KEYS_DIR: &str = "client-keys";
 
-/// A secret kept in a file, and whether it was made just now.
-pub(super) struct Kept {
-    pub(super) secret: Secret,
-    pub(super) is_new: bool,
-}
-
-/// Makes the data directory, for its owner alone.
-pub(super) fn data_dir(dir: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
-}
-
 /// The admin token, drawn on the first start.
-pub(super) fn kept_admin_token(data_dir: &Path) -> io::Result<Secret> {
-    Ok(kept(&data_dir.join(ADMIN_TOKEN_FILE), || admin_token(&mut fill_from_system))?.secret)
+pub(super) fn kept_admin_token(data_dir: &Path) -> Result<Secret, Unkept> {
+    Ok(keep(&data_dir.join(ADMIN_TOKEN_FILE), &mut fill_from_system, |fill| admin_token(fill))?.secret)
 }
 
 /// Brings the keys of the configuration into the store. Returns one that the gateway drew, if there is one.
@@ -52,8 +35,8 @@ pub(super) fn config_keys(
             Meant::Given(secret) => (secret.clone(), None),
             Meant::Generate => {
                 let file = data_dir.join(CLIENT_KEYS_DIR).join(name);
-                let kept = drawn(&file).map_err(|source| super::Error::DataDir { path: file.clone(), source })?;
-                let drawn = kept.is_new.then(|| kept.secret.clone());
+                let kept = drawn(&file)?;
+                let drawn = kept.made.then(|| kept.secret.clone());
                 (kept.secret, Some(ClientKey { drawn, file }))
             }
         };
@@ -97,25 +80,9 @@ fn put(store: &dyn Store, stored: &[KeyEntry], mut entry: KeyEntry) -> Result<()
     store.put_key(&entry).map(|_| ())
 }
 
-fn drawn(file: &Path) -> io::Result<Kept> {
+fn drawn(file: &Path) -> Result<Kept, Unkept> {
     if let Some(dir) = file.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        make_private_dir(dir)?;
     }
-    kept(file, || virtual_key(&mut fill_from_system))
-}
-
-/// Reads a secret from its file, or draws one and writes it there, readable to its owner alone.
-fn kept(file: &Path, draw: impl FnOnce() -> Secret) -> io::Result<Kept> {
-    match fs::read_to_string(file) {
-        Ok(text) if !text.trim().is_empty() => return Ok(Kept { secret: Secret::new(text.trim()), is_new: false }),
-        Ok(_) => fs::remove_file(file)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let secret = draw();
-    let mut made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    made.write_all(secret.expose().as_bytes())?;
-    made.write_all(b"\n")?;
-    made.sync_all()?;
-    Ok(Kept { secret, is_new: true })
+    keep(file, &mut fill_from_system, |fill| virtual_key(fill))
 }

@@ -1,17 +1,16 @@
 //! From a configuration to a gateway: store, ledger, sandbox, plugins, snapshot.
 
-use std::{borrow::Cow, fs, path::Path, sync::Arc};
-
-use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 use crate::{
-    config::{Config, UserPlugin},
+    admin,
+    config::Config,
     gateway::{self, Bounds, Gateway, Ids, Made, Snapshot, Tokenizer},
     ledger::{self, Ledger, Recovered},
     limit::Limiter,
     metrics::{self, Metrics},
-    plugin::{self, Compiler, Host, Registry, Source},
-    secret::{KeyHasher, MasterKey, Secret, fill_from_system},
+    plugin::{Compiler, Host, Registry},
+    secret::{KeyHasher, MasterKey, Secret, fill_from_system, make_private_dir},
     store::{SledStore, Store},
     upstream::Connector,
     usage::Counter,
@@ -29,11 +28,10 @@ pub(super) struct Opened {
 
 pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>) -> Result<Opened, Error> {
     let dir = config.server.data_dir.as_path();
-    let at = |source| Error::DataDir { path: dir.to_owned(), source };
-    first_start::data_dir(dir).map_err(at)?;
+    make_private_dir(dir)?;
     let (master, _) = MasterKey::open(given.master_key.as_deref(), dir, &mut fill_from_system)?;
     let hasher = KeyHasher::new(&master);
-    let admin_token = first_start::kept_admin_token(dir).map_err(at)?;
+    let admin_token = first_start::kept_admin_token(dir)?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), metrics::Bounds::default()));
 
     let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"), &config.store)?);
@@ -113,23 +111,5 @@ pub(crate) fn host(
 
 /// Loads the built-in plugins and the operator's.
 fn plugins(config: &Config, host: &Host) -> Result<Registry, Error> {
-    let mut sources: Vec<_> = plugin::builtins().collect();
-    for (name, user) in &config.plugins.user {
-        sources.push(source(name, user)?);
-    }
-    Registry::empty().next(host, sources).map_err(Error::Plugins)
-}
-
-fn source<'a>(name: &'a str, user: &UserPlugin) -> Result<Source<'a>, Error> {
-    let wasm = read(&user.file)?;
-    if let Some(expected) = user.sha256
-        && <[u8; 32]>::from(Sha256::digest(&wasm)) != expected
-    {
-        return Err(Error::PluginFile { path: user.file.clone(), why: "its SHA-256 is not the configured one".into() });
-    }
-    Ok(Source { name, kind: user.kind, wasm: Cow::Owned(wasm), granted: user.capabilities })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| Error::PluginFile { path: path.to_owned(), why: error.to_string() })
+    Registry::empty().next(host, admin::sources(config)?).map_err(Error::Plugins)
 }

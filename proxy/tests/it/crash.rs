@@ -14,7 +14,7 @@ const ROUNDS: u64 = 24;
 const CLIENTS: usize = 6;
 
 /// What the clients do, over and over, on connections that they keep.
-const MODELS: [&str; 4] = ["gpt", "fake:slow?frame_ms=1&frames=15", "fake:no-usage", "fake:slow?frame_ms=2&frames=60"];
+const MODELS: [&str; 4] = ["gpt", "fake:slow?frame_ms=1&frames=15", "fake:no-usage", "fake:slow?frame_ms=2&frames=120"];
 
 /// What a client tells while it goes.
 enum Told {
@@ -30,7 +30,7 @@ fn a_call_that_was_delivered_is_in_the_ledger_once_whenever_the_process_is_kille
     let mut gateway = setup.key("other", "").run();
     let (mut delivered, mut chance) = (Vec::new(), Chance(0x5eed));
     for _ in 0..ROUNDS {
-        let stopped = round(gateway, chance.up_to(300), &mut delivered);
+        let stopped = round(gateway, chance.up_to(600), &mut delivered);
         gateway = stopped.restart();
     }
     let stopped = gateway.stop();

@@ -88,7 +88,6 @@ fn the_reference_shows_the_defaults() {
     shown_provider.base_url.clone_from(&default.base_url);
     shown_provider.keys.clone_from(&default.keys);
     shown_provider.config_json.clone_from(&default.config_json);
-    shown_provider.ca_file.clone_from(&default.ca_file);
     assert_eq!(format!("{shown_provider:?}"), format!("{default:?}"));
 
     assert_eq!(shown.models["gpt-4o"].output_tokens_max, shown.limits.output_tokens_max);

@@ -145,10 +145,12 @@ pub(crate) struct House {
 impl House {
     fn new(setup: Setup) -> House {
         static HOUSES: AtomicU16 = AtomicU16::new(1);
-        let [high, low] = HOUSES.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        let process = (process::id() % 250) as u8 + 2;
+        let house = HOUSES.fetch_add(1, Ordering::Relaxed);
+        // Test processes that run at once must not meet either: the address is of the process, then of the house.
+        let [.., high, low] = process::id().to_be_bytes();
+        let street = [2 + high % 250, low.wrapping_add((house / 250) as u8), 1 + (house % 250) as u8];
         let dir = tempfile::Builder::new().prefix("tollgate-it-").tempdir().expect("there is room for a folder");
-        let house = House { dir, address: Ipv4Addr::new(127, process, high, low) };
+        let house = House { dir, address: Ipv4Addr::new(127, street[0], street[1], street[2]) };
         house.rewrite(&setup);
         DirBuilder::new().mode(0o700).create(house.data_dir()).expect("the folder is fresh");
         DirBuilder::new().mode(0o700).create(house.data_dir().join("compiled")).expect("the folder is fresh");
