@@ -62,7 +62,7 @@ fn the_drain_has_an_end() {
     let gateway = gateway(&provider).serves("fake:hang").server("drain_timeout_s = 1").run();
     let id = gateway.call(&chat("gpt")).request_id();
     let mut hanging = gateway.begin(&chat("fake:hang"));
-    assert!(provider.wait(PATIENCE, |it| it.in_flight() == 1));
+    assert!(provider.wait(PATIENCE, |it| it.calls() == 2 && it.in_flight() == 1));
     let stopped = gateway.stop();
     assert!(hanging.try_answer().is_err());
     assert!(stopped.row_of(&id).is_ok());
