@@ -39,11 +39,11 @@ pub use renderer::{RenderError, Renderer, TemplateFault};
 pub use stream::Stream;
 pub use validate::{Answer, Auth, Body, EditFlaw, Flaw, Invalid, Request};
 
-use compile::Cache;
+use compile::{Cache, Compiled};
+use engine::Engines;
 use gate::World;
 use permit::Permits;
-use wasmtime::Engine;
-use wasmtime::component::Component;
+use state::Voice;
 
 /// What plugins may use. The bounds hold for each call unless they say otherwise.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub struct Settings {
     pub memory_bytes_max: usize,
     /// Instances at one time: calls in a guest, and streams open. Beyond it, [`Fault::Busy`].
     pub instances_max: u32,
-    /// Slots that stay mapped to a plugin while unused; each holds up to 384 KiB.
+    /// Slots that stay mapped to a plugin while unused. A slot of calls holds up to 384 KiB, one of streams nothing.
     pub warm_slots_max: u32,
     pub stack_bytes_max: usize,
     /// Resource handles of one instance.
@@ -191,10 +191,16 @@ impl Watch for () {
 /// What all guests of the process share.
 struct Room {
     settings: Settings,
-    engine: Engine,
+    engines: Engines,
     permits: Arc<Permits>,
     tokenize: Arc<dyn Tokenize>,
     observer: Arc<dyn Observer>,
+}
+
+impl Room {
+    fn voice(&self, name: &str) -> Arc<Voice> {
+        Voice::new(name, Arc::clone(&self.tokenize), self.observer.watch(name))
+    }
 }
 
 /// The sandbox. One for a process, made after its last fork: it starts a thread and maps terabytes of addresses.
@@ -216,13 +222,13 @@ impl Host {
         tokenize: Arc<dyn Tokenize>,
         observer: Arc<dyn Observer>,
     ) -> Result<Host, LoadError> {
-        let (engine, allocation) = engine::start(&settings)?;
-        if allocation == engine::Allocation::OnDemand {
+        let engines = engine::start(&settings)?;
+        if !engines.pooled {
             tracing::warn!("too little address space for pooled sandboxes; plugin calls will be slower");
         }
-        let cache = Cache::open(cache_dir, &engine)?;
+        let cache = Cache::open(cache_dir, &engines.calls)?;
         let permits = Permits::new(settings.instances_max);
-        Ok(Host { room: Arc::new(Room { settings, engine, permits, tokenize, observer }), cache, compiler })
+        Ok(Host { room: Arc::new(Room { settings, engines, permits, tokenize, observer }), cache, compiler })
     }
 
     /// Makes `wasm` the adapter that its operator calls `name`. Slow when `wasm` was not compiled before.
@@ -248,8 +254,13 @@ impl Host {
         self.room.permits.taken()
     }
 
-    fn component(&self, wasm: &[u8], world: World, granted: Capabilities) -> Result<Component, LoadError> {
+    /// Memory that unused sandboxes keep, in bytes.
+    pub fn idle_bytes(&self) -> usize {
+        self.room.engines.idle_bytes()
+    }
+
+    fn component(&self, wasm: &[u8], world: World, granted: Capabilities) -> Result<Compiled, LoadError> {
         gate::inspect(wasm, world, granted, &self.room.settings)?;
-        compile::component(&self.room.engine, &self.cache, &self.compiler, wasm, &self.room.settings)
+        compile::component(&self.room.engines, &self.cache, &self.compiler, wasm, &self.room.settings)
     }
 }

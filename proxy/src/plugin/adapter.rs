@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Component, ComponentExportIndex, ResourceAny};
+use wasmtime::component::{ComponentExportIndex, ResourceAny};
 
 use super::bindings::adapter::exports::tollgate::plugin::adapter as exported;
 use super::bindings::adapter::tollgate::plugin::types as wire;
+use super::compile::Compiled;
 use super::guest::{Errand, Guest, Visit};
 use super::validate::{self, Invalid};
 use super::{Answer, Capabilities, Fault, Function, LoadError, Request, Room, Stream};
@@ -59,14 +60,21 @@ pub struct Adapter(Arc<Loaded>);
 struct Loaded {
     guest: Guest,
     exports: Exports,
+    /// The same component, where streams live.
+    streamed: Streamed,
     description: Description,
 }
 
-pub(super) struct Exports {
+struct Exports {
     describe: ComponentExportIndex,
     encode: ComponentExportIndex,
     decode: ComponentExportIndex,
     classify: ComponentExportIndex,
+}
+
+/// An adapter's component as streams use it.
+pub(super) struct Streamed {
+    pub(super) guest: Guest,
     pub(super) open: ComponentExportIndex,
     pub(super) push: ComponentExportIndex,
     pub(super) finish: ComponentExportIndex,
@@ -83,22 +91,27 @@ pub(super) type Finish = (ResourceAny,);
 pub(super) type Events = (Result<Vec<wire::Event>, wire::Failure>,);
 
 impl Adapter {
-    /// Links `component`, checks each function against the contract, and asks it who it is.
+    /// Links the component, checks each function against the contract, and asks it who it is.
     pub(super) fn load(
         room: &Arc<Room>,
         name: &str,
-        component: &Component,
+        compiled: &Compiled,
         granted: Capabilities,
     ) -> Result<Adapter, LoadError> {
-        let guest = Guest::link(room, name, component, granted)?;
+        let voice = room.voice(name);
+        let guest = Guest::link(room, &voice, &compiled.calls, granted)?;
         let exports = Exports::find(&guest)?;
+        let streamed = Streamed::find(Guest::link(room, &voice, &compiled.streams, granted)?)?;
         let first_call = |fault| LoadError::FirstCall { function: "describe", fault };
         let mut visit = guest.enter(room.settings.describe_deadline_ms, Errand::default()).map_err(first_call)?;
         exports.agree(&mut visit)?;
         let (described,) = visit.call::<(), (exported::Description,)>(&exports.describe, ()).map_err(first_call)?;
         let description = description(described).map_err(|invalid| first_call(invalid.into()))?;
         drop(visit);
-        Ok(Adapter(Arc::new(Loaded { guest, exports, description })))
+        streamed.agree(
+            &mut streamed.guest.enter(room.settings.describe_deadline_ms, Errand::default()).map_err(first_call)?,
+        )?;
+        Ok(Adapter(Arc::new(Loaded { guest, exports, streamed, description })))
     }
 
     pub fn description(&self) -> &Description {
@@ -174,12 +187,8 @@ impl Adapter {
         Stream::open(self.clone(), &lowered(context), errand(context))
     }
 
-    pub(super) fn guest(&self) -> &Guest {
-        &self.0.guest
-    }
-
-    pub(super) fn exports(&self) -> &Exports {
-        &self.0.exports
+    pub(super) fn streamed(&self) -> &Streamed {
+        &self.0.streamed
     }
 }
 
@@ -191,9 +200,6 @@ impl Exports {
             encode: export("encode")?,
             decode: export("decode")?,
             classify: export("classify")?,
-            open: export("[constructor]stream")?,
-            push: export("[method]stream.push")?,
-            finish: export("[method]stream.finish")?,
         })
     }
 
@@ -201,7 +207,19 @@ impl Exports {
         visit.agrees::<(), (exported::Description,)>("describe", &self.describe)?;
         visit.agrees::<Encode<'_>, Encoded>("encode", &self.encode)?;
         visit.agrees::<Reply<'_>, Decoded>("decode", &self.decode)?;
-        visit.agrees::<Reply<'_>, Classified>("classify", &self.classify)?;
+        visit.agrees::<Reply<'_>, Classified>("classify", &self.classify)
+    }
+}
+
+impl Streamed {
+    fn find(guest: Guest) -> Result<Streamed, LoadError> {
+        let export = |function| guest.export(INTERFACE, function);
+        let (open, push) = (export("[constructor]stream")?, export("[method]stream.push")?);
+        let finish = export("[method]stream.finish")?;
+        Ok(Streamed { guest, open, push, finish })
+    }
+
+    fn agree(&self, visit: &mut Visit) -> Result<(), LoadError> {
         visit.agrees::<Open<'_>, (ResourceAny,)>("stream", &self.open)?;
         visit.agrees::<Push<'_>, Events>("stream.push", &self.push)?;
         visit.agrees::<Finish, Events>("stream.finish", &self.finish)

@@ -14,6 +14,7 @@ use wasmtime::component::Component;
 pub(super) use cache::Cache;
 pub use child::compile_child;
 
+use super::engine::Engines;
 use super::{LoadError, Settings};
 
 /// How to start the process that compiles: a program that runs [`compile_child`] with the arguments that follow
@@ -41,25 +42,35 @@ impl Compiler {
     }
 }
 
-/// The component that `wasm` is, compiled now or earlier. Slow: hundreds of milliseconds when it is compiled now.
+/// A component, in each of the engines.
+pub(super) struct Compiled {
+    pub(super) calls: Component,
+    pub(super) streams: Component,
+}
+
+/// What `wasm` is, compiled now or earlier. Slow: hundreds of milliseconds when it is compiled now.
 pub(super) fn component(
-    engine: &Engine,
+    engines: &Engines,
     cache: &Cache,
     compiler: &Compiler,
     wasm: &[u8],
     settings: &Settings,
-) -> Result<Component, LoadError> {
+) -> Result<Compiled, LoadError> {
     let key = cache.key(wasm);
-    if let Some(component) = cache.find(&key).and_then(|code| deserialize(engine, &code).ok()) {
-        return Ok(component);
+    if let Some(compiled) = cache.find(&key).and_then(|code| deserialize_each(engines, &code).ok()) {
+        return Ok(compiled);
     }
     let code = compiler.compile(wasm, settings)?;
-    let component = deserialize(engine, &code)?;
+    let compiled = deserialize_each(engines, &code)?;
     if let Err(error) = cache.keep(&key, &code) {
         // The plugin is there all the same; the next start compiles it again.
         tracing::warn!("{error}");
     }
-    Ok(component)
+    Ok(compiled)
+}
+
+fn deserialize_each(engines: &Engines, code: &[u8]) -> Result<Compiled, LoadError> {
+    Ok(Compiled { calls: deserialize(&engines.calls, code)?, streams: deserialize(&engines.streams, code)? })
 }
 
 #[expect(unsafe_code, reason = "the engine cannot check machine code; the callers' only sources are ours")]

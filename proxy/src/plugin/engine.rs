@@ -1,14 +1,20 @@
-//! One engine for the process: what guests may use, how much, and the clock that interrupts them.
+//! The process's engines: what guests may use, how much, and the clock that interrupts them.
 //!
 //! The settings trade nothing for speed that isolation needs: no threads, no collector, no 64-bit memory, no
-//! concurrency of the component model. An engine owns threads, so it must be made after the last fork.
+//! concurrency of the component model. The clock is a thread, so engines must be made after the last fork.
+//!
+//! There are two, alike but for what a pool does with an instance's memory when it is done. Calls are many and short,
+//! and few at one time: their slots are cleared by writing, which costs no system call and keeps all their memory.
+//! Streams are long and may be many: their slots are given back to the kernel, so that an open stream costs what it
+//! touched and a closed one nothing. Invariant: nothing made by one engine ever meets the other.
 
 use std::num::NonZeroUsize;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmFeatures,
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+    WasmFeatures,
 };
 
 use super::{LoadError, Settings};
@@ -18,8 +24,8 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// What a guest of the kit starts with: five pages. A slot that keeps less pays two system calls a call; one that
 /// keeps more pays for clearing what was never written.
-const KEEP_RESIDENT_BYTES: usize = 384 << 10;
-const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;
+const CALL_KEEPS_BYTES: usize = 384 << 10;
+const TABLE_KEEPS_BYTES: usize = 64 << 10;
 pub(super) const TABLE_ELEMENTS_MAX: usize = 20_000;
 pub(super) const CORE_INSTANCES_MAX: u32 = 8;
 pub(super) const MEMORIES_MAX: u32 = 2;
@@ -28,25 +34,36 @@ const TABLES_MAX: u32 = 4;
 /// Where instances live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Allocation {
-    /// Slots mapped once and reused.
-    Pool,
+    /// Slots mapped once and reused, their memory kept.
+    Calls,
+    /// Slots mapped once and reused, their memory given back.
+    Streams,
     /// Mapped for each instance: slow, for address spaces too small for a pool, and for compiling.
     OnDemand,
 }
 
-/// An engine, its clock running.
+/// The engines of a process.
+pub(super) struct Engines {
+    pub(super) calls: Engine,
+    pub(super) streams: Engine,
+    /// Whether instances live in pools.
+    pub(super) pooled: bool,
+}
+
+/// Engines, their clock running.
 ///
 /// # Errors
 /// [`LoadError::Engine`] if this processor or kernel cannot run guests at all.
-pub(super) fn start(settings: &Settings) -> Result<(Engine, Allocation), LoadError> {
-    let (engine, allocation) = match Engine::new(&config(settings, Allocation::Pool)) {
-        Ok(engine) => (engine, Allocation::Pool),
+pub(super) fn start(settings: &Settings) -> Result<Engines, LoadError> {
+    let pool = |allocation| Engine::new(&config(settings, allocation));
+    let engines = match (pool(Allocation::Calls), pool(Allocation::Streams)) {
+        (Ok(calls), Ok(streams)) => Engines { calls, streams, pooled: true },
         // A pool reserves terabytes of addresses; 39-bit kernels and `ulimit -v` refuse that.
-        Err(_) => (without_pool(settings)?, Allocation::OnDemand),
+        _ => Engines { calls: without_pool(settings)?, streams: without_pool(settings)?, pooled: false },
     };
-    // The clock ends by itself, when the engine does.
-    drop(tick(&engine)?);
-    Ok((engine, allocation))
+    // The clock ends by itself, when the engines do.
+    drop(tick([engines.calls.weak(), engines.streams.weak()])?);
+    Ok(engines)
 }
 
 /// An engine that compiles and never runs anything: no pool, no clock.
@@ -83,13 +100,18 @@ fn config(settings: &Settings, allocation: Allocation) -> Config {
         config.wasm_features(feature, false);
     }
     config.allocation_strategy(match allocation {
-        Allocation::Pool => InstanceAllocationStrategy::Pooling(pool(settings)),
+        Allocation::Calls => InstanceAllocationStrategy::Pooling({
+            let mut pool = pool(settings);
+            pool.linear_memory_keep_resident(CALL_KEEPS_BYTES);
+            pool
+        }),
+        Allocation::Streams => InstanceAllocationStrategy::Pooling(pool(settings)),
         Allocation::OnDemand => InstanceAllocationStrategy::OnDemand,
     });
     config
 }
 
-/// Room for every permit's instance at its largest, so that a permit held is a slot there.
+/// Room for every permit's instance at its largest, so that a permit held is a slot there. Keeps no memories.
 fn pool(settings: &Settings) -> PoolingAllocationConfig {
     let instances = settings.instances_max;
     let mut pool = PoolingAllocationConfig::new();
@@ -104,22 +126,32 @@ fn pool(settings: &Settings) -> PoolingAllocationConfig {
         .max_tables_per_module(TABLES_MAX)
         .max_memory_size(settings.memory_bytes_max)
         .table_elements(TABLE_ELEMENTS_MAX)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
+        .table_keep_resident(TABLE_KEEPS_BYTES)
         .max_unused_warm_slots(settings.warm_slots_max)
         // On wasmtime 48 the scan misses pages that were swapped out, and the next guest would read them.
         .pagemap_scan(Enabled::No);
     pool
 }
 
-/// Advances the engine's epoch each tick, on a thread of its own: with every worker inside a guest, a task would
-/// never run. Ends when the engine does.
-fn tick(engine: &Engine) -> Result<JoinHandle<()>, LoadError> {
-    let engine = engine.weak();
+impl Engines {
+    /// Memory that unused slots keep, in bytes.
+    pub(super) fn idle_bytes(&self) -> usize {
+        let pools = [&self.calls, &self.streams].map(Engine::pooling_allocator_metrics);
+        pools.into_iter().flatten().map(|pool| pool.unused_memory_bytes_resident()).sum()
+    }
+}
+
+/// Advances the engines' epochs each tick, on a thread of its own: with every worker inside a guest, a task would
+/// never run. Ends when the engines do.
+fn tick(engines: [EngineWeak; 2]) -> Result<JoinHandle<()>, LoadError> {
     let clock = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
+        loop {
+            let engines = engines.each_ref().map(EngineWeak::upgrade);
+            if engines.iter().all(Option::is_none) {
+                return;
+            }
+            engines.iter().flatten().for_each(Engine::increment_epoch);
+            drop(engines);
             thread::park_timeout(TICK);
         }
     };

@@ -11,14 +11,13 @@ use wasmtime::component::{
 use super::bindings::adapter::tollgate::plugin::{log, sign, tokenize};
 use super::permit::Permit;
 use super::state::{State, Voice};
-use super::{Called, Capabilities, Fault, Function, LoadError, Room, Watch};
+use super::{Called, Capabilities, Fault, Function, LoadError, Room};
 
 /// A component, compiled and linked with what it was granted.
 pub(super) struct Guest {
     room: Arc<Room>,
     pre: InstancePre<State>,
     voice: Arc<Voice>,
-    watch: Arc<dyn Watch>,
     may_sign: bool,
 }
 
@@ -27,13 +26,13 @@ impl Guest {
     /// [`LoadError::Refused`] if the component imports what the linker does not offer, or does not fit the pool.
     pub(super) fn link(
         room: &Arc<Room>,
-        name: &str,
+        voice: &Arc<Voice>,
         component: &Component,
         granted: Capabilities,
     ) -> Result<Guest, LoadError> {
         let refused = |error: wasmtime::Error| LoadError::Refused(format!("does not fit this host: {error:#}"));
         component.initialize_copy_on_write_image().map_err(refused)?;
-        let mut linker = Linker::new(&room.engine);
+        let mut linker = Linker::new(component.engine());
         if granted.log {
             log::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(refused)?;
         }
@@ -46,8 +45,7 @@ impl Guest {
         Ok(Guest {
             room: Arc::clone(room),
             pre: linker.instantiate_pre(component).map_err(refused)?,
-            voice: Voice::new(name, Arc::clone(&room.tokenize)),
-            watch: room.observer.watch(name),
+            voice: Arc::clone(voice),
             may_sign: granted.sign,
         })
     }
@@ -85,7 +83,7 @@ impl Guest {
     }
 
     pub(super) fn report(&self, function: Function, took: Duration, memory_bytes: usize, fault: Option<&Fault>) {
-        self.watch.called(&Called { function, took, memory_bytes, fault: fault.map(Fault::kind) });
+        self.voice.watch.called(&Called { function, took, memory_bytes, fault: fault.map(Fault::kind) });
     }
 
     /// A fresh instance whose clock runs.
@@ -94,7 +92,7 @@ impl Guest {
         let permit = self.room.permits.take().ok_or(Fault::Busy)?;
         let secret = errand.secret.filter(|_| self.may_sign);
         let state = State::new(settings, &self.voice, secret, errand.now_ms);
-        let mut store = Store::try_new(&self.room.engine, state).map_err(|error| Fault::of(&error, false))?;
+        let mut store = Store::try_new(self.pre.engine(), state).map_err(|error| Fault::of(&error, false))?;
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(settings.output_bytes_max + errand.input_bytes.saturating_mul(PASSES));
         store.set_max_component_handles(settings.handles_max);

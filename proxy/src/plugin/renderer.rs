@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Component, ComponentExportIndex};
+use wasmtime::component::ComponentExportIndex;
 
 use super::bindings::renderer::exports::tollgate::plugin::renderer as exported;
+use super::compile::Compiled;
 use super::fault::printable;
 use super::guest::{Errand, Guest};
 use super::validate::{self, Invalid};
@@ -54,14 +55,14 @@ type Render<'a> = (&'a str, &'a str);
 type Rendered = (Result<String, exported::RenderError>,);
 
 impl Renderer {
-    /// Links `component`, checks each function against the contract, and asks it who it is.
+    /// Links the component, checks each function against the contract, and asks it who it is.
     pub(super) fn load(
         room: &Arc<Room>,
         name: &str,
-        component: &Component,
+        compiled: &Compiled,
         granted: Capabilities,
     ) -> Result<Renderer, LoadError> {
-        let guest = Guest::link(room, name, component, granted)?;
+        let guest = Guest::link(room, &room.voice(name), &compiled.calls, granted)?;
         let export = |function| guest.export(INTERFACE, function);
         let (describe, check, render) = (export("describe")?, export("check")?, export("render")?);
         let first_call = |fault| LoadError::FirstCall { function: "describe", fault };

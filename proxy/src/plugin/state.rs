@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::bindings::adapter::tollgate::plugin::{log, sign, tokenize, types};
 use super::fault::printable;
-use super::{Settings, Tokenize, engine};
+use super::{Settings, Tokenize, Watch, engine};
 
 const LOG_LINES_PER_WORK: u32 = 16;
 const LOG_LINES_PER_SECOND: u64 = 50;
@@ -31,14 +31,15 @@ const WALL_FACTOR: u64 = 10;
 /// What all units of work of one plugin share.
 pub(super) struct Voice {
     /// The operator's name for the plugin.
-    pub(super) name: String,
-    pub(super) tokenize: Arc<dyn Tokenize>,
+    name: String,
+    tokenize: Arc<dyn Tokenize>,
+    pub(super) watch: Arc<dyn Watch>,
     window: AtomicU64,
 }
 
 impl Voice {
-    pub(super) fn new(name: &str, tokenize: Arc<dyn Tokenize>) -> Arc<Voice> {
-        Arc::new(Voice { name: name.to_owned(), tokenize, window: AtomicU64::new(0) })
+    pub(super) fn new(name: &str, tokenize: Arc<dyn Tokenize>, watch: Arc<dyn Watch>) -> Arc<Voice> {
+        Arc::new(Voice { name: name.to_owned(), tokenize, watch, window: AtomicU64::new(0) })
     }
 
     /// Whether one more line may be logged in `second`. The window packs the second above a count of 16 bits.

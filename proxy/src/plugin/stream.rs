@@ -36,7 +36,7 @@ impl Stream {
         let began = Instant::now();
         let live = Live::open(&adapter, context, errand);
         let memory_bytes = live.as_ref().map_or(0, |live| live.visit.memory_bytes());
-        adapter.guest().report(Function::Open, began.elapsed(), memory_bytes, live.as_ref().err());
+        adapter.streamed().guest.report(Function::Open, began.elapsed(), memory_bytes, live.as_ref().err());
         let live = Some(live?);
         Ok(Stream { adapter, live, turn: Turn::default(), spent: Duration::ZERO, silent_bytes: 0 })
     }
@@ -53,13 +53,13 @@ impl Stream {
             pushed.push(wire::Frame { event: text(&frame.event)?, data: text(&frame.data)? });
         }
         let result = self.call(Function::Push, frames.len(), |adapter, live| {
-            live.visit.call::<Push<'_>, Events>(&adapter.exports().push, (live.stream, &pushed))
+            live.visit.call::<Push<'_>, Events>(&adapter.streamed().push, (live.stream, &pushed))
         });
         let Ok(Ok(events)) = &result else {
             return result;
         };
         self.silent_bytes = if events.is_empty() { self.silent_bytes.saturating_add(bytes) } else { 0 };
-        if self.silent_bytes > self.adapter.guest().room().settings.silent_bytes_max {
+        if self.silent_bytes > self.adapter.streamed().guest.room().settings.silent_bytes_max {
             self.live = None;
             return Err(Fault::Silent);
         }
@@ -72,7 +72,7 @@ impl Stream {
     /// As [`Stream::push`].
     pub fn finish(&mut self) -> Result<Result<Vec<Event>, Failure>, Fault> {
         let result = self.call(Function::Finish, 0, |adapter, live| {
-            live.visit.call::<Finish, Events>(&adapter.exports().finish, (live.stream,))
+            live.visit.call::<Finish, Events>(&adapter.streamed().finish, (live.stream,))
         });
         self.live = None;
         result
@@ -86,7 +86,7 @@ impl Stream {
         work: impl FnOnce(&Adapter, &mut Live) -> Result<Events, Fault>,
     ) -> Result<Result<Vec<Event>, Failure>, Fault> {
         let mut live = self.live.take().ok_or(Fault::Ended)?;
-        let settings = &self.adapter.guest().room().settings;
+        let settings = &self.adapter.streamed().guest.room().settings;
         let began = Instant::now();
         live.visit.renew(settings.push_deadline_ms);
         let said = work(&self.adapter, &mut live);
@@ -100,7 +100,7 @@ impl Stream {
             Ok(events) => Ok(Ok(self.turn.events(events, frames, settings.events_per_push_max)?)),
             Err(failure) => Ok(Err(validate::failure(failure))),
         });
-        self.adapter.guest().report(function, took, live.visit.memory_bytes(), result.as_ref().err());
+        self.adapter.streamed().guest.report(function, took, live.visit.memory_bytes(), result.as_ref().err());
         if matches!(result, Ok(Ok(_))) && !self.turn.failed {
             self.live = Some(live);
         }
@@ -110,9 +110,9 @@ impl Stream {
 
 impl Live {
     fn open(adapter: &Adapter, context: &wire::CallContext<'_>, errand: Errand<'_>) -> Result<Live, Fault> {
-        let guest = adapter.guest();
+        let guest = &adapter.streamed().guest;
         let mut visit = guest.enter(guest.room().settings.push_deadline_ms, errand)?;
-        let (stream,) = visit.call::<Open<'_>, (ResourceAny,)>(&adapter.exports().open, (context,))?;
+        let (stream,) = visit.call::<Open<'_>, (ResourceAny,)>(&adapter.streamed().open, (context,))?;
         Ok(Live { visit, stream })
     }
 }

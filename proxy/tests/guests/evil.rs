@@ -234,7 +234,7 @@ pub(crate) fn sends(body: &str) -> Guest {
 }
 
 /// Leaves a mark in every host page of its memory, of memory it grows, in a global and in a table, and asks for
-/// `/leak` instead of `/clean` if it finds one anywhere when it begins.
+/// `/leak` instead of `/clean` if it finds one anywhere when it begins. Its streams trap if they find one.
 pub(crate) fn marks_and_searches(mark: i64) -> Guest {
     let mut guest = Guest::good();
     let clean = guest.image.request(&Request { path: "/clean", ..Request::default() });
@@ -258,7 +258,8 @@ pub(crate) fn marks_and_searches(mark: i64) -> Guest {
            (local.get $found))"
     );
     let encode = format!("(select (i32.const {leak}) (i32.const {clean}) (call $search))");
-    Guest { memory, items, encode, ..guest }
+    let open = format!("(if (call $search) (then unreachable)) {}", guest.open);
+    Guest { memory, items, encode, open, ..guest }
 }
 
 /// The same, but searching twice in one call: it always finds its own marks.

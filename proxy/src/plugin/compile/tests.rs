@@ -10,6 +10,10 @@ fn compiler() -> Engine {
     engine::without_pool(&Settings::default()).unwrap()
 }
 
+fn engines(engine: &Engine) -> Engines {
+    Engines { calls: engine.clone(), streams: engine.clone(), pooled: false }
+}
+
 fn only_file(dir: &std::path::Path) -> PathBuf {
     let files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
@@ -21,10 +25,10 @@ fn compiled_code_is_found_again() {
     let (dir, engine) = (tempfile::tempdir().unwrap(), compiler());
     let dir = dir.path().join("cache");
     let cache = Cache::open(&dir, &engine).unwrap();
-    component(&engine, &cache, &Compiler::Here(engine.clone()), COMPONENT, &Settings::default()).unwrap();
+    component(&engines(&engine), &cache, &Compiler::Here(engine.clone()), COMPONENT, &Settings::default()).unwrap();
     let broken = Compiler::Process { program: "/nowhere".into(), args: vec![] };
     let again = Cache::open(&dir, &engine).unwrap();
-    component(&engine, &again, &broken, COMPONENT, &Settings::default()).unwrap();
+    component(&engines(&engine), &again, &broken, COMPONENT, &Settings::default()).unwrap();
     assert_eq!(fs::metadata(only_file(&dir)).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
@@ -33,7 +37,7 @@ fn code_that_changed_on_disk_is_never_used() {
     let (dir, engine) = (tempfile::tempdir().unwrap(), compiler());
     let dir = dir.path().join("cache");
     let cache = Cache::open(&dir, &engine).unwrap();
-    component(&engine, &cache, &Compiler::Here(engine.clone()), COMPONENT, &Settings::default()).unwrap();
+    component(&engines(&engine), &cache, &Compiler::Here(engine.clone()), COMPONENT, &Settings::default()).unwrap();
     let path = only_file(&dir);
     let whole = fs::read(&path).unwrap();
     for damaged in [
@@ -44,7 +48,7 @@ fn code_that_changed_on_disk_is_never_used() {
     ] {
         fs::write(&path, damaged).unwrap();
         assert!(cache.find(&cache.key(COMPONENT)).is_none());
-        component(&engine, &cache, &Compiler::Here(engine.clone()), COMPONENT, &Settings::default()).unwrap();
+        component(&engines(&engine), &cache, &Compiler::Here(engine.clone()), COMPONENT, &Settings::default()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), whole);
     }
 }
@@ -94,7 +98,7 @@ fn a_compiler_that_cannot_start_is_named() {
     let (dir, engine) = (tempfile::tempdir().unwrap(), compiler());
     let cache = Cache::open(&dir.path().join("cache"), &engine).unwrap();
     let broken = Compiler::Process { program: "/nowhere".into(), args: vec![] };
-    let failed = component(&engine, &cache, &broken, COMPONENT, &Settings::default()).err().unwrap();
+    let failed = component(&engines(&engine), &cache, &broken, COMPONENT, &Settings::default()).err().unwrap();
     assert!(failed.to_string().contains("`/nowhere` cannot be started"), "{failed}");
 }
 

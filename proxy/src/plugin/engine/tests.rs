@@ -10,25 +10,27 @@ fn calls_run_without_concurrency_and_with_a_clock() {
 }
 
 #[test]
-fn the_clock_ends_with_its_engine() {
-    let engine = without_pool(&Settings::default()).unwrap();
-    let clock = tick(&engine).unwrap();
-    drop(engine);
+fn the_clock_ends_with_its_engines() {
+    let [one, other] = [(); 2].map(|()| without_pool(&Settings::default()).unwrap());
+    let clock = tick([one.weak(), other.weak()]).unwrap();
+    drop(one);
+    drop(other);
     clock.join().unwrap();
 }
 
 #[test]
-fn code_is_the_same_with_and_without_a_pool() {
+fn code_is_the_same_for_every_engine() {
     let settings = Settings { instances_max: 1, ..Settings::default() };
-    let (pooled, allocation) = start(&settings).unwrap();
-    assert_eq!(allocation, Allocation::Pool);
-    let code = without_pool(&Settings::default()).unwrap().precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
-    let own = pooled.precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
-    assert_eq!(code, own);
+    let engines = start(&settings).unwrap();
+    assert!(engines.pooled);
+    let code = |engine: &Engine| engine.precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
+    let compiled = code(&without_pool(&Settings::default()).unwrap());
+    assert_eq!(code(&engines.calls), compiled);
+    assert_eq!(code(&engines.streams), compiled);
 }
 
 #[test]
 fn a_pool_too_large_for_the_address_space_is_done_without() {
     let settings = Settings { instances_max: 40_000, ..Settings::default() };
-    assert_eq!(start(&settings).unwrap().1, Allocation::OnDemand);
+    assert!(!start(&settings).unwrap().pooled);
 }
