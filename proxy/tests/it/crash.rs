@@ -2,10 +2,12 @@
 //! is killed at any moment.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc::{self, Sender};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 
+use rustix::process::Signal;
 use tollgate::store::Store;
 
 use crate::support::*;
@@ -14,14 +16,7 @@ const ROUNDS: u64 = 24;
 const CLIENTS: usize = 6;
 
 /// What the clients do, over and over, on connections that they keep.
-const MODELS: [&str; 4] = ["gpt", "fake:slow?frame_ms=1&frames=15", "fake:no-usage", "fake:slow?frame_ms=2&frames=120"];
-
-/// What a client tells while it goes.
-enum Told {
-    Progress,
-    /// The last byte of this call's answer was there.
-    Delivered(String),
-}
+const MODELS: [&str; 4] = ["gpt", "fake:slow?frame_ms=1&frames=15", "fake:no-usage", "fake:slow?frame_ms=2&frames=60"];
 
 #[test]
 fn a_call_that_was_delivered_is_in_the_ledger_once_whenever_the_process_is_killed() {
@@ -30,8 +25,8 @@ fn a_call_that_was_delivered_is_in_the_ledger_once_whenever_the_process_is_kille
     let mut gateway = setup.key("other", "").run();
     let (mut delivered, mut chance) = (Vec::new(), Chance(0x5eed));
     for _ in 0..ROUNDS {
-        let stopped = round(gateway, chance.up_to(600), &mut delivered);
-        gateway = stopped.restart();
+        delivered.extend(drive_until_killed(&gateway, chance.up_to(300)));
+        gateway = gateway.ends().1.restart();
     }
     let stopped = gateway.stop();
     let rows = stopped.rows();
@@ -65,52 +60,45 @@ fn adds_up(stopped: &Stopped, rows: &[Row]) {
     assert_eq!(sums.len(), 2);
 }
 
-/// Drives the gateway with several clients and kills it once they have told of `moments` things.
-fn round(gateway: Gateway, moments: u64, delivered: &mut Vec<String>) -> Stopped {
-    let (tell, told) = mpsc::channel();
-    let address = gateway.address;
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|client| {
-            let tell = tell.clone();
-            thread::spawn(move || drive(address, client, &tell))
-        })
-        .collect();
-    drop(tell);
-    let mut heard = |told: Told| {
-        if let Told::Delivered(id) = told {
-            delivered.push(id);
+/// Drives the gateway with several clients. The one that sees the `moments`th piece of an answer kills it, there and
+/// then. Returns the ids of the calls whose last byte was seen.
+fn drive_until_killed(gateway: &Gateway, moments: i64) -> Vec<String> {
+    let moments = &AtomicI64::new(moments);
+    let seen = move || {
+        if moments.fetch_sub(1, Ordering::Relaxed) == 1 {
+            gateway.signal(Signal::KILL);
         }
     };
-    for _ in 0..moments {
-        heard(told.recv_timeout(PATIENCE).expect("the clients go on until the end"));
-    }
-    let stopped = gateway.kill();
-    told.iter().for_each(heard);
-    for client in clients {
-        client.join().expect("clients end by themselves");
-    }
-    stopped
+    thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|client| scope.spawn(move || drive(gateway.address, client, seen))).collect();
+        clients.into_iter().flat_map(|client| client.join().expect("clients end by themselves")).collect()
+    })
 }
 
-/// Calls until the connection breaks.
-fn drive(address: SocketAddr, client: usize, tell: &Sender<Told>) {
-    let Ok(mut connection) = Client::try_to(address) else { return };
+/// Calls until the connection breaks, and returns the ids of the calls that were answered in full.
+fn drive(address: SocketAddr, client: usize, seen: impl Fn()) -> Vec<String> {
+    let mut delivered = Vec::new();
+    let Ok(mut connection) = Client::try_to(address) else { return delivered };
     let key = if client.is_multiple_of(3) { "other" } else { "main" };
     for turn in client.. {
         let call = chat(MODELS[turn % MODELS.len()]).by(key);
         let call = if turn % 5 < 3 { call.streamed() } else { call };
-        let Ok(id) = follow(&mut connection, &call, tell) else { return };
-        let _ = tell.send(Told::Delivered(id));
+        match follow(&mut connection, &call, &seen) {
+            Ok(id) => delivered.push(id),
+            Err(_) => break,
+        }
     }
+    delivered
 }
 
 /// One call to its last byte.
-fn follow(connection: &mut Client, call: &Call, tell: &Sender<Told>) -> std::io::Result<String> {
+fn follow(connection: &mut Client, call: &Call, seen: &impl Fn()) -> io::Result<String> {
     connection.try_write(&call.bytes())?;
     let head = connection.try_head()?;
     assert_eq!(head.status, 200);
     while connection.try_piece()?.is_some() {
-        let _ = tell.send(Told::Progress);
+        seen();
     }
     Ok(head.request_id())
 }
@@ -119,10 +107,10 @@ fn follow(connection: &mut Client, call: &Call, tell: &Sender<Told>) -> std::io:
 struct Chance(u64);
 
 impl Chance {
-    fn up_to(&mut self, most: u64) -> u64 {
+    fn up_to(&mut self, most: i64) -> i64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        1 + self.0 % most
+        1 + (self.0 >> 1).cast_signed() % most
     }
 }

@@ -69,6 +69,18 @@ fn a_client_that_leaves_in_the_middle_of_a_whole_answer_stops_the_provider() {
 }
 
 #[test]
+fn a_client_that_leaves_a_silent_stream_stops_the_provider() {
+    for provider in [openai(), anthropic()] {
+        let gateway = gateway(&provider).serves("fake:stall?after=4").limits(ONE).run();
+        let mut client = gateway.begin(&chat("fake:stall?after=4").streamed());
+        client.head();
+        client.events(2);
+        is_left_at_once(&provider, client.leave());
+        assert!(settles_once(gateway).tokens.output > 0);
+    }
+}
+
+#[test]
 fn a_client_that_half_closes_has_left() {
     let provider = openai();
     let gateway = gateway(&provider).serves("fake:hang").limits(ONE).run();
