@@ -1,9 +1,11 @@
 //! The rules of the house, held by reading the tree: which room may import which, which crate has which doors, how
 //! long a file may grow, and whether the documents still name what the code names.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
 
 use source::{code, modules, paths, snake_case_texts, words};
 

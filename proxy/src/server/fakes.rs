@@ -1,12 +1,11 @@
 //! Fakes in the place of providers whose keys are not there, so that the first call works without any.
 
+use super::Error;
 use crate::{
     config::{Config, ProviderKeys},
     demo::{Dialect, Fake},
     secret::Secret,
 };
-
-use super::Error;
 
 /// The fakes of one process. They answer until dropped.
 pub(super) struct Fakes {
