@@ -54,7 +54,7 @@ sdk-tools: tools
 	  && touch $(SDK)/node_modules; }
 
 sdk: sdk-tools ## the official OpenAI SDKs for Python and Node against the running binary
-	cargo build --locked --quiet -p tollgate --bin tollgate --example fakes
+	cargo build --locked --quiet -p tollgate --bin tollgate -p tollgate-fakes --example fakes
 	TOLLGATE_BIN=$(abspath $(OUT))/debug/tollgate TOLLGATE_FAKES=$(abspath $(OUT))/debug/examples/fakes \
 	  TOLLGATE_METRICS_FILE=$(abspath $(OUT))/sdk/metrics.txt \
 	  $(OUT)/sdk/venv/bin/python -m pytest -q -p no:cacheprovider $(SDK)

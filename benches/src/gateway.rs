@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tempfile::TempDir;
-use tollgate::demo::{Dialect, Fake};
+use tollgate_fakes::{Dialect, Fake};
 
 use crate::load::{Call, answers};
 use crate::process::{Process, SUBJECT_CPU};

@@ -2,12 +2,10 @@
 //!
 //! Owns texts, tables and exit codes: 0 for done, 1 for failed, 2 for a command or configuration with faults.
 
-use std::{
-    ffi::OsString,
-    io::{self, Write},
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::Parser;
 

@@ -4,10 +4,8 @@
 //! meaning, in that room's own settings where it has some. Every fault is reported at once, with its path.
 //! Invariant: building a `Config` opens no file, no socket, no store and no component.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::{ledger, store};
 
@@ -16,7 +14,7 @@ mod key;
 mod ledgers;
 mod limits;
 mod model;
-mod rfc3339;
+mod moment;
 mod plugins;
 mod price;
 mod provider;
@@ -32,12 +30,12 @@ pub use fault::{Fault, Faults};
 pub use key::{ClientKey, Key};
 pub use limits::Limits;
 pub use model::{Model, Target};
+pub use moment::{format_moment, parse_moment};
 pub use plugins::{Plugins, UserPlugin};
 pub use provider::{Backoff, Http2, Provider, ProviderKeys, Retries, Retry};
-pub use rfc3339::{format_moment, parse_rfc3339};
 pub use server::{Log, LogFormat, Server, Tls};
 pub use template::{Role, Template};
-pub use url::{BaseUrl, BaseUrlError};
+pub use url::{BaseUrl, BaseUrlFault};
 
 use written::{At, Reading, Section};
 

@@ -12,7 +12,6 @@
 //!
 //! Where this differs from the design it began with
 //! - `edge` is an `HttpServerApp` of Pingora's, not a `ProxyHttp`: its module says why.
-//! - `demo` is a room, not part of the benches: the binary serves from it where no provider key is set.
 //! - `config` stands above `gateway` but below the rooms whose settings it fills, so it names them and they never it.
 
 pub mod call; // what the client asks and is answered
@@ -31,10 +30,8 @@ pub mod ledger; // what is remembered of it
 pub mod metrics; // what is counted of it: the door to prometheus
 pub mod config; // what the operator meant
 pub mod error; // why it was refused
-pub mod snapshot; // what a call is decided by
 pub mod gateway; // all of the above, assembled
 pub mod engine; // the life of a call
 pub mod admin; // changing it
 pub mod edge; // the client's connection
-pub mod demo; // providers to try it with
 pub mod server; // opening the doors

@@ -3,7 +3,7 @@
 //! Owns start-up, listeners, the tick, and the drain. Serves nothing itself: `edge` and `admin` do.
 
 mod fakes;
-mod bootstrap;
+mod first_start;
 mod listen;
 mod open;
 mod stop;
@@ -21,13 +21,13 @@ use pingora::server::{RunArgs, Server};
 use crate::{
     admin,
     config::Config,
-    gateway::Gateway,
+    gateway::{self, Gateway},
     ledger, plugin,
     secret::{self, Secret},
-    snapshot, store, usage,
+    store, usage,
 };
 
-pub use self::bootstrap::{ADMIN_TOKEN_FILE, CLIENT_KEYS_DIR};
+pub use self::first_start::{ADMIN_TOKEN_FILE, CLIENT_KEYS_DIR};
 
 /// What a process is given by whoever starts it, beside its configuration.
 pub struct Given {
@@ -63,9 +63,9 @@ pub struct ClientKey {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
-    Kept(#[from] secret::SecretFileError),
+    Kept(#[from] secret::Unkept),
     #[error(transparent)]
-    MasterKey(#[from] secret::MasterKeyError),
+    MasterKey(#[from] secret::Refused),
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
@@ -73,24 +73,24 @@ pub enum Error {
     #[error("the sandbox cannot start: {0}")]
     Sandbox(plugin::LoadError),
     #[error("plugins cannot be loaded:{}", listed(.0))]
-    Plugins(Vec<plugin::NotLoadedError>),
+    Plugins(Vec<plugin::NotLoaded>),
     #[error(transparent)]
-    PluginFiles(#[from] admin::AdminError),
-    #[error("the configuration cannot be put together:{}", snapshot::listed(faults))]
-    Config { faults: Vec<snapshot::AssembleError> },
+    PluginFiles(#[from] admin::Refused),
+    #[error("the configuration cannot be put together:{}", gateway::listed(faults))]
+    Config { faults: Vec<gateway::Fault> },
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the certificate or key of the TLS listener cannot be used: {0}")]
     Tls(String),
     #[error("a fake provider cannot start: {0}")]
     Fake(io::Error),
-    #[error("provider `{0}` has no key, and no fake speaks its adapter's dialect: set {1}")]
-    Keyless(String, String),
+    #[error("provider `{provider}` has no key, and {cause}: set {variables}")]
+    Keyless { provider: String, cause: &'static str, variables: String },
     #[error("the proxy ended by itself")]
     Ended,
 }
 
-fn listed(faults: &[plugin::NotLoadedError]) -> String {
+fn listed(faults: &[plugin::NotLoaded]) -> String {
     faults.iter().map(|fault| format!("\n  {fault}")).collect()
 }
 

@@ -33,7 +33,7 @@ pub enum Credential {
 
 /// Why a request cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignError {
+pub enum Unsigned {
     #[error("the provider has no key")]
     NoKey,
     #[error("unknown authentication scheme `{0}`")]
@@ -57,13 +57,13 @@ pub fn knows(scheme: &str) -> bool {
 /// What to add to a request so that the provider knows us.
 ///
 /// `key` is the provider's key, `now_ms` goes into schemes that expire.
-pub fn apply(auth: &Auth, key: Option<&str>, now_ms: u64) -> Result<Credential, SignError> {
+pub fn apply(auth: &Auth, key: Option<&str>, now_ms: u64) -> Result<Credential, Unsigned> {
     if matches!(auth, Auth::None) {
         return Ok(Credential::None);
     }
-    let key = key.ok_or(SignError::NoKey)?;
+    let key = key.ok_or(Unsigned::NoKey)?;
     if !key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-        return Err(SignError::KeyText);
+        return Err(Unsigned::KeyText);
     }
     match auth {
         Auth::None => Ok(Credential::None),
@@ -73,7 +73,7 @@ pub fn apply(auth: &Auth, key: Option<&str>, now_ms: u64) -> Result<Credential, 
         }
         Auth::Query(name) => Ok(Credential::Query { name: name.clone(), value: Zeroizing::new(key.to_owned()) }),
         Auth::Scheme { name, params } if name == jwt::NAME => Ok(bearer(&jwt::token(key, params, now_ms)?)),
-        Auth::Scheme { name, .. } => Err(SignError::UnknownScheme(name.clone())),
+        Auth::Scheme { name, .. } => Err(Unsigned::UnknownScheme(name.clone())),
     }
 }
 

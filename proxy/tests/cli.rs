@@ -2,13 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test cannot be set up, it fails")]
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Output, Stdio},
-};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -78,14 +76,18 @@ impl Place {
     }
 
     fn serve(&self) -> Running {
-        let mut child = self.command("serve").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        self.start("serve").0
+    }
+
+    /// Starts a command that serves; returns it with what it printed before its doors were open.
+    fn start(&self, args: &str) -> (Running, String) {
+        let mut child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("curl ") {
-            line.clear();
-            assert!(stdout.read_line(&mut line).unwrap() > 0, "the gateway ended before its doors were open");
+        let mut said = String::new();
+        while !said.contains("curl ") {
+            assert!(stdout.read_line(&mut said).unwrap() > 0, "the gateway ended before its doors were open");
         }
-        Running { child, stdout }
+        (Running { child, stdout }, said)
     }
 
     /// The status of a call with this key.
@@ -225,6 +227,29 @@ fn a_gateway_that_cannot_be_reached_is_named() {
     assert_eq!(said.code, 1);
     assert!(said.stderr.contains("a gateway runs on `data`, but its admin listener is off"), "{}", said.stderr);
     assert_eq!(running.stop(), 0);
+}
+
+/// Whatever runs beside this test: the first demo has the usual ports or finds them taken, so the second finds them taken.
+#[test]
+fn a_demo_takes_free_ports_where_the_usual_ones_are_taken() {
+    let place = Place::new("");
+    let (first, _) = place.start("demo");
+    let (second, said) = place.start("demo");
+    let mut free = Vec::new();
+    for (usual, what) in [("127.0.0.1:8080", "calls"), ("127.0.0.1:9465", "admin"), ("127.0.0.1:9464", "metrics")] {
+        let note = format!("{usual} is taken: {what} listens on 127.0.0.1:");
+        let (_, after) = said.split_once(&note).unwrap_or_else(|| panic!("no `{note}` in\n{said}"));
+        free.push(after.split_once(' ').unwrap().0.to_owned());
+    }
+    for (path, port) in ["/healthz", "/", "/metrics"].into_iter().zip(&free) {
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 "), "{path} at {port}: {answer}");
+    }
+    assert!(said.contains(&format!("Tollgate listens on http://127.0.0.1:{}/v1", free[0])), "{said}");
+    assert_eq!((second.stop(), first.stop()), (0, 0));
 }
 
 #[test]

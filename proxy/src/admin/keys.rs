@@ -2,14 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::AdminError;
-use crate::{
-    auth::Pattern,
-    config::format_moment,
-    limit::Caps,
-    secret::{Secret, key_id, virtual_key},
-    store::{KeyEntry, Origin},
-};
+use super::Refused;
+use crate::auth::Pattern;
+use crate::config::format_moment;
+use crate::limit::Caps;
+use crate::secret::{Secret, key_id, virtual_key};
+use crate::store::{KeyEntry, Origin};
 
 const NAME_BYTES_MAX: usize = 64;
 const USER_BYTES_MAX: usize = 200;
@@ -106,10 +104,10 @@ pub fn new_key(
     now_ms: u64,
     fill: &mut dyn FnMut(&mut [u8]),
     hash: impl FnOnce(&[u8]) -> [u8; 32],
-) -> Result<(KeyEntry, Secret), AdminError> {
+) -> Result<(KeyEntry, Secret), Refused> {
     check(&new, now_ms)?;
     if existing.iter().any(|key| key.name == new.name && key.revoked_ms.is_none()) {
-        return Err(AdminError::Exists(new.name));
+        return Err(Refused::Exists(new.name));
     }
     let secret = virtual_key(fill);
     let entry = KeyEntry {
@@ -129,13 +127,13 @@ pub fn new_key(
 }
 
 /// The key of this id, or the one active key of this name, revoked. A key that was revoked before stays as it is.
-pub fn revoked_key(existing: &[KeyEntry], wanted: &str, now_ms: u64) -> Result<KeyEntry, AdminError> {
+pub fn revoked_key(existing: &[KeyEntry], wanted: &str, now_ms: u64) -> Result<KeyEntry, Refused> {
     let mut entry = find(existing, wanted)?.clone();
     entry.revoked_ms = entry.revoked_ms.or(Some(now_ms));
     Ok(entry)
 }
 
-fn find<'k>(keys: &'k [KeyEntry], wanted: &str) -> Result<&'k KeyEntry, AdminError> {
+fn find<'k>(keys: &'k [KeyEntry], wanted: &str) -> Result<&'k KeyEntry, Refused> {
     if let Some(key) = keys.iter().find(|key| key.id == wanted) {
         return Ok(key);
     }
@@ -143,35 +141,35 @@ fn find<'k>(keys: &'k [KeyEntry], wanted: &str) -> Result<&'k KeyEntry, AdminErr
     let active: Vec<&KeyEntry> = named.iter().copied().filter(|key| key.revoked_ms.is_none()).collect();
     match (active.as_slice(), named.as_slice()) {
         ([key], _) | ([], [key]) => Ok(key),
-        ([], []) => Err(AdminError::NoKey(wanted.to_owned())),
-        _ => Err(AdminError::Ambiguous(wanted.to_owned())),
+        ([], []) => Err(Refused::NoKey(wanted.to_owned())),
+        _ => Err(Refused::Ambiguous(wanted.to_owned())),
     }
 }
 
-fn check(new: &NewKey, now_ms: u64) -> Result<(), AdminError> {
+fn check(new: &NewKey, now_ms: u64) -> Result<(), Refused> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if new.name.is_empty() || new.name.len() > NAME_BYTES_MAX || !new.name.bytes().all(plain) {
-        return Err(AdminError::invalid("name", "a name has 1 to 64 letters, digits, `_`, `-` or `.`"));
+        return Err(Refused::invalid("name", "a name has 1 to 64 letters, digits, `_`, `-` or `.`"));
     }
     // An id would hide the key of that name.
     if new.name.starts_with("key_") {
-        return Err(AdminError::invalid("name", "a name does not begin with `key_`"));
+        return Err(Refused::invalid("name", "a name does not begin with `key_`"));
     }
     if new.user.len() > USER_BYTES_MAX || new.user.chars().any(char::is_control) {
-        return Err(AdminError::invalid("user", "a user has at most 200 bytes and no control characters"));
+        return Err(Refused::invalid("user", "a user has at most 200 bytes and no control characters"));
     }
     if new.models.is_empty() || new.models.len() > MODELS_MAX {
-        return Err(AdminError::invalid("models", "name 1 to 1000 models, or `*` for all"));
+        return Err(Refused::invalid("models", "name 1 to 1000 models, or `*` for all"));
     }
     for model in &new.models {
         let fault = Pattern::parse(model).err().map(|fault| fault.to_string());
         let fault = fault.or_else(|| (model.len() > PATTERN_BYTES_MAX).then(|| "has more than 200 bytes".to_owned()));
         if let Some(fault) = fault {
-            return Err(AdminError::invalid("models", format!("`{model}` {fault}")));
+            return Err(Refused::invalid("models", format!("`{model}` {fault}")));
         }
     }
     if new.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
-        return Err(AdminError::invalid("expires", "the key would have expired already"));
+        return Err(Refused::invalid("expires", "the key would have expired already"));
     }
     Ok(())
 }

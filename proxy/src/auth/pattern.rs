@@ -12,7 +12,7 @@ pub struct Pattern {
 
 /// A pattern that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PatternError {
+pub enum Unclear {
     #[error("is empty")]
     Empty,
     #[error("may have a `*` at its end only")]
@@ -20,14 +20,14 @@ pub enum PatternError {
 }
 
 impl Pattern {
-    pub fn parse(text: &str) -> Result<Pattern, PatternError> {
+    pub fn parse(text: &str) -> Result<Pattern, Unclear> {
         if text.is_empty() {
-            return Err(PatternError::Empty);
+            return Err(Unclear::Empty);
         }
         let stem = text.strip_suffix('*');
         let fixed = stem.unwrap_or(text);
         if fixed.contains('*') {
-            return Err(PatternError::InnerStar);
+            return Err(Unclear::InnerStar);
         }
         Ok(Pattern { text: fixed.to_owned(), open: stem.is_some() })
     }

@@ -37,7 +37,8 @@ pub(super) enum Command {
     Check,
     /// Run a gateway with fake providers, to try things out
     #[command(after_help = "Needs no configuration and no key. Its data is gone when it ends, unless --data-dir is \
-                            given.\n\nExample:\n  tollgate demo --listen 127.0.0.1:8080")]
+                            given. Where a usual port is taken it takes a free one, and says which.\n\n\
+                            Example:\n  tollgate demo --listen 127.0.0.1:8080")]
     Demo(DemoArgs),
     /// Make, list and revoke client keys
     #[command(after_help = "Works beside a running gateway, whose next call sees the change, and without one.\n\n\
@@ -68,9 +69,9 @@ pub(super) struct ServeArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {
-    /// Where to listen for calls
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
-    pub(super) listen: std::net::SocketAddr,
+    /// Where to listen for calls [default: 127.0.0.1:8080, or a free port where that is taken]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) listen: Option<std::net::SocketAddr>,
     /// Keep keys and usage here [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,

@@ -1,18 +1,14 @@
 //! `tollgate check`: whether a configuration is good.
 
-use std::{
-    fmt::Write as _,
-    fs::File,
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 use tollgate::config::{Config, Fault, Faults, ProviderKeys};
 
-use super::{
-    Context,
-    load::{Faulty, load},
-};
+use super::Context;
+use super::load::{Faulty, load};
 
 pub(super) fn run(context: &Context) -> anyhow::Result<()> {
     let config = load(context)?;

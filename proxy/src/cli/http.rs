@@ -2,11 +2,9 @@
 //!
 //! Knows as much HTTP as that needs: a request with a length, an answer with a length, in chunks, or to the end.
 
-use std::{
-    io::{self, BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
-    time::Duration,
-};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 

@@ -1,14 +1,14 @@
 //! Reading a configuration, with what it includes.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use tollgate::config::{self, Config, Fault, Faults};
 
-use super::{Context, args::USUAL_CONFIG, log};
+use super::args::USUAL_CONFIG;
+use super::{Context, log};
 
 /// Files longer than this are no configuration.
 const CONFIG_BYTES_MAX: u64 = 16 << 20;

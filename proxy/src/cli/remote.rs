@@ -1,21 +1,18 @@
 //! The running gateway, through its admin listener.
 
-use std::{io, net::SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 
 use anyhow::anyhow;
 use serde::Deserialize;
 use serde_json::json;
-use tollgate::{
-    admin::{Created, KeyList, KeyShown, KeyUsage, NewKey, PluginList, PluginShown, Refusal, UsageList},
-    config::format_moment,
-    plugin::Capabilities,
-    secret::Secret,
-};
+use tollgate::admin::{Created, KeyList, KeyShown, KeyUsage, NewKey, PluginList, PluginShown, Refusal, UsageList};
+use tollgate::config::format_moment;
+use tollgate::plugin::Capabilities;
+use tollgate::secret::Secret;
 
-use super::{
-    door::{Keys, Plugins, parsed},
-    http::{self, Request, Response},
-};
+use super::door::{Keys, Plugins, parsed};
+use super::http::{self, Request, Response};
 
 /// A gateway that took our token.
 #[derive(Debug)]

@@ -1,27 +1,21 @@
-use std::{
-    io::{Cursor, Read, Write},
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    thread,
-};
+use std::io::{Cursor, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::thread;
 
 use clap::CommandFactory;
-use tollgate::{
-    admin::{ChargeShown, KeyState, KeyUsage, NewKey, Used},
-    config,
-    limit::Caps,
-    secret::{Secret, is_virtual_key},
-    server::{ClientKey, Started},
-};
+use tollgate::admin::{ChargeShown, KeyState, KeyUsage, NewKey, Used};
+use tollgate::config;
+use tollgate::limit::Caps;
+use tollgate::secret::{Secret, is_virtual_key};
+use tollgate::server::{ClientKey, Started};
 
-use super::{
-    args::{CreateArgs, KeyCommand},
-    door::Keys,
-    http::{self, Request, Response},
-    offline::Offline,
-    remote::{Remote, Unheard, escaped},
-    *,
-};
+use super::args::{CreateArgs, KeyCommand};
+use super::door::Keys;
+use super::http::{self, Request, Response};
+use super::offline::Offline;
+use super::remote::{Remote, Unheard, escaped};
+use super::*;
 
 fn parsed(line: &str) -> Args {
     Args::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"))

@@ -1,15 +1,11 @@
 //! `[plugins]`: the sandbox's settings, and the operator's own plugins.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use super::{
-    check_name,
-    fault::guess,
-    written::{At, Section},
-};
+use super::check_name;
+use super::fault::guess;
+use super::written::{At, Section};
 use crate::plugin::{self, Capabilities, Kind};
 
 const MIB: u64 = 1 << 20;

@@ -2,17 +2,15 @@
 //!
 //! Owns spelling and types. What a value means is for the caller, who reports back through the same door.
 
-use std::{cell::RefCell, collections::BTreeSet, ops::RangeInclusive};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-use super::{
-    fault::{Fault, Faults, guess},
-    variables::{Expanded, expand},
-};
+use super::fault::{Fault, Faults, guess};
+use super::variables::{Expanded, expand};
 
 /// Where faults are gathered while a file is read.
 pub(super) struct Reading<'t> {
@@ -225,10 +223,10 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// The text of a date and time, quoted or not.
-    pub(super) fn rfc3339(&self, name: &str) -> Option<At<String>> {
+    pub(super) fn moment(&self, name: &str) -> Option<At<String>> {
         let text = |value: &'r DeValue<'t>| match value {
             DeValue::String(text) => Some(text.to_string()),
-            DeValue::Datetime(rfc3339) => Some(rfc3339.to_string()),
+            DeValue::Datetime(moment) => Some(moment.to_string()),
             _ => None,
         };
         self.typed(name, "a date and time", text)

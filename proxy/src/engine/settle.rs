@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::{
-    Admitted, CallState,
-    call_state::{CLIENT_GONE, End},
+    Admitted, Flight,
+    flight::{CLIENT_GONE, End},
 };
 use crate::{
     call::{Operation, Tokens},
@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// How much of a stream is kept for counting, in bytes. What comes after is estimated from its length.
-pub(super) const RECEIVED_BYTES_MAX: usize = 4 << 20;
+pub(super) const HEARD_BYTES_MAX: usize = 4 << 20;
 
 /// What was received of an answer, for counting.
 #[derive(Default)]
-pub(super) struct Received {
+pub(super) struct Heard {
     /// A whole answer, canonical.
     whole: Option<Bytes>,
     /// The payloads of canonical chunks.
@@ -31,13 +31,13 @@ pub(super) struct Received {
     pub(super) reported: Option<Tokens>,
 }
 
-impl Received {
-    pub(super) fn nothing() -> Received {
-        Received::default()
+impl Heard {
+    pub(super) fn nothing() -> Heard {
+        Heard::default()
     }
 
-    pub(super) fn answer(body: Bytes) -> Received {
-        Received { whole: Some(body), ..Received::default() }
+    pub(super) fn answer(body: Bytes) -> Heard {
+        Heard { whole: Some(body), ..Heard::default() }
     }
 
     pub(super) fn chunk(&mut self, data: &Bytes) {
@@ -53,7 +53,7 @@ impl Received {
     }
 
     fn keeps(&mut self, bytes: usize) -> bool {
-        let kept = self.kept_bytes + bytes <= RECEIVED_BYTES_MAX;
+        let kept = self.kept_bytes + bytes <= HEARD_BYTES_MAX;
         if kept {
             self.kept_bytes += bytes;
         } else {
@@ -75,20 +75,15 @@ impl Received {
 }
 
 /// Counts prompt and answer with a tokenizer, away from the proxy's workers.
-pub(super) async fn counted(
-    gateway: &Gateway,
-    admitted: &Admitted,
-    model: &str,
-    received: Received,
-) -> (Tokens, Source) {
+pub(super) async fn counted(gateway: &Gateway, admitted: &Admitted, model: &str, heard: Heard) -> (Tokens, Source) {
     let model = admitted.model.count_as.as_deref().unwrap_or(model).to_owned();
-    let (counter, overhead) = (gateway.counter(), usage::overhead(&admitted.call.prompt_size));
+    let (counter, overhead) = (gateway.counter(), usage::overhead(&admitted.call.measure));
     let (body, embeddings) = (admitted.call.body().clone(), admitted.call.operation == Operation::Embeddings);
     let counting = tokio::task::spawn_blocking(move || {
         let mut prompt = String::new();
         openai::prompt_text(&body, &mut prompt);
         let input = counter.count(&model, &prompt) + overhead;
-        let (text, dropped) = if embeddings { (String::new(), 0) } else { received.into_text() };
+        let (text, dropped) = if embeddings { (String::new(), 0) } else { heard.into_text() };
         let output = counter.count(&model, &text) + (dropped as u64).div_ceil(4);
         Tokens { input, output, ..Tokens::default() }
     });
@@ -102,15 +97,15 @@ pub(super) async fn counted(
 /// Ends a call that broke off, with what was received of its answer.
 pub(super) async fn interrupted(
     gateway: &Gateway,
-    state: &mut CallState,
+    flight: &mut Flight,
     admitted: &Admitted,
-    received: Received,
+    heard: Heard,
     class: &'static str,
 ) {
-    let sent = state.is_sent;
-    let reported = received.reported;
+    let sent = flight.is_sent;
+    let reported = heard.reported;
     let (tokens, source) = if sent {
-        let (counted, source) = counted(gateway, admitted, &state.upstream_model.clone(), received).await;
+        let (counted, source) = counted(gateway, admitted, &flight.upstream_model.clone(), heard).await;
         match reported {
             // Of a broken stream the provider has told the prompt, and the answer only up to some point.
             Some(told) => (Tokens { output: told.output.max(counted.output), ..told }, source),
@@ -122,5 +117,5 @@ pub(super) async fn interrupted(
     let client_gone = class == CLIENT_GONE;
     let status = if client_gone { 499 } else { 200 };
     // Nobody is left to be told, should the ledger fail too: it has logged it.
-    let _ = state.end(gateway, &End { status, class, tokens, source, client_gone });
+    let _ = flight.end(gateway, &End { status, class, tokens, source, client_gone });
 }

@@ -4,10 +4,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Admitted, CallState, Downstream, Gone,
+    Admitted, Downstream, Flight, Gone,
     admit::boxed,
     attempt::{Refusal, Sent, shown_headers},
-    call_state::End,
+    flight::End,
     reply, settle,
 };
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
     error::Error,
     gateway::Gateway,
     limit::Hold,
-    plugin::PluginError,
-    upstream::UpstreamError,
+    plugin::Fault,
+    upstream::Trouble,
     usage::Source,
 };
 
@@ -25,7 +25,7 @@ use crate::{
 pub(super) enum Uncollected {
     Gone,
     TooLong,
-    Upstream(UpstreamError),
+    Trouble(Trouble),
 }
 
 /// Reads an answer to its end, within the idle and total clocks and `bytes_max`.
@@ -37,7 +37,7 @@ pub(super) async fn collect<D: Downstream>(
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     loop {
-        let idle_by = Instant::now() + sent.target.provider.clocks.idle;
+        let idle_by = Instant::now() + sent.lane.provider.clocks.idle;
         let deadline = idle_by.min(sent.total_by);
         let piece = tokio::select! {
             biased;
@@ -47,9 +47,9 @@ pub(super) async fn collect<D: Downstream>(
         let piece = match piece {
             Ok(Ok(Some(piece))) => piece,
             Ok(Ok(None)) => return Ok(if whole.is_empty() { first } else { whole.freeze() }),
-            Ok(Err(trouble)) => return Err(Uncollected::Upstream(trouble)),
-            Err(_) if deadline == sent.total_by => return Err(Uncollected::Upstream(UpstreamError::TotalTimeout)),
-            Err(_) => return Err(Uncollected::Upstream(UpstreamError::IdleTimeout)),
+            Ok(Err(trouble)) => return Err(Uncollected::Trouble(trouble)),
+            Err(_) if deadline == sent.total_by => return Err(Uncollected::Trouble(Trouble::TotalTimeout)),
+            Err(_) => return Err(Uncollected::Trouble(Trouble::IdleTimeout)),
         };
         if first.len().max(whole.len()) + piece.len() > bytes_max {
             return Err(Uncollected::TooLong);
@@ -69,38 +69,36 @@ pub(super) async fn collect<D: Downstream>(
 /// Passes a whole answer on: translated if need be, settled, recorded, sent.
 pub(super) async fn answer<'a, D: Downstream>(
     gateway: &Gateway,
-    state: &mut CallState,
+    flight: &mut Flight,
     admitted: &Admitted,
     mut sent: Sent<'a>,
     down: &mut D,
 ) -> Result<(), Refusal<'a>> {
-    let target = sent.target;
-    state.first_byte = Some(state.started.elapsed());
+    let lane = sent.lane;
+    flight.first_byte = Some(flight.started.elapsed());
     let began = Instant::now();
     let body = collect(&mut sent, gateway.bounds.answer_bytes_max, down).await;
-    state.waited += began.elapsed();
+    flight.waited += began.elapsed();
     let body = match body {
         Ok(body) => body,
         Err(Uncollected::Gone) => return Err(Refusal::Gone),
-        Err(Uncollected::Upstream(trouble)) => return Err(Refusal::Upstream(target, trouble)),
-        Err(Uncollected::TooLong) => return Err(over_long(state, admitted)),
+        Err(Uncollected::Trouble(trouble)) => return Err(Refusal::Trouble(lane, trouble)),
+        Err(Uncollected::TooLong) => return Err(over_long(flight, admitted)),
     };
     let passthrough = sent.request.passthrough;
     let (body, reported) =
         if passthrough { canonical(admitted, body) } else { translated(&sent, &body) }.map_err(|why| match why {
-            Unusable::Failure(failure) => Refusal::Failure(target, failure),
-            Unusable::Plugin(fault) => Refusal::Plugin(target, fault),
+            Unusable::Failure(failure) => Refusal::Failure(lane, failure),
+            Unusable::Plugin(fault) => Refusal::Plugin(lane, fault),
         })?;
     gateway.connector.release(sent.exchange).await;
     let (tokens, source) = match reported {
         Some(tokens) => (tokens, Source::Provider),
-        None => {
-            settle::counted(gateway, admitted, &target.upstream_model, settle::Received::answer(body.clone())).await
-        }
+        None => settle::counted(gateway, admitted, &lane.upstream_model, settle::Heard::answer(body.clone())).await,
     };
-    state.end(gateway, &End::good(tokens, source)).map_err(Refusal::Final)?;
+    flight.end(gateway, &End::good(tokens, source)).map_err(Refusal::Final)?;
     // The row is written: a client that leaves now has left a call that is settled.
-    if reply::json(gateway, state, body, down).await == Err(Gone) {
+    if reply::json(gateway, flight, body, down).await == Err(Gone) {
         down.close_after();
     }
     Ok(())
@@ -108,7 +106,7 @@ pub(super) async fn answer<'a, D: Downstream>(
 
 enum Unusable {
     Failure(Failure),
-    Plugin(PluginError),
+    Plugin(Fault),
 }
 
 /// An answer in the client's dialect already.
@@ -127,7 +125,7 @@ fn translated(sent: &Sent<'_>, body: &Bytes) -> Result<(Bytes, Option<Tokens>), 
         Unusable::Failure(Failure::of_provider(FailureKind::Upstream, "the provider's answer is not UTF-8"))
     })?;
     let headers = shown_headers(&sent.answer.headers);
-    let decode = || sent.target.adapter.decode(&sent.context, sent.answer.status, &headers, text);
+    let decode = || sent.lane.adapter.decode(&sent.context, sent.answer.status, &headers, text);
     let decoded = if text.len() > INLINE_BYTES_MAX { tokio::task::block_in_place(decode) } else { decode() };
     let answer = decoded.map_err(Unusable::Plugin)?.map_err(Unusable::Failure)?;
     Ok((answer.body.into(), answer.usage))
@@ -137,12 +135,12 @@ fn translated(sent: &Sent<'_>, body: &Bytes) -> Result<(Bytes, Option<Tokens>), 
 const INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// An answer past the bound: the client gets an error, but the provider has done the work, so the hold is charged.
-fn over_long<'a>(state: &mut CallState, admitted: &Admitted) -> Refusal<'a> {
-    let held = state.hold.as_ref().map_or(0, Hold::tokens);
+fn over_long<'a>(flight: &mut Flight, admitted: &Admitted) -> Refusal<'a> {
+    let held = flight.hold.as_ref().map_or(0, Hold::tokens);
     let output = held.saturating_sub(admitted.input_estimate);
     let tokens = Tokens { input: admitted.input_estimate, output, ..Tokens::default() };
-    state.used = Some((tokens, Source::Estimated));
+    flight.used = Some((tokens, Source::Estimated));
     let failure = Failure::of_provider(FailureKind::Upstream, "the provider's answer is too long");
-    let provider = state.provider.as_deref().unwrap_or_default().to_owned();
+    let provider = flight.provider.as_deref().unwrap_or_default().to_owned();
     Refusal::Final(boxed(Error::Provider { provider, failure }))
 }

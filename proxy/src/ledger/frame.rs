@@ -1,6 +1,7 @@
 //! Entries of the spool as bytes: a length, a checksum over length and payload, then the payload.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Error;
 use crate::store::{self, Opened, Record};

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Clock, Error, Lag, frame, spool::Spool, ticket::OpenCalls};
+use super::spool::Spool;
+use super::ticket::Flight;
+use super::{Clock, Error, Lag, frame};
 use crate::store::{Opened, Record};
 
 pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) spool: Mutex<Spool>,
-    pub(super) open_calls: OpenCalls,
+    pub(super) flight: Flight,
     progress: Mutex<Progress>,
     /// Something is asked of the thread.
     asked: Condvar,
@@ -35,7 +37,7 @@ impl Shared {
         Shared {
             clock,
             spool: Mutex::new(spool),
-            open_calls: OpenCalls::default(),
+            flight: Flight::default(),
             progress: Mutex::default(),
             asked: Condvar::new(),
             advanced: Condvar::new(),

@@ -1,16 +1,19 @@
-//! Calls in open_calls, and the ticket that each of them holds.
+//! Calls in flight, and the ticket that each of them holds.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{ABORTED, shared::Shared};
-use crate::{call::Tokens, store::Opened};
+use super::ABORTED;
+use super::shared::Shared;
+use crate::call::Tokens;
+use crate::store::Opened;
 
 /// How many ended calls an opening call clears away: more than one, so that they do not add up.
 const CLEARED_PER_CALL: usize = 2;
 
-/// A call in open_calls. Hand it back with the row; dropped, it writes a row of its own.
+/// A call in flight. Hand it back with the row; dropped, it writes a row of its own.
 #[must_use = "a ticket that is dropped at once writes an aborted row"]
 pub struct CallTicket {
     shared: Arc<Shared>,
@@ -28,7 +31,7 @@ pub(super) struct Call {
 
 /// Calls that are not marked in the spool, oldest first. Ended ones are cleared away in passing.
 #[derive(Default)]
-pub(super) struct OpenCalls {
+pub(super) struct Flight {
     calls: Mutex<VecDeque<Arc<Call>>>,
 }
 
@@ -36,7 +39,7 @@ impl CallTicket {
     pub(super) fn open(shared: &Arc<Shared>, mut opened: Opened) -> CallTicket {
         opened.clip();
         let call = Arc::new(Call { started_ms: opened.started_ms, opened: Mutex::new(Some(opened)) });
-        shared.open_calls.add(call.clone());
+        shared.flight.add(call.clone());
         CallTicket { shared: shared.clone(), call, sent: false }
     }
 
@@ -76,7 +79,7 @@ impl Call {
     }
 }
 
-impl OpenCalls {
+impl Flight {
     fn add(&self, call: Arc<Call>) {
         let mut calls = self.calls.lock();
         for _ in 0..CLEARED_PER_CALL {

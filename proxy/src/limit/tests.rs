@@ -16,7 +16,7 @@ fn caps(set: impl FnOnce(&mut Caps)) -> Caps {
     caps
 }
 
-fn refusal(result: Result<Hold, LimitError>) -> LimitError {
+fn refusal(result: Result<Hold, Exceeded>) -> Exceeded {
     result.expect_err("the cap must refuse")
 }
 

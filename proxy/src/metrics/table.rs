@@ -1,6 +1,7 @@
 //! Every metric: name, meaning, labels, buckets. No other file spells one.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector};
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// One metric family.
 pub(super) struct Family {

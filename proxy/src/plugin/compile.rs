@@ -8,12 +8,14 @@ mod child;
 
 use std::path::PathBuf;
 
-use wasmtime::{Engine, component::Component};
+use wasmtime::Engine;
+use wasmtime::component::Component;
 
 pub(super) use cache::Cache;
 pub use child::compile_child;
 
-use super::{LoadError, Settings, engine::Engines};
+use super::engine::Engines;
+use super::{LoadError, Settings};
 
 /// How to start the process that compiles: a program that runs [`compile_child`] with the arguments that follow
 /// `args`. The gateway names itself.

@@ -1,27 +1,23 @@
-//! A loaded component, and one instance to it: fresh memory, one unit of work, gone.
+//! A loaded component, and one visit to it: fresh memory, one unit of work, gone.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::Store;
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, HasSelf, Instance, InstancePre, Lift, Linker, Lower,
 };
 
-use wasmtime::{
-    Store,
-    component::{Component, ComponentExportIndex, ComponentNamedList, HasSelf, InstancePre, Lift, Linker, Lower},
-};
-
-use super::{
-    Called, Capabilities, Function, HostShared, LoadError, PluginError,
-    bindings::adapter::tollgate::plugin::{log, sign, tokenize},
-    permit::Permit,
-    state::{PluginContext, State},
-};
+use super::bindings::adapter::tollgate::plugin::{log, sign, tokenize};
+use super::permit::Permit;
+use super::state::{State, Voice};
+use super::{Called, Capabilities, Fault, Function, LoadError, Room};
 
 /// A component, compiled and linked with what it was granted.
 pub(super) struct Guest {
-    room: Arc<HostShared>,
+    room: Arc<Room>,
     pre: InstancePre<State>,
-    context: Arc<PluginContext>,
+    voice: Arc<Voice>,
     may_sign: bool,
 }
 
@@ -29,8 +25,8 @@ impl Guest {
     /// # Errors
     /// [`LoadError::Refused`] if the component imports what the linker does not offer, or does not fit the pool.
     pub(super) fn link(
-        room: &Arc<HostShared>,
-        context: &Arc<PluginContext>,
+        room: &Arc<Room>,
+        voice: &Arc<Voice>,
         component: &Component,
         granted: Capabilities,
     ) -> Result<Guest, LoadError> {
@@ -49,12 +45,12 @@ impl Guest {
         Ok(Guest {
             room: Arc::clone(room),
             pre: linker.instantiate_pre(component).map_err(refused)?,
-            context: Arc::clone(context),
+            voice: Arc::clone(voice),
             may_sign: granted.sign,
         })
     }
 
-    pub(super) fn room(&self) -> &HostShared {
+    pub(super) fn room(&self) -> &Room {
         &self.room
     }
 
@@ -68,50 +64,50 @@ impl Guest {
     }
 
     /// Does `work` in a fresh instance, and reports how it went.
-    pub(super) fn instance<R>(
+    pub(super) fn visit<R>(
         &self,
         function: Function,
         deadline_ms: u64,
-        input: CallInput<'_>,
-        work: impl FnOnce(&mut Instance) -> Result<R, PluginError>,
-    ) -> Result<R, PluginError> {
+        errand: Errand<'_>,
+        work: impl FnOnce(&mut Visit) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
         let began = Instant::now();
         let mut memory_bytes = 0;
-        let result = self.enter(deadline_ms, input).and_then(|mut instance| {
-            let result = work(&mut instance);
-            memory_bytes = instance.memory_bytes();
+        let result = self.enter(deadline_ms, errand).and_then(|mut visit| {
+            let result = work(&mut visit);
+            memory_bytes = visit.memory_bytes();
             result
         });
         self.report(function, began.elapsed(), memory_bytes, result.as_ref().err());
         result
     }
 
-    pub(super) fn report(&self, function: Function, took: Duration, memory_bytes: usize, fault: Option<&PluginError>) {
-        self.context.watch.called(&Called { function, took, memory_bytes, fault: fault.map(PluginError::kind) });
+    pub(super) fn report(&self, function: Function, took: Duration, memory_bytes: usize, fault: Option<&Fault>) {
+        self.voice.watch.called(&Called { function, took, memory_bytes, fault: fault.map(Fault::kind) });
     }
 
     /// A fresh instance whose clock runs.
-    pub(super) fn enter(&self, deadline_ms: u64, input: CallInput<'_>) -> Result<Instance, PluginError> {
+    pub(super) fn enter(&self, deadline_ms: u64, errand: Errand<'_>) -> Result<Visit, Fault> {
         let settings = &self.room.settings;
-        let permit = self.room.permits.take().ok_or(PluginError::Busy)?;
-        let secret = input.secret.filter(|_| self.may_sign);
-        let state = State::new(settings, &self.context, secret, input.now_ms);
-        let mut store = Store::try_new(self.pre.engine(), state).map_err(|error| PluginError::of(&error, false))?;
+        let permit = self.room.permits.take().ok_or(Fault::Busy)?;
+        let secret = errand.secret.filter(|_| self.may_sign);
+        let state = State::new(settings, &self.voice, secret, errand.now_ms);
+        let mut store = Store::try_new(self.pre.engine(), state).map_err(|error| Fault::of(&error, false))?;
         store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(settings.output_bytes_max + input.input_bytes.saturating_mul(PASSES));
+        store.set_hostcall_fuel(settings.output_bytes_max + errand.input_bytes.saturating_mul(PASSES));
         store.set_max_component_handles(settings.handles_max);
         store.epoch_deadline_callback(State::at_deadline);
         // Before instantiation: a start function runs there.
-        let ticks = store.data_mut().begin(deadline_ms + (input.input_bytes / BYTES_PER_MS) as u64);
+        let ticks = store.data_mut().begin(deadline_ms + (errand.input_bytes / BYTES_PER_MS) as u64);
         store.set_epoch_deadline(ticks);
         let instance = self.pre.instantiate(&mut store).map_err(|error| fault(&error, &store))?;
-        Ok(Instance { store, instance, _permit: permit })
+        Ok(Visit { store, instance, _permit: permit })
     }
 }
 
-/// What a instance is for, as far as the guest's imports need to know.
+/// What a visit is for, as far as the guest's imports need to know.
 #[derive(Clone, Copy, Default)]
-pub(super) struct CallInput<'a> {
+pub(super) struct Errand<'a> {
     /// What `sign` may sign with.
     pub(super) secret: Option<&'a [u8]>,
     pub(super) now_ms: u64,
@@ -125,21 +121,21 @@ const BYTES_PER_MS: usize = 64 << 10;
 const PASSES: usize = 3;
 
 /// One instance. Any error leaves it in an unknown state: whoever sees one must drop it.
-pub(super) struct Instance {
+pub(super) struct Visit {
     store: Store<State>,
-    instance: wasmtime::component::Instance,
+    instance: Instance,
     /// After the store, which holds the slot that this stands for.
     _permit: Permit,
 }
 
-impl Instance {
+impl Visit {
     /// Starts the clock anew.
     pub(super) fn renew(&mut self, deadline_ms: u64) {
         let ticks = self.store.data_mut().begin(deadline_ms);
         self.store.set_epoch_deadline(ticks);
     }
 
-    pub(super) fn call<P, R>(&mut self, export: &ComponentExportIndex, params: P) -> Result<R, PluginError>
+    pub(super) fn call<P, R>(&mut self, export: &ComponentExportIndex, params: P) -> Result<R, Fault>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift,
@@ -172,6 +168,6 @@ impl Instance {
     }
 }
 
-fn fault(error: &wasmtime::Error, store: &Store<State>) -> PluginError {
-    PluginError::of(error, store.data().limiter.starved)
+fn fault(error: &wasmtime::Error, store: &Store<State>) -> Fault {
+    Fault::of(error, store.data().limiter.starved)
 }

@@ -1,18 +1,15 @@
 //! The master key: from the environment, else from a file that the first start makes.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::fmt;
+use std::path::{Path, PathBuf};
 
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD},
-};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use hmac::Mac;
 use zeroize::Zeroizing;
 
-use super::{Secret, SecretFileError, hash::mac, keep};
+use super::hash::mac;
+use super::{Secret, Unkept, keep};
 
 const KEY_BYTES: usize = 32;
 const FILE_NAME: &str = "master-key";
@@ -38,13 +35,13 @@ pub enum Origin {
 
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
-pub enum MasterKeyError {
+pub enum Refused {
     #[error("TOLLGATE_MASTER_KEY must be 32 bytes in base64 or hex, or a passphrase of at least 16 characters")]
     Weak,
     #[error("`{0}` does not hold a master key: 32 bytes in base64")]
     Broken(PathBuf),
     #[error(transparent)]
-    Unkept(#[from] SecretFileError),
+    Unkept(#[from] Unkept),
 }
 
 impl MasterKey {
@@ -55,7 +52,7 @@ impl MasterKey {
         given: Option<&str>,
         dir: &Path,
         fill: &mut dyn FnMut(&mut [u8]),
-    ) -> Result<(MasterKey, Origin), MasterKeyError> {
+    ) -> Result<(MasterKey, Origin), Refused> {
         if let Some(text) = given {
             return Ok((MasterKey::parse(text)?, Origin::Environment));
         }
@@ -65,18 +62,18 @@ impl MasterKey {
             fill(&mut *key);
             Secret::new(STANDARD.encode(*key))
         })?;
-        let key = decode(kept.secret.expose()).ok_or_else(|| MasterKeyError::Broken(path.clone()))?;
+        let key = decode(kept.secret.expose()).ok_or_else(|| Refused::Broken(path.clone()))?;
         Ok((key, if kept.made { Origin::Made(path) } else { Origin::Kept(path) }))
     }
 
     /// Reads 32 bytes in hex or base64; any other text of 16 characters or more is a passphrase.
-    pub fn parse(text: &str) -> Result<MasterKey, MasterKeyError> {
+    pub fn parse(text: &str) -> Result<MasterKey, Refused> {
         let text = text.trim();
         if let Some(key) = decode(text) {
             return Ok(key);
         }
         if text.chars().count() < PASSPHRASE_CHARS_MIN {
-            return Err(MasterKeyError::Weak);
+            return Err(Refused::Weak);
         }
         Ok(MasterKey(Zeroizing::new(stretch(text.as_bytes(), PASSPHRASE_SALT, PASSPHRASE_ROUNDS))))
     }

@@ -1,4 +1,5 @@
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
@@ -40,8 +41,8 @@ fn the_master_key_is_read_in_every_spelling() {
 
 #[test]
 fn a_short_passphrase_is_refused() {
-    assert!(matches!(MasterKey::parse("fifteen letters"), Err(MasterKeyError::Weak)));
-    assert!(matches!(MasterKey::parse(""), Err(MasterKeyError::Weak)));
+    assert!(matches!(MasterKey::parse("fifteen letters"), Err(Refused::Weak)));
+    assert!(matches!(MasterKey::parse(""), Err(Refused::Weak)));
 }
 
 #[test]
@@ -100,10 +101,7 @@ fn a_master_key_that_others_can_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     MasterKey::open(None, dir.path(), &mut counting()).unwrap();
     fs::set_permissions(dir.path().join("master-key"), fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(matches!(
-        MasterKey::open(None, dir.path(), &mut counting()),
-        Err(MasterKeyError::Unkept(SecretFileError::Exposed(_)))
-    ));
+    assert!(matches!(MasterKey::open(None, dir.path(), &mut counting()), Err(Refused::Unkept(Unkept::Exposed(_)))));
 }
 
 #[test]
@@ -112,7 +110,7 @@ fn a_broken_master_key_file_is_refused_and_left_alone() {
     let path = dir.path().join("master-key");
     fs::write(&path, "half a k").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(matches!(MasterKey::open(None, dir.path(), &mut counting()), Err(MasterKeyError::Broken(_))));
+    assert!(matches!(MasterKey::open(None, dir.path(), &mut counting()), Err(Refused::Broken(_))));
     assert_eq!(fs::read_to_string(&path).unwrap(), "half a k");
 }
 
@@ -154,9 +152,9 @@ fn an_envelope_opens_only_where_it_was_meant_to() {
     assert_eq!(*envelopes.open("provider key", "openai", &sealed).unwrap(), b"sk-secret");
 
     for (purpose, id) in [("provider key", "claude"), ("client key", "openai"), ("provider keyo", "penai")] {
-        assert_eq!(envelopes.open(purpose, id, &sealed), Err(EnvelopeError::Damaged), "{purpose} {id}");
+        assert_eq!(envelopes.open(purpose, id, &sealed), Err(Unsealable::Damaged), "{purpose} {id}");
     }
-    assert_eq!(Envelopes::new(&master(2)).open("provider key", "openai", &sealed), Err(EnvelopeError::OtherKey));
+    assert_eq!(Envelopes::new(&master(2)).open("provider key", "openai", &sealed), Err(Unsealable::OtherKey));
 }
 
 #[test]
@@ -171,7 +169,7 @@ fn an_envelope_with_any_bit_changed_or_cut_anywhere_stays_shut() {
     }
     let mut newer = sealed.clone();
     newer[0] = 2;
-    assert_eq!(envelopes.open("p", "i", &newer), Err(EnvelopeError::Version(2)));
+    assert_eq!(envelopes.open("p", "i", &newer), Err(Unsealable::Version(2)));
 }
 
 #[test]

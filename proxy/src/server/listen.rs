@@ -19,7 +19,6 @@ use pingora::{
     },
 };
 
-use super::Error;
 use crate::{
     admin,
     config::{Config, Tls},
@@ -29,6 +28,8 @@ use crate::{
     plugin::Host,
     secret::Secret,
 };
+
+use super::Error;
 
 /// Everything that listens, bound or found to be free, and ready to run.
 pub(super) fn doors(
@@ -52,7 +53,7 @@ pub(super) fn doors(
     let router = |router: Router, address: Option<SocketAddr>| {
         address.map(|address| Ok::<_, Error>((bind(address)?, router))).transpose()
     };
-    let live = Arc::new(admin::LiveControl { gateway: gateway.clone(), host });
+    let live = Arc::new(admin::Live { gateway: gateway.clone(), host });
     let admin = admin::router(live, admin_token, config.plugins.sandbox.component_bytes_max);
     let operator = Operator {
         gateway: gateway.clone(),

@@ -4,7 +4,8 @@ use std::io::{BufRead, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, Dimension, Error, KeyEntry, Opened, Record, Rollup, RollupKey, Store, Sums, value::VERSION};
+use super::value::VERSION;
+use super::{Batch, Dimension, Error, KeyEntry, Opened, Record, Rollup, RollupKey, Store, Sums};
 
 /// Rows stored at once while loading.
 const LOAD_ROWS: usize = 1_000;

@@ -1,6 +1,7 @@
 //! Values as they lie in the tree: a byte of schema version, then postcard.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Error;
 

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::{evil, support::*};
+use super::evil;
+use super::support::*;
 
 #[test]
 fn a_text_beyond_the_end_of_memory_is_malformed() {

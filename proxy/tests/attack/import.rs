@@ -2,13 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
+use tracing::field::{Field, Visit};
+use tracing::span;
+use tracing::{Event, Metadata, Subscriber};
 
-use super::{evil, support::*};
+use super::evil;
+use super::support::*;
 
 /// Keeps the lines that reach the operator.
 #[derive(Clone, Default)]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tollgate::plugin::{Capabilities, Compiler, Host, LoadError, Settings};
 
-use super::{evil, guest::Guest, support::*};
+use super::evil;
+use super::guest::Guest;
+use super::support::*;
 
 /// A good guest in a world that also imports `interface`, with one function `f`.
 fn importing(interface: &str) -> Guest {

@@ -2,7 +2,9 @@
 
 use tollgate::plugin::Settings;
 
-use super::{evil, guest::Guest, support::*};
+use super::evil;
+use super::guest::Guest;
+use super::support::*;
 
 #[test]
 fn a_memory_that_starts_too_large_keeps_the_plugin_out() {

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use tollgate::plugin::{Called, Function, Host, Kind, Observer, Registry, Settings, Source, Watch};
 
-use super::{evil, guest::Guest, support::*};
+use super::evil;
+use super::guest::Guest;
+use super::support::*;
 
 fn source<'a>(name: &'a str, guest: &Guest) -> Source<'a> {
     Source { name, kind: Kind::Adapter, wasm: guest.component().into(), granted: ALL }

@@ -2,11 +2,9 @@
 
 use tollgate::plugin::Body;
 
-use super::{
-    evil,
-    guest::{Guest, Request},
-    support::*,
-};
+use super::evil;
+use super::guest::{Guest, Request};
+use super::support::*;
 
 #[track_caller]
 fn is_refused(guest: &Guest) {

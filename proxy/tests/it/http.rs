@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tollgate::demo::fingerprint;
+use tollgate_fakes::fingerprint;
 
 use crate::support::*;
 

@@ -1,6 +1,7 @@
 //! Limits: never overshot, whoever races; given back as soon as it is known what was used.
 
-use std::sync::{Barrier, mpsc};
+use std::sync::Barrier;
+use std::sync::mpsc;
 
 use crate::support::*;
 

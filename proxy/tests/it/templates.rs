@@ -1,8 +1,7 @@
 //! Prompts with variables, rendered in the sandbox.
 
-use serde_json::{Value, json};
-
 use crate::support::*;
+use serde_json::{Value, json};
 
 const TEMPLATES: &str = r#"
 [templates.greet]

@@ -1,6 +1,7 @@
 //! The host's values as the plugin kit spells them.
 
-use tollgate::{call::Operation, plugin::Context};
+use tollgate::call::Operation;
+use tollgate::plugin::Context;
 
 /// The kit's context as the host gives it to a component.
 pub(crate) fn context(context: &tollgate_plugin::Context) -> Context<'_> {

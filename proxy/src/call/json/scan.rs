@@ -1,6 +1,7 @@
 //! The scanner: a cursor over JSON text.
 
-use super::{DEPTH_MAX, Expected, JsonError, Kind, Token, swar::special};
+use super::swar::special;
+use super::{DEPTH_MAX, Expected, Fault, Kind, Token};
 
 /// A cursor over JSON text. Its steps either read what they are named after or say what should have stood there.
 ///
@@ -29,7 +30,7 @@ impl<'a> Scanner<'a> {
 
     /// What the next value is; reads nothing of it.
     #[inline]
-    pub fn kind(&mut self) -> Result<Kind, JsonError> {
+    pub fn kind(&mut self) -> Result<Kind, Fault> {
         match self.peek() {
             Some(b'{') => Ok(Kind::Object),
             Some(b'[') => Ok(Kind::Array),
@@ -41,14 +42,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    pub fn enter_object(&mut self) -> Result<(), JsonError> {
+    pub fn enter_object(&mut self) -> Result<(), Fault> {
         match self.peek() {
             Some(b'{') => self.enter(),
             _ => Err(self.fault(Expected::Object)),
         }
     }
 
-    pub fn enter_array(&mut self) -> Result<(), JsonError> {
+    pub fn enter_array(&mut self) -> Result<(), Fault> {
         match self.peek() {
             Some(b'[') => self.enter(),
             _ => Err(self.fault(Expected::Array)),
@@ -57,7 +58,7 @@ impl<'a> Scanner<'a> {
 
     /// The next key of the object entered last, its colon read as well; `None` when the object has ended.
     #[inline]
-    pub fn key(&mut self) -> Result<Option<Token<'a>>, JsonError> {
+    pub fn key(&mut self) -> Result<Option<Token<'a>>, Fault> {
         if !self.member()? {
             return Ok(None);
         }
@@ -70,7 +71,7 @@ impl<'a> Scanner<'a> {
 
     /// Whether the array entered last has another element, which is next.
     #[inline]
-    pub fn element(&mut self) -> Result<bool, JsonError> {
+    pub fn element(&mut self) -> Result<bool, Fault> {
         match self.peek() {
             Some(b']') => {
                 self.leave();
@@ -85,13 +86,13 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads one value of any kind and gives its text.
-    pub fn value(&mut self) -> Result<&'a str, JsonError> {
+    pub fn value(&mut self) -> Result<&'a str, Fault> {
         self.value_noting(|_, _| {})
     }
 
     /// Reads one value of any kind, showing `note` every string in it with the name read last before it.
     #[inline]
-    pub fn value_noting(&mut self, mut note: impl FnMut(&'a str, Token<'a>)) -> Result<&'a str, JsonError> {
+    pub fn value_noting(&mut self, mut note: impl FnMut(&'a str, Token<'a>)) -> Result<&'a str, Fault> {
         // One bit for each container opened here, the innermost lowest; set for objects.
         let mut objects: u128 = 0;
         let mut name = "";
@@ -139,7 +140,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads a string.
     #[inline]
-    pub fn string(&mut self) -> Result<Token<'a>, JsonError> {
+    pub fn string(&mut self) -> Result<Token<'a>, Fault> {
         if self.peek() != Some(b'"') {
             return Err(self.fault(Expected::String));
         }
@@ -149,7 +150,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Nothing may follow but whitespace.
-    pub fn end(&mut self) -> Result<(), JsonError> {
+    pub fn end(&mut self) -> Result<(), Fault> {
         match self.peek() {
             None => Ok(()),
             Some(_) => Err(self.fault(Expected::End)),
@@ -176,15 +177,15 @@ impl<'a> Scanner<'a> {
     }
 
     #[cold]
-    fn fault(&self, expected: Expected) -> JsonError {
-        JsonError::Syntax { at: u32::try_from(self.at).unwrap_or(u32::MAX), expected }
+    fn fault(&self, expected: Expected) -> Fault {
+        Fault::Syntax { at: u32::try_from(self.at).unwrap_or(u32::MAX), expected }
     }
 
     /// Reads the opening bracket, which is next.
     #[inline]
-    fn enter(&mut self) -> Result<(), JsonError> {
+    fn enter(&mut self) -> Result<(), Fault> {
         if self.depth == self.depth_max {
-            return Err(JsonError::Deep { depth_max: self.depth_max as u32 });
+            return Err(Fault::Deep { depth_max: self.depth_max as u32 });
         }
         self.at += 1;
         self.depth += 1;
@@ -201,7 +202,7 @@ impl<'a> Scanner<'a> {
 
     /// Whether the object entered last has another member, whose key is next.
     #[inline]
-    fn member(&mut self) -> Result<bool, JsonError> {
+    fn member(&mut self) -> Result<bool, Fault> {
         match self.peek() {
             Some(b'}') => {
                 self.leave();
@@ -221,7 +222,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn colon(&mut self) -> Result<(), JsonError> {
+    fn colon(&mut self) -> Result<(), Fault> {
         if self.peek() != Some(b':') {
             return Err(self.fault(Expected::Colon));
         }
@@ -231,7 +232,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads the string whose opening quote is next, and says whether it has escapes.
     #[inline]
-    fn quoted(&mut self) -> Result<bool, JsonError> {
+    fn quoted(&mut self) -> Result<bool, Fault> {
         let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
         let mut escaped = false;
@@ -261,7 +262,7 @@ impl<'a> Scanner<'a> {
     /// Reads the escape at `at`, which is none of the short ones, and with it the second half of a surrogate pair.
     /// Gives where it ends.
     #[cold]
-    fn unicode(&mut self, at: usize) -> Result<usize, JsonError> {
+    fn unicode(&mut self, at: usize) -> Result<usize, Fault> {
         self.at = at;
         if self.text.as_bytes().get(at + 1) != Some(&b'u') {
             return Err(self.fault(Expected::Escape));
@@ -277,7 +278,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The code unit that `\uXXXX` at `at` stands for.
-    fn unit(&self, at: usize) -> Result<u32, JsonError> {
+    fn unit(&self, at: usize) -> Result<u32, Fault> {
         let Some([b'\\', b'u', digits @ ..]) = self.text.as_bytes().get(at..at + 6) else {
             return Err(self.fault(Expected::HexDigits));
         };
@@ -285,7 +286,7 @@ impl<'a> Scanner<'a> {
         unit.ok_or_else(|| self.fault(Expected::HexDigits))
     }
 
-    fn number(&mut self) -> Result<(), JsonError> {
+    fn number(&mut self) -> Result<(), Fault> {
         let bytes = self.text.as_bytes();
         let next = |at: usize| bytes.get(at).copied();
         if next(self.at) == Some(b'-') {
@@ -312,7 +313,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads one digit or more.
     #[inline]
-    fn digits(&mut self) -> Result<(), JsonError> {
+    fn digits(&mut self) -> Result<(), Fault> {
         let digits = self.text.as_bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 {
             return Err(self.fault(Expected::Digit));
@@ -322,7 +323,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn literal(&mut self, literal: &'static str) -> Result<(), JsonError> {
+    fn literal(&mut self, literal: &'static str) -> Result<(), Fault> {
         if !self.text.as_bytes()[self.at..].starts_with(literal.as_bytes()) {
             return Err(self.fault(Expected::Literal));
         }

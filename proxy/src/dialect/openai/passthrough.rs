@@ -2,7 +2,8 @@
 
 use memchr::memmem::Finder;
 
-use super::{answer::Parts, failure, tokens};
+use super::answer::Parts;
+use super::{failure, tokens};
 use crate::call::{Failure, Tokens};
 
 /// What becomes of a frame.

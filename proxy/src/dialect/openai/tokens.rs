@@ -1,14 +1,12 @@
 //! The `usage` object, read and written.
 
-use crate::call::{
-    Tokens,
-    json::{JsonError, Kind, Scanner, push_u64},
-};
+use crate::call::Tokens;
+use crate::call::json::{Fault, Kind, Scanner, push_u64};
 
 /// Reads a `usage` value; `None` if it counts nothing, as null and all zeros do.
 ///
 /// Reads the names of OpenAI's compatible relatives for cached input as well.
-pub(super) fn read(scanner: &mut Scanner<'_>) -> Result<Option<Tokens>, JsonError> {
+pub(super) fn read(scanner: &mut Scanner<'_>) -> Result<Option<Tokens>, Fault> {
     if scanner.kind()? != Kind::Object {
         scanner.value()?;
         return Ok(None);
@@ -42,7 +40,7 @@ pub(super) fn read(scanner: &mut Scanner<'_>) -> Result<Option<Tokens>, JsonErro
     Ok((tokens.total() > 0).then_some(tokens))
 }
 
-fn details<'a>(scanner: &mut Scanner<'a>, mut note: impl FnMut(&'a str, u64)) -> Result<(), JsonError> {
+fn details<'a>(scanner: &mut Scanner<'a>, mut note: impl FnMut(&'a str, u64)) -> Result<(), Fault> {
     if scanner.kind()? != Kind::Object {
         scanner.value()?;
         return Ok(());
@@ -55,7 +53,7 @@ fn details<'a>(scanner: &mut Scanner<'a>, mut note: impl FnMut(&'a str, u64)) ->
 }
 
 /// A count. What is no count, such as null, is none.
-fn number(scanner: &mut Scanner<'_>) -> Result<u64, JsonError> {
+fn number(scanner: &mut Scanner<'_>) -> Result<u64, Fault> {
     let text = scanner.value()?;
     // Some providers count in floats; the conversion saturates.
     Ok(text.parse().unwrap_or_else(|_| text.parse::<f64>().map_or(0, |count| count as u64)))

@@ -2,13 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::{
-    super::{
-        frame::{self, Entry},
-        reader::scan,
-    },
-    *,
-};
+use super::super::frame::{self, Entry};
+use super::super::reader::scan;
+use super::*;
 
 /// A segment of rows, and where each frame begins.
 fn segment(rows: usize) -> (Vec<u8>, Vec<usize>) {

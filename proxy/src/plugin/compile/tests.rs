@@ -1,6 +1,8 @@
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
-use super::{super::engine, *};
+use super::super::engine;
+use super::*;
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 

@@ -2,18 +2,19 @@
 //!
 //! A provider that reads the last of two equal fields and a host that reads the first do not see the same request.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
-use crate::call::json::{JsonError, Kind, Scanner};
+use crate::call::json::{Fault, Kind, Scanner};
 
 /// Objects with more fields than this are checked for duplicates by hashing, smaller ones by comparing.
 const SMALL_OBJECT_FIELDS: usize = 32;
 
 /// Why a text is not JSON that the host takes from a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JsonFlaw {
+pub enum Flaw {
     #[error(transparent)]
-    Json(#[from] JsonError),
+    Json(#[from] Fault),
     #[error("a field is named twice at byte {at}")]
     Twice { at: usize },
     #[error("not a JSON object")]
@@ -21,7 +22,7 @@ pub enum JsonFlaw {
 }
 
 /// Checks that `text` is one JSON value.
-pub(super) fn value(text: &str, depth_max: usize) -> Result<Kind, JsonFlaw> {
+pub(super) fn value(text: &str, depth_max: usize) -> Result<Kind, Flaw> {
     let mut walk = Walk { scanner: Scanner::new(text, depth_max), names: Vec::new() };
     let kind = walk.scanner.kind()?;
     walk.value()?;
@@ -30,10 +31,10 @@ pub(super) fn value(text: &str, depth_max: usize) -> Result<Kind, JsonFlaw> {
 }
 
 /// Checks that `text` is one JSON object.
-pub(in super::super) fn object(text: &str, depth_max: usize) -> Result<(), JsonFlaw> {
+pub(in super::super) fn object(text: &str, depth_max: usize) -> Result<(), Flaw> {
     match value(text, depth_max)? {
         Kind::Object => Ok(()),
-        _ => Err(JsonFlaw::NotAnObject),
+        _ => Err(Flaw::NotAnObject),
     }
 }
 
@@ -45,7 +46,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Recurses, as deep as the scanner lets containers nest.
-    fn value(&mut self) -> Result<(), JsonFlaw> {
+    fn value(&mut self) -> Result<(), Flaw> {
         match self.scanner.kind()? {
             Kind::Object => self.object(),
             Kind::Array => {
@@ -59,7 +60,7 @@ impl Walk<'_> {
         }
     }
 
-    fn object(&mut self) -> Result<(), JsonFlaw> {
+    fn object(&mut self) -> Result<(), Flaw> {
         self.scanner.enter_object()?;
         let first = self.names.len();
         let mut many: Option<HashSet<Cow<'_, str>>> = None;
@@ -77,7 +78,7 @@ impl Walk<'_> {
                 }
             };
             if known {
-                return Err(JsonFlaw::Twice { at: key.at });
+                return Err(Flaw::Twice { at: key.at });
             }
             self.value()?;
         }

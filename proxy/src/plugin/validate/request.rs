@@ -1,10 +1,9 @@
 //! The request that an adapter wants sent. The host keeps authority, length, framing and credentials to itself.
 
-use super::{
-    super::bindings::adapter::tollgate::plugin::types as wire, DEPTH_MAX, EditError, ValidateError, is_token, json,
-    shown,
-};
-use crate::{call::Edit, framing::Framing};
+use super::super::bindings::adapter::tollgate::plugin::types as wire;
+use super::{DEPTH_MAX, EditFlaw, Invalid, is_token, json, shown};
+use crate::call::Edit;
+use crate::framing::Framing;
 
 const PATH_BYTES_MAX: usize = 8 << 10;
 const HEADERS_MAX: usize = 64;
@@ -61,15 +60,15 @@ pub enum Auth {
 }
 
 /// Admits a guest's request.
-pub(in super::super) fn request(wire: wire::UpstreamRequest) -> Result<Request, ValidateError> {
+pub(in super::super) fn request(wire: wire::UpstreamRequest) -> Result<Request, Invalid> {
     let method = match wire.method.as_str() {
         "POST" => "POST",
         "GET" => "GET",
-        _ => return Err(ValidateError::Method),
+        _ => return Err(Invalid::Method),
     };
-    path(&wire.path).map_err(ValidateError::Path)?;
+    path(&wire.path).map_err(Invalid::Path)?;
     if wire.state.as_ref().is_some_and(|state| state.len() > STATE_BYTES_MAX) {
-        return Err(ValidateError::State);
+        return Err(Invalid::State);
     }
     Ok(Request {
         method,
@@ -143,19 +142,19 @@ fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
     Ok(plain)
 }
 
-fn headers(wire: Vec<wire::HeaderResult>) -> Result<Vec<(String, String)>, ValidateError> {
+fn headers(wire: Vec<wire::HeaderResult>) -> Result<Vec<(String, String)>, Invalid> {
     if wire.len() > HEADERS_MAX {
-        return Err(ValidateError::Headers("too many headers"));
+        return Err(Invalid::Headers("too many headers"));
     }
     let bytes: usize = wire.iter().map(|header| header.name.len() + header.value.len()).sum();
     if bytes > HEADER_BYTES_MAX {
-        return Err(ValidateError::Headers("headers are too long"));
+        return Err(Invalid::Headers("headers are too long"));
     }
     let admit = |header: wire::HeaderResult| {
         let wire::HeaderResult { mut name, value } = header;
         name.make_ascii_lowercase();
         match header_flaw(&name, &value) {
-            Some(reason) => Err(ValidateError::Header { name: shown(&name), reason }),
+            Some(reason) => Err(Invalid::Header { name: shown(&name), reason }),
             None => Ok((name, value)),
         }
     };
@@ -210,43 +209,43 @@ fn is_hosts_own(name: &str) -> bool {
         || name.starts_with("x-forwarded-")
 }
 
-fn body(wire: wire::RequestBody) -> Result<Body, ValidateError> {
+fn body(wire: wire::RequestBody) -> Result<Body, Invalid> {
     let edits = match wire {
         wire::RequestBody::Whole(text) => {
-            json::object(&text, DEPTH_MAX).map_err(ValidateError::Body)?;
+            json::object(&text, DEPTH_MAX).map_err(Invalid::Body)?;
             return Ok(Body::Whole(text));
         }
         wire::RequestBody::Edits(edits) => edits,
     };
     if edits.len() > EDITS_MAX {
-        return Err(ValidateError::Edits);
+        return Err(Invalid::Edits);
     }
     let mut admitted: Vec<Edit> = Vec::with_capacity(edits.len());
     for edit in edits {
         if let Some(reason) = edit_flaw(&edit, &admitted) {
-            return Err(ValidateError::Edit { field: shown(&edit.field), reason });
+            return Err(Invalid::Edit { field: shown(&edit.field), reason });
         }
         admitted.push(Edit { field: edit.field, value: edit.value });
     }
     Ok(Body::Edits(admitted))
 }
 
-fn edit_flaw(edit: &wire::Edit, earlier: &[Edit]) -> Option<EditError> {
+fn edit_flaw(edit: &wire::Edit, earlier: &[Edit]) -> Option<EditFlaw> {
     if edit.field.is_empty() || edit.field.len() > EDIT_NAME_BYTES_MAX {
-        return Some(EditError::Name);
+        return Some(EditFlaw::Name);
     }
     if earlier.iter().any(|other| other.field == edit.field) {
-        return Some(EditError::Twice);
+        return Some(EditFlaw::Twice);
     }
     // The value lands one level down, inside the request.
     let value = edit.value.as_ref()?;
-    json::value(value, DEPTH_MAX - 1).err().map(EditError::Value)
+    json::value(value, DEPTH_MAX - 1).err().map(EditFlaw::Value)
 }
 
-fn auth(wire: wire::Auth) -> Result<Auth, ValidateError> {
+fn auth(wire: wire::Auth) -> Result<Auth, Invalid> {
     let named = |name: &str| {
         let fits = is_token(name) && name.len() <= AUTH_NAME_BYTES_MAX;
-        fits.then_some(()).ok_or(ValidateError::Auth("names nothing that can be named so"))
+        fits.then_some(()).ok_or(Invalid::Auth("names nothing that can be named so"))
     };
     Ok(match wire {
         wire::Auth::None => Auth::None,
@@ -256,21 +255,21 @@ fn auth(wire: wire::Auth) -> Result<Auth, ValidateError> {
             named(&name)?;
             // The one header of the host's own that a secret belongs in.
             if name != "authorization" && is_hosts_own(&name) {
-                return Err(ValidateError::Auth("puts the secret where it would route or frame"));
+                return Err(Invalid::Auth("puts the secret where it would route or frame"));
             }
             Auth::Header(name)
         }
         wire::Auth::Query(name) => {
             named(&name)?;
             if name.contains(['&', '#', '%', '+']) {
-                return Err(ValidateError::Auth("names nothing that can be named so"));
+                return Err(Invalid::Auth("names nothing that can be named so"));
             }
             Auth::Query(name)
         }
         wire::Auth::Scheme(scheme) => {
             named(&scheme.name)?;
             if scheme.params.len() > AUTH_PARAMS_BYTES_MAX || json::object(&scheme.params, DEPTH_MAX).is_err() {
-                return Err(ValidateError::Auth("has parameters that are no JSON object"));
+                return Err(Invalid::Auth("has parameters that are no JSON object"));
             }
             Auth::Scheme { name: scheme.name, params: scheme.params }
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use tollgate::demo::{Counters, Dialect, Fake};
+use tollgate_fakes::{Counters, Dialect, Fake};
 
 /// A fake provider.
 pub(crate) struct Provider {

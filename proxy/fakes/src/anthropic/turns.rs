@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::demo::answer::{Question, signature, words};
+use crate::answer::{Question, signature, words};
 
 /// Checks `messages`, and adds what they say to `question`.
 pub(super) fn check(body: &Value, question: &mut Question) -> Result<(), String> {

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{Asked, turns};
-use crate::demo::answer::{Choice, Format, Question, Tool, words};
+use crate::answer::{Choice, Format, Question, Tool, words};
 
 const FIELDS: [&str; 24] = [
     "model",

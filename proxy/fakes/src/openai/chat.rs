@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::check::{Checked, check};
 use super::{CREATED_S, Wrong, scripted};
-use crate::demo::answer::{Answer, Call, End, Tally};
-use crate::demo::counters::Open;
-use crate::demo::reply::{Frames, Reply, escaped, quoted};
-use crate::demo::script::Script;
+use crate::answer::{Answer, Call, End, Tally};
+use crate::counters::Open;
+use crate::reply::{Frames, Reply, escaped, quoted};
+use crate::script::Script;
 
 pub(super) fn answer(body: &Value, script: &Script, call: &Open) -> Result<Reply, Wrong> {
     let checked = check(body)?;

@@ -1,14 +1,13 @@
 //! The series of one model at one provider.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter};
 
 use super::{Families, seconds};
-use crate::{call::Tokens, store::Record};
+use crate::call::Tokens;
+use crate::store::Record;
 
 const OK: &str = "ok";
 const KINDS: [&str; 5] = ["input", "output", "cached", "cache_write", "reasoning"];
@@ -16,7 +15,7 @@ const SOURCES: [&str; 3] = ["provider", "counted", "estimated"];
 const OPERATIONS: [&str; 2] = ["chat", "embeddings"];
 
 /// The series of one model at one provider. Series appear with the first call that needs them.
-pub struct TargetMetrics {
+pub struct Lane {
     families: Arc<Families>,
     model: String,
     provider: String,
@@ -38,9 +37,9 @@ struct Measured {
     output: Histogram,
 }
 
-impl TargetMetrics {
-    pub(super) fn new(families: Arc<Families>, model: &str, provider: &str) -> TargetMetrics {
-        TargetMetrics {
+impl Lane {
+    pub(super) fn new(families: Arc<Families>, model: &str, provider: &str) -> Lane {
+        Lane {
             families,
             model: model.to_owned(),
             provider: provider.to_owned(),
@@ -63,7 +62,7 @@ impl TargetMetrics {
         &self.provider
     }
 
-    /// Counts a call that ended. Once per record, with the target of the target that answered or was tried last.
+    /// Counts a call that ended. Once per record, with the lane of the target that answered or was tried last.
     pub fn count(&self, record: &Record) {
         self.count_ending(record.status, &record.error_class);
         self.count_tokens(&record.tokens, record.usage_source.as_str());

@@ -5,11 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Wrong;
-use crate::demo::answer::words;
-use crate::demo::counters::Open;
-use crate::demo::fingerprint;
-use crate::demo::reply::Reply;
-use crate::demo::script::{Form, Script};
+use crate::answer::words;
+use crate::counters::Open;
+use crate::fingerprint;
+use crate::reply::Reply;
+use crate::script::{Form, Script};
 
 const DIMENSIONS: usize = 1536;
 const DIMENSIONS_MAX: usize = 3072;

@@ -1,6 +1,6 @@
 //! Providers to try the gateway with: an OpenAI and an Anthropic on loopback that speak the real wire formats, check
 //! requests as strictly as the real ones, and say deterministic things. `make run` without provider keys, the tests
-//! and the benches all use these. Imports no other room, and knows nothing of the gateway.
+//! and the benches all use these. Depends on nothing of the gateway: what it says can be held against it.
 //!
 //! A model's name chooses a scenario: `fake:<name>[+<name>…][?<parameter>=<value>&…]`. Any other model answers well,
 //! with `You said: …`. Any key but `sk-bad` is good.

@@ -1,13 +1,13 @@
 //! Points in time, as people write them: RFC 3339.
 
-/// 9999-12-31T23:59:59.999Z, the last rfc3339 that RFC 3339 can write.
+/// 9999-12-31T23:59:59.999Z, the last moment that RFC 3339 can write.
 const LATEST_MS: i64 = 253_402_300_799_999;
 const DAY_MS: i64 = 86_400_000;
 
 /// Unix milliseconds of `2026-12-31T23:59:59Z`, `2026-12-31T23:59:59+08:00` or `2026-12-31` (its midnight in UTC).
 ///
-/// None if the text is no such rfc3339, or one before 1970.
-pub fn parse_rfc3339(text: &str) -> Option<u64> {
+/// None if the text is no such moment, or one before 1970.
+pub fn parse_moment(text: &str) -> Option<u64> {
     let (date, rest) = text.split_at_checked(10)?;
     let (year, month, day) = (digits(date, 0..4)?, digits(date, 5..7)?, digits(date, 8..10)?);
     let separated = date.as_bytes()[4] == b'-' && date.as_bytes()[7] == b'-';
@@ -19,7 +19,7 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
     u64::try_from(midnight_ms + within_ms).ok()
 }
 
-/// The rfc3339 as RFC 3339 in UTC, to the second: `2026-12-31T23:59:59Z`.
+/// The moment as RFC 3339 in UTC, to the second: `2026-12-31T23:59:59Z`.
 pub fn format_moment(unix_ms: u64) -> String {
     let unix_ms = i64::try_from(unix_ms).unwrap_or(LATEST_MS).min(LATEST_MS);
     let (year, month, day) = civil_from_days(unix_ms / DAY_MS);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Wrong;
-use crate::demo::answer::{Choice, Format, Question, Tool, words};
+use crate::answer::{Choice, Format, Question, Tool, words};
 
 /// A request that passed.
 pub(super) struct Checked {

@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 
-use tollgate::demo::{Dialect, Fake};
+use tollgate_fakes::{Dialect, Fake};
 
 fn main() -> std::io::Result<()> {
     let openai = Fake::start(Dialect::OpenAi, "127.0.0.1:0")?;

@@ -8,17 +8,16 @@ use super::{Admitted, Downstream, Gone, reply, settle};
 use crate::{
     call::{Operation, Tokens},
     error::{Error, Verdict},
-    gateway::{Gateway, InFlight},
+    gateway::{Gateway, InFlight, Key, Lane, Model, Snapshot},
     ledger::CallTicket,
     limit::Hold,
     metrics,
-    snapshot::{Key, Model, ModelTarget, Snapshot},
     store::{Opened, Record},
     usage::{self, Price, Source},
 };
 
 /// One call under way.
-pub(super) struct CallState {
+pub(super) struct Flight {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) request_id: Arc<str>,
     pub(super) started: Instant,
@@ -29,7 +28,7 @@ pub(super) struct CallState {
     pub(super) model_name: String,
     pub(super) model: Option<Arc<Model>>,
     pub(super) provider: Option<Arc<str>>,
-    target: Option<Arc<metrics::TargetMetrics>>,
+    lane: Option<Arc<metrics::Lane>>,
     price: Option<Price>,
     pub(super) upstream_model: String,
     pub(super) streamed: bool,
@@ -43,7 +42,7 @@ pub(super) struct CallState {
     pub(super) is_sent: bool,
     /// Present once the call is admitted.
     pub(super) ticket: Option<CallTicket>,
-    /// Counted as in state until dropped.
+    /// Counted as in flight until dropped.
     _in_flight: InFlight,
 }
 
@@ -68,10 +67,10 @@ impl End {
     }
 }
 
-impl CallState {
-    pub(super) fn start(gateway: &Gateway, operation: Option<Operation>) -> CallState {
+impl Flight {
+    pub(super) fn start(gateway: &Gateway, operation: Option<Operation>) -> Flight {
         let started_ms = gateway.now_ms();
-        CallState {
+        Flight {
             snapshot: gateway.snapshot(),
             request_id: gateway.request_id(started_ms).into(),
             started: Instant::now(),
@@ -81,7 +80,7 @@ impl CallState {
             model_name: String::new(),
             model: None,
             provider: None,
-            target: None,
+            lane: None,
             price: None,
             upstream_model: String::new(),
             streamed: false,
@@ -132,13 +131,13 @@ impl CallState {
         }
     }
 
-    /// An attempt at `target` begins.
-    pub(super) fn enter(&mut self, target: &ModelTarget) {
+    /// An attempt at `lane` begins.
+    pub(super) fn enter(&mut self, lane: &Lane) {
         self.attempts += 1;
-        self.provider = Some(target.provider.name.clone());
-        self.target = Some(target.metrics.clone());
-        self.price.clone_from(&target.price);
-        self.upstream_model.clone_from(&target.upstream_model);
+        self.provider = Some(lane.provider.name.clone());
+        self.lane = Some(lane.metrics.clone());
+        self.price.clone_from(&lane.price);
+        self.upstream_model.clone_from(&lane.upstream_model);
     }
 
     /// Settles the hold and writes the row. What a client is sent last may go out once this has returned.
@@ -150,7 +149,7 @@ impl CallState {
             hold.settle(end.tokens.total());
         }
         let record = self.record(end);
-        self.target.as_ref().unwrap_or(&self.snapshot.unknown_target).count(&record);
+        self.lane.as_ref().unwrap_or(&self.snapshot.unknown_lane).count(&record);
         let ticket = self.ticket.take();
         gateway.record(ticket, record).map_err(|_| Box::new(Error::Unrecorded))
     }
@@ -208,8 +207,8 @@ impl CallState {
         down: &mut D,
     ) -> Result<(), Box<Error>> {
         down.close_after();
-        let received = settle::Received::nothing();
-        settle::interrupted(gateway, self, admitted, received, CLIENT_GONE).await;
+        let heard = settle::Heard::nothing();
+        settle::interrupted(gateway, self, admitted, heard, CLIENT_GONE).await;
         Ok(())
     }
 }

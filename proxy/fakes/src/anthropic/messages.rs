@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::check::check;
 use super::{Asked, error_body, words};
-use crate::demo::answer::{Answer, End, Tally, signature};
-use crate::demo::counters::Open;
-use crate::demo::reply::{Frames, Reply, quoted};
-use crate::demo::script::Script;
+use crate::answer::{Answer, End, Tally, signature};
+use crate::counters::Open;
+use crate::reply::{Frames, Reply, quoted};
+use crate::script::Script;
 
 pub(super) fn answer(asked: &Asked<'_>, script: &Script, call: &Open) -> Result<Reply, String> {
     let question = check(asked, false)?;
