@@ -6,10 +6,11 @@ mod sandbox;
 use std::hint::black_box;
 
 use criterion::Criterion;
-use tollgate::call::{Bounds, Call, Operation};
-use tollgate::plugin::View;
-
 use sandbox::Sandbox;
+use tollgate::{
+    call::{Bounds, Call, Operation},
+    plugin::View,
+};
 
 fn encode(criterion: &mut Criterion, sandbox: &Sandbox) {
     let text = "What does a toll gate cost the cart that passes it? ".repeat(20);

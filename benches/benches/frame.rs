@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::Criterion;
-use tollgate::framing::{Frame, Framing, Splitter};
-use tollgate::plugin::Stream;
-
 use sandbox::Sandbox;
+use tollgate::{
+    framing::{Frame, Framing, Splitter},
+    plugin::Stream,
+};
 
 /// A stream may only use so much time in all, so it is opened anew, unmeasured, after as many frames.
 const FRAMES_PER_STREAM: u64 = 1000;

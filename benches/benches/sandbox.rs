@@ -1,10 +1,13 @@
 //! A plugin host with the built-in adapters, for benches that call them.
 
-use criterion::Criterion;
 use std::sync::Arc;
+
+use criterion::Criterion;
 use tempfile::TempDir;
-use tollgate::call::Operation;
-use tollgate::plugin::{Adapter, Compiler, Context, Host, Settings, builtins, compile_child};
+use tollgate::{
+    call::Operation,
+    plugin::{Adapter, Compiler, Context, Host, Settings, builtins, compile_child},
+};
 
 /// The argument with which a bench starts itself as its own compiler.
 const COMPILE: &str = "compile-plugin";

@@ -1,13 +1,13 @@
 //! The floor: a Pingora that forwards every request to one upstream, and does nothing else.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
-use pingora::proxy::{ProxyHttp, Session, http_proxy_service};
-use pingora::server::Server;
-use pingora::server::configuration::ServerConf;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::{
+    proxy::{ProxyHttp, Session, http_proxy_service},
+    server::{Server, configuration::ServerConf},
+    upstreams::peer::HttpPeer,
+};
 
 struct Floor {
     upstream: SocketAddr,

@@ -1,17 +1,21 @@
 //! The three things that are measured: a fake by itself, plain Pingora before it, and Tollgate before both fakes.
 
-use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 use tollgate_fakes::{Dialect, Fake};
 
-use crate::load::{Call, answers};
-use crate::process::{Process, SUBJECT_CPU};
+use crate::{
+    load::{Call, answers},
+    process::{Process, SUBJECT_CPU},
+};
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const KEY: &str = "sk-tg-0000000000000000000000000000000000000000benches";

@@ -1,15 +1,19 @@
 //! The load: calls over keep-alive connections, and what their client sees of the answers. Closed loop for
 //! throughput, one by one for latency, paced streams for first bytes.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream as BlockingStream};
-use std::time::{Duration, Instant};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream as BlockingStream},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail, ensure};
 use memchr::memmem;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// An answer takes no longer than this, or the measurement has failed.
 const PATIENCE: Duration = Duration::from_secs(20);

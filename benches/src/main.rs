@@ -10,10 +10,7 @@ mod process;
 mod report;
 mod rounds;
 
-use std::env;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::{env, io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
 

@@ -1,12 +1,16 @@
 //! Processes: on which CPU they run, what they have used of it, and how much memory they hold.
 
-use std::fs;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
 
 use anyhow::Context;
-use rustix::process::getppid;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::{
+    process::getppid,
+    thread::{CpuSet, sched_setaffinity},
+};
 
 /// Where the process under measurement runs.
 pub(crate) const SUBJECT_CPU: usize = 0;

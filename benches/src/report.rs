@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::gateway::{Kind, Way};
-use crate::rounds::{Figures, PROXIES, Series};
+use crate::{
+    gateway::{Kind, Way},
+    rounds::{Figures, PROXIES, Series},
+};
 
 /// The load must leave its CPU idle for the rest, or it is what is measured.
 const LOAD_BUSY_MAX: f64 = 70.0;

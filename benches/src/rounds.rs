@@ -1,14 +1,18 @@
 //! The measurement: rounds in which every way has its turn, so that what drifts drifts for all.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 
-use crate::gateway::{Bench, Kind, Way};
-use crate::load::{closed_loop, one_by_one, paced};
-use crate::process::{LOAD_CPU, keep_awake, own_cpu_ns, pin};
+use crate::{
+    gateway::{Bench, Kind, Way},
+    load::{closed_loop, one_by_one, paced},
+    process::{LOAD_CPU, keep_awake, own_cpu_ns, pin},
+};
 
 const ROUNDS: usize = 7;
 const CONNECTIONS: usize = 16;

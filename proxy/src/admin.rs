@@ -9,9 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::plugin::Capabilities;
-use crate::secret::Secret;
-use crate::store::KeyEntry;
+use crate::{plugin::Capabilities, secret::Secret, store::KeyEntry};
 
 mod keys;
 mod live;
@@ -23,25 +21,25 @@ mod tests;
 mod usage;
 
 pub use keys::{KeyShown, KeyState, NewKey, new_key, revoked_key};
-pub use live::Live;
+pub use live::LiveControl;
 pub use plugins::{PluginShown, check, shown, sources};
-pub use refused::{Refusal, Refused};
+pub use refused::{AdminError, Refusal};
 pub use routes::{Created, KeyList, PluginList, UsageList, router};
 pub use usage::{ChargeShown, KeyUsage, Used, usage_of};
 
 /// What an administrator may do. Each call may wait for the disk: not for an async thread.
 pub trait Control: Send + Sync {
-    fn list_keys(&self) -> Result<Vec<KeyEntry>, Refused>;
+    fn list_keys(&self) -> Result<Vec<KeyEntry>, AdminError>;
     /// Makes a key that the next call may use. The secret is not kept and cannot be had again.
-    fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), Refused>;
+    fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), AdminError>;
     /// Revokes a key, by id or by name, before the next call.
-    fn revoke_key(&self, wanted: &str) -> Result<KeyEntry, Refused>;
+    fn revoke_key(&self, wanted: &str) -> Result<KeyEntry, AdminError>;
     /// What each key has used, in the order of their names.
-    fn usage(&self) -> Result<Vec<KeyUsage>, Refused>;
+    fn usage(&self) -> Result<Vec<KeyUsage>, AdminError>;
     /// The plugins of the running generation.
-    fn plugins(&self) -> Result<Vec<PluginShown>, Refused>;
+    fn plugins(&self) -> Result<Vec<PluginShown>, AdminError>;
     /// Loads a component as it would be loaded with these grants, and drops it again.
-    fn check_plugin(&self, wasm: Bytes, granted: Capabilities) -> Result<PluginShown, Refused>;
+    fn check_plugin(&self, wasm: Bytes, granted: Capabilities) -> Result<PluginShown, AdminError>;
     fn health(&self) -> Health;
     fn now_ms(&self) -> u64;
 }
@@ -61,7 +59,7 @@ pub struct Health {
 
 /// What the admin API needs.
 #[derive(Clone)]
-struct Desk {
+struct AdminState {
     control: Arc<dyn Control>,
     token: Arc<Secret>,
 }

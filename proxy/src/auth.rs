@@ -3,16 +3,18 @@
 //! Owns the table of client keys that one snapshot knows, and the verdict on what a client showed.
 //! Invariant: never sees a stored key, only its hash; never reads a clock, a file or a socket.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
+};
 
 mod pattern;
 #[cfg(test)]
 mod tests;
 
-pub use pattern::{Pattern, Unclear};
+pub use pattern::{Pattern, PatternError};
 
 /// Longer credentials are refused unread.
 const CREDENTIAL_BYTES_MAX: usize = 512;
@@ -33,7 +35,7 @@ pub struct Key<A> {
 
 /// Why a client is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
+pub enum AuthError {
     #[error("no API key was given: send `Authorization: Bearer <key>` or `x-api-key: <key>`")]
     Missing,
     #[error("the API key is malformed: send `Authorization: Bearer <key>`")]
@@ -104,35 +106,35 @@ pub fn authenticate<A>(
     authorization: Option<&[u8]>,
     x_api_key: Option<&[u8]>,
     now_ms: u64,
-) -> Result<Arc<Key<A>>, Denied> {
+) -> Result<Arc<Key<A>>, AuthError> {
     let shown = credential(authorization, x_api_key)?;
-    let key = keys.get(&hash(shown)).ok_or(Denied::Unknown)?;
+    let key = keys.get(&hash(shown)).ok_or(AuthError::Unknown)?;
     if key.revoked {
-        return Err(Denied::Revoked);
+        return Err(AuthError::Revoked);
     }
     if key.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
-        return Err(Denied::Expired);
+        return Err(AuthError::Expired);
     }
     Ok(Arc::clone(key))
 }
 
 /// What the client shows. Clients of Anthropic's API send `x-api-key`, some of them beside an `authorization` that
 /// is not ours to read; a bearer token wins.
-fn credential<'h>(authorization: Option<&'h [u8]>, x_api_key: Option<&'h [u8]>) -> Result<&'h [u8], Denied> {
+fn credential<'h>(authorization: Option<&'h [u8]>, x_api_key: Option<&'h [u8]>) -> Result<&'h [u8], AuthError> {
     let authorization = authorization.map(<[u8]>::trim_ascii).filter(|header| !header.is_empty());
     let x_api_key = x_api_key.map(<[u8]>::trim_ascii).filter(|header| !header.is_empty());
     let shown = match (authorization.map(bearer), x_api_key) {
         (Some(Some(token)), _) => token,
         (_, Some(key)) => key,
-        (Some(None), None) => return Err(Denied::Malformed),
-        (None, None) => return Err(Denied::Missing),
+        (Some(None), None) => return Err(AuthError::Malformed),
+        (None, None) => return Err(AuthError::Missing),
     };
     // `Bearer ` with nothing behind it is what SDKs send when no key is set.
     if shown.is_empty() {
-        return Err(Denied::Missing);
+        return Err(AuthError::Missing);
     }
     if shown.len() > CREDENTIAL_BYTES_MAX || !shown.iter().all(u8::is_ascii_graphic) {
-        return Err(Denied::Malformed);
+        return Err(AuthError::Malformed);
     }
     Ok(shown)
 }

@@ -7,7 +7,7 @@ mod edit;
 mod event;
 mod invalid;
 pub mod json;
-mod measure;
+mod prompt_size;
 mod parse;
 mod shape;
 #[cfg(test)]
@@ -19,8 +19,8 @@ use bytes::Bytes;
 
 pub use edit::{Edit, Place};
 pub use event::{Blame, Event, Failure, FailureKind, FinishReason, Tokens, ToolDelta};
-pub use invalid::Invalid;
-pub use measure::{Measure, is_payload};
+pub use invalid::ParseError;
+pub use prompt_size::{PromptSize, is_payload};
 
 /// What the client wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,7 +72,7 @@ pub struct Call {
     pub encoding_base64: bool,
     /// The `template` extension. It is no longer in the body.
     pub template: Option<Template>,
-    pub measure: Measure,
+    pub prompt_size: PromptSize,
     body: Bytes,
     fields: Vec<Field>,
     bounds: Bounds,

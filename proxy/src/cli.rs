@@ -2,10 +2,12 @@
 //!
 //! Owns texts, tables and exit codes: 0 for done, 1 for failed, 2 for a command or configuration with faults.
 
-use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
 
@@ -29,7 +31,7 @@ mod tests;
 mod usage;
 
 use args::{Args, Command};
-use load::Faulty;
+use load::FaultyConfigError;
 
 /// Looks up a variable of the environment.
 type Env = fn(&str) -> Option<String>;
@@ -63,7 +65,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCod
             // Each cause on its own line, the last one being the system's own words.
             let text: Vec<String> = error.chain().map(ToString::to_string).collect();
             let _ = writeln!(io::stderr(), "error: {}", text.join("\n  because: "));
-            ExitCode::from(if error.is::<Faulty>() { FAULTY } else { FAILED })
+            ExitCode::from(if error.is::<FaultyConfigError>() { FAULTY } else { FAILED })
         }
     }
 }

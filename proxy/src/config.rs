@@ -4,8 +4,10 @@
 //! meaning, in that room's own settings where it has some. Every fault is reported at once, with its path.
 //! Invariant: building a `Config` opens no file, no socket, no store and no component.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use crate::{ledger, store};
 
@@ -14,7 +16,7 @@ mod key;
 mod ledgers;
 mod limits;
 mod model;
-mod moment;
+mod rfc3339;
 mod plugins;
 mod price;
 mod provider;
@@ -26,16 +28,16 @@ mod url;
 mod variables;
 mod written;
 
-pub use fault::{Fault, Faults};
+pub use fault::{ConfigError, Fault};
 pub use key::{ClientKey, Key};
 pub use limits::Limits;
 pub use model::{Model, Target};
-pub use moment::{format_moment, parse_moment};
 pub use plugins::{Plugins, UserPlugin};
 pub use provider::{Backoff, Http2, Provider, ProviderKeys, Retries, Retry};
+pub use rfc3339::{format_rfc3339, parse_rfc3339};
 pub use server::{Log, LogFormat, Server, Tls};
 pub use template::{Role, Template};
-pub use url::{BaseUrl, BaseUrlFault};
+pub use url::{BaseUrl, BaseUrlError};
 
 use written::{At, Reading, Section};
 
@@ -60,7 +62,7 @@ pub struct Config {
 ///
 /// A provider whose keys are all unset variables is no fault, it is [`ProviderKeys::Unset`]; a client key that is
 /// one is [`ClientKey::Generate`]. An unset variable anywhere else is a fault.
-pub fn build(text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Config, Faults> {
+pub fn build(text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
     let (reading, table) = Reading::new(text, &env);
     let config = read(reading.root(&table));
     reading.finish().map(|()| config)
@@ -100,7 +102,7 @@ impl Config {
     ///
     /// The file has one table per model of a provider, `[prices."gpt-4o"]`; a name may end in `*`, and of several
     /// that match, the longest counts.
-    pub fn add_prices(&mut self, text: &str) -> Result<(), Faults> {
+    pub fn add_prices(&mut self, text: &str) -> Result<(), ConfigError> {
         let unset = |_: &str| None;
         let (reading, table) = Reading::new(text, &unset);
         let prices = price::read_file(reading.root(&table));

@@ -7,7 +7,7 @@
 //! say) by itself, with an empty page and without a hook, where a client is owed our error body and the ledger a row.
 
 mod client;
-mod face;
+mod endpoint;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,11 +23,11 @@ use pingora::{
 
 use self::{
     client::Client,
-    face::{Face, face},
+    endpoint::{Endpoint, endpoint},
 };
 use crate::{
     engine::{self, Downstream, Head},
-    error::{Error, Request},
+    error::{Error, RequestError},
     gateway::Gateway,
 };
 
@@ -65,20 +65,20 @@ impl Edge {
     }
 
     async fn serve(&self, client: &mut Client<'_>) {
-        match client.face() {
-            Face::Call(operation) => engine::serve(&self.gateway, operation, client).await,
-            Face::Models => engine::models(&self.gateway, client).await,
-            Face::Model(id) => engine::model(&self.gateway, &id, client).await,
-            Face::Preflight => client.preflight().await,
-            Face::Health => plain(client, 200, "ok\n").await,
-            Face::Ready => match self.gateway.readiness() {
+        match client.endpoint() {
+            Endpoint::Call(operation) => engine::serve(&self.gateway, operation, client).await,
+            Endpoint::Models => engine::models(&self.gateway, client).await,
+            Endpoint::Model(id) => engine::model(&self.gateway, &id, client).await,
+            Endpoint::Preflight => client.preflight().await,
+            Endpoint::Health => plain(client, 200, "ok\n").await,
+            Endpoint::Ready => match self.gateway.readiness() {
                 Ok(()) => plain(client, 200, "ready\n").await,
                 Err(why) => plain(client, 503, why).await,
             },
-            Face::Unknown => engine::refuse(&self.gateway, refusal(Request::Path), client).await,
-            Face::WrongMethod => {
+            Endpoint::Unknown => engine::refuse(&self.gateway, refusal(RequestError::Path), client).await,
+            Endpoint::WrongMethod => {
                 let method = client.method().to_owned();
-                engine::refuse(&self.gateway, refusal(Request::Method(method)), client).await;
+                engine::refuse(&self.gateway, refusal(RequestError::Method(method)), client).await;
             }
         }
     }
@@ -87,7 +87,7 @@ impl Edge {
     async fn refuse_head(&self, mut session: ServerSession) {
         session.set_keepalive(None);
         let mut client = Client::headless(&mut session, &self.settings, self.gateway.bounds.body_bytes_max);
-        engine::refuse(&self.gateway, refusal(Request::Head), &mut client).await;
+        engine::refuse(&self.gateway, refusal(RequestError::Head), &mut client).await;
         // Closing with unread bytes would reset the connection before the client has read why.
         let _ = tokio::time::timeout(LINGER, linger(&mut session)).await;
         session.shutdown().await;
@@ -109,7 +109,7 @@ async fn linger(session: &mut ServerSession) {
     }
 }
 
-fn refusal(request: Request) -> Box<Error> {
+fn refusal(request: RequestError) -> Box<Error> {
     Box::new(Error::Request(request))
 }
 
@@ -157,7 +157,7 @@ impl HttpServerApp for Edge {
         let mut client = Client::new(&mut session, &self.settings, self.gateway.bounds.body_bytes_max);
         if client.is_head_too_large() {
             client.close_after();
-            engine::refuse(&self.gateway, refusal(Request::Head), &mut client).await;
+            engine::refuse(&self.gateway, refusal(RequestError::Head), &mut client).await;
         } else {
             self.serve(&mut client).await;
         }

@@ -7,7 +7,7 @@
 mod admit;
 mod attempt;
 mod decode;
-mod flight;
+mod call_state;
 mod reply;
 mod settle;
 mod streamed;
@@ -21,7 +21,7 @@ use http::{HeaderName, HeaderValue};
 use self::{
     admit::{Admitted, admit},
     attempt::{Failed, Stop, attempt},
-    flight::Flight,
+    call_state::CallState,
 };
 use crate::{
     call::Operation,
@@ -87,20 +87,20 @@ impl Head {
 
 /// Serves one call from the client's head to its row.
 pub async fn serve<D: Downstream>(gateway: &Gateway, operation: Operation, down: &mut D) {
-    let mut flight = Flight::start(gateway, Some(operation));
-    let refusal = match admit(gateway, &mut flight, operation, down).await {
-        Ok(admitted) => match try_targets(gateway, &mut flight, admitted, down).await {
+    let mut state = CallState::start(gateway, Some(operation));
+    let refusal = match admit(gateway, &mut state, operation, down).await {
+        Ok(admitted) => match try_targets(gateway, &mut state, admitted, down).await {
             Ok(()) => return,
             Err(error) => error,
         },
         Err(error) => error,
     };
-    flight.refuse(gateway, &refusal, down).await;
+    state.refuse(gateway, &refusal, down).await;
 }
 
 /// Refuses a request that never became a call.
 pub async fn refuse<D: Downstream>(gateway: &Gateway, error: Box<Error>, down: &mut D) {
-    Flight::start(gateway, None).refuse(gateway, &error, down).await;
+    CallState::start(gateway, None).refuse(gateway, &error, down).await;
 }
 
 /// Lists the models that the caller's key may use.
@@ -116,28 +116,28 @@ pub async fn model<D: Downstream>(gateway: &Gateway, id: &str, down: &mut D) {
 /// Tries the plan's targets until one has answered, the request itself is at fault, or none is left.
 async fn try_targets<D: Downstream>(
     gateway: &Gateway,
-    flight: &mut Flight,
+    state: &mut CallState,
     admitted: Admitted,
     down: &mut D,
 ) -> Result<(), Box<Error>> {
     let model = admitted.model.clone();
     let mut last = None;
-    for target in model.route.plan(flight.seed()).targets() {
-        let lane = &model.lanes[target];
+    for target in model.route.plan(state.seed()).targets() {
+        let target = &model.targets[target];
         let mut budget = Budget::default();
         loop {
-            let failed = match attempt(gateway, flight, &admitted, lane, down).await {
+            let failed = match attempt(gateway, state, &admitted, target, down).await {
                 Ok(()) => return Ok(()),
-                Err(Stop::Gone) => return flight.client_left(gateway, &admitted, down).await,
+                Err(Stop::Gone) => return state.client_left(gateway, &admitted, down).await,
                 Err(Stop::Final(error)) => return Err(error),
                 Err(Stop::Failed(failed)) => failed,
             };
             let Failed { error, class, retry_after } = failed;
             last = Some(error);
             let now_ms = gateway.now_ms();
-            let (other_key, keys) = (lane.provider.keys.has_rested(now_ms), lane.provider.keys.len());
+            let (other_key, keys) = (target.provider.keys.has_rested(now_ms), target.provider.keys.len());
             let decision = class.map_or(Decision::Next, |class| {
-                budget.decide(&lane.provider.retries, class, retry_after, other_key, keys)
+                budget.decide(&target.provider.retries, class, retry_after, other_key, keys)
             });
             match decision {
                 Decision::Next => break,
@@ -145,7 +145,7 @@ async fn try_targets<D: Downstream>(
                 Decision::Again(wait) => {
                     tokio::select! {
                         biased;
-                        () = down.gone() => return flight.client_left(gateway, &admitted, down).await,
+                        () = down.gone() => return state.client_left(gateway, &admitted, down).await,
                         () = tokio::time::sleep(wait) => {}
                     }
                 }

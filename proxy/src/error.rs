@@ -6,36 +6,36 @@
 use std::borrow::Cow;
 
 use crate::{
-    auth::Denied,
-    call::{Failure, FailureKind, Invalid},
-    limit::{Exceeded, Limit},
-    plugin::Fault,
-    route::Unroutable,
+    auth::AuthError,
+    call::{Failure, FailureKind, ParseError},
+    limit::{Limit, LimitError},
+    plugin::PluginError,
+    route::RouteError,
     secret::Redactor,
-    upstream::Trouble,
+    upstream::UpstreamError,
 };
 
 /// Why a call was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
-    Invalid(#[from] Invalid),
+    Invalid(#[from] ParseError),
     #[error(transparent)]
-    Denied(#[from] Denied),
+    Denied(#[from] AuthError),
     #[error(transparent)]
-    Unroutable(#[from] Unroutable),
+    Unroutable(#[from] RouteError),
     #[error(transparent)]
-    Exceeded(#[from] Exceeded),
+    Exceeded(#[from] LimitError),
     #[error(transparent)]
-    Template(#[from] Template),
+    Template(#[from] TemplateError),
     #[error("the plugin of provider `{provider}` failed")]
-    Plugin { provider: String, fault: Fault },
+    Plugin { provider: String, fault: PluginError },
     #[error("provider `{provider}`: {}", failure.message)]
     Provider { provider: String, failure: Failure },
     #[error("provider `{provider}`: {trouble}")]
-    Upstream { provider: String, trouble: Trouble },
+    Upstream { provider: String, trouble: UpstreamError },
     #[error(transparent)]
-    Request(#[from] Request),
+    Request(#[from] RequestError),
     /// The row could not be kept, so the answer is withheld.
     #[error("the call could not be recorded")]
     Unrecorded,
@@ -43,7 +43,7 @@ pub enum Error {
 
 /// What is wrong with a template or its use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Template {
+pub enum TemplateError {
     #[error("the template `{0}` does not exist")]
     Unknown(String),
     #[error("the template variable `{0}` is missing")]
@@ -54,7 +54,7 @@ pub enum Template {
 
 /// What is wrong with a request besides its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Request {
+pub enum RequestError {
     #[error("the request's head is not valid HTTP, or has too many or too long headers")]
     Head,
     #[error("there is nothing at this path")]
@@ -107,19 +107,21 @@ impl Error {
                 Verdict { param: invalid.param().map(str::to_owned), ..plain(400, INVALID, invalid.code()) }
             }
             Error::Denied(denied) => plain(401, INVALID, denied_class(denied)),
-            Error::Unroutable(Unroutable::Unknown(_)) => with_param(plain(404, INVALID, "model_not_found"), "model"),
-            Error::Unroutable(Unroutable::Forbidden(_)) => {
+            Error::Unroutable(RouteError::Unknown(_)) => with_param(plain(404, INVALID, "model_not_found"), "model"),
+            Error::Unroutable(RouteError::Forbidden(_)) => {
                 with_param(plain(403, "permission_error", "model_not_allowed"), "model")
             }
             Error::Exceeded(exceeded) => self.exceeded(exceeded),
-            Error::Template(Template::Unknown(_)) => {
+            Error::Template(TemplateError::Unknown(_)) => {
                 with_param(plain(404, INVALID, "template_not_found"), "template.name")
             }
-            Error::Template(Template::Missing(name)) => Verdict {
+            Error::Template(TemplateError::Missing(name)) => Verdict {
                 param: Some(format!("template.variables.{name}")),
                 ..plain(400, INVALID, "template_variable_missing")
             },
-            Error::Template(Template::Broken(_)) => with_param(plain(400, INVALID, "template_invalid"), "template"),
+            Error::Template(TemplateError::Broken(_)) => {
+                with_param(plain(400, INVALID, "template_invalid"), "template")
+            }
             Error::Plugin { fault, .. } => self.plugin(fault),
             Error::Provider { failure, .. } => self.provider(failure, redactor),
             Error::Upstream { trouble, .. } => {
@@ -144,7 +146,7 @@ impl Error {
         }
     }
 
-    fn exceeded(&self, exceeded: &Exceeded) -> Verdict {
+    fn exceeded(&self, exceeded: &LimitError) -> Verdict {
         let class = match exceeded.limit {
             Limit::RequestsPerMinute => "requests_per_minute_exceeded",
             Limit::Concurrent => "concurrent_calls_exceeded",
@@ -161,10 +163,10 @@ impl Error {
         Verdict { retry_after_ms, retry, ..self.as_verdict(429, kind, class) }
     }
 
-    fn plugin(&self, fault: &Fault) -> Verdict {
+    fn plugin(&self, fault: &PluginError) -> Verdict {
         let (status, class) = match fault {
-            Fault::Busy => (503, "plugin_busy"),
-            Fault::Deadline => (504, "plugin_deadline_exceeded"),
+            PluginError::Busy => (503, "plugin_busy"),
+            PluginError::Deadline => (504, "plugin_deadline_exceeded"),
             _ => (502, "plugin_failed"),
         };
         let retry = if status == 503 { None } else { Some(false) };
@@ -208,17 +210,17 @@ impl Error {
         }
     }
 
-    fn request(&self, request: &Request) -> Verdict {
+    fn request(&self, request: &RequestError) -> Verdict {
         let (status, class) = match request {
-            Request::Head => (431, "head_invalid"),
-            Request::Path => (404, "path_not_found"),
-            Request::Method(_) => (405, "method_not_allowed"),
-            Request::TooLarge(_) => (413, "request_too_large"),
-            Request::Slow => (408, "request_timeout"),
-            Request::Broken => (400, "body_incomplete"),
-            Request::Draining => (503, "gateway_unavailable"),
-            Request::Busy => (503, "gateway_busy"),
-            Request::ClientGone => (499, "client_gone"),
+            RequestError::Head => (431, "head_invalid"),
+            RequestError::Path => (404, "path_not_found"),
+            RequestError::Method(_) => (405, "method_not_allowed"),
+            RequestError::TooLarge(_) => (413, "request_too_large"),
+            RequestError::Slow => (408, "request_timeout"),
+            RequestError::Broken => (400, "body_incomplete"),
+            RequestError::Draining => (503, "gateway_unavailable"),
+            RequestError::Busy => (503, "gateway_busy"),
+            RequestError::ClientGone => (499, "client_gone"),
         };
         let kind = if status >= 500 { SERVER } else { INVALID };
         self.as_verdict(status, kind, class)
@@ -231,12 +233,12 @@ const RETRY_AFTER_MS_MAX: u64 = 60_000;
 /// The longest message a client is shown, in bytes.
 const MESSAGE_BYTES_MAX: usize = 1000;
 
-fn denied_class(denied: &Denied) -> &'static str {
+fn denied_class(denied: &AuthError) -> &'static str {
     match denied {
-        Denied::Missing => "key_missing",
-        Denied::Malformed | Denied::Unknown => "invalid_api_key",
-        Denied::Revoked => "key_revoked",
-        Denied::Expired => "key_expired",
+        AuthError::Missing => "key_missing",
+        AuthError::Malformed | AuthError::Unknown => "invalid_api_key",
+        AuthError::Revoked => "key_revoked",
+        AuthError::Expired => "key_expired",
     }
 }
 

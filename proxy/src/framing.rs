@@ -39,7 +39,7 @@ pub struct Frame {
 
 /// Why an answer cannot be split any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
+pub enum FramingError {
     #[error("a frame of more than {frame_bytes_max} bytes")]
     TooLong { frame_bytes_max: usize },
     #[error("a frame that is not UTF-8")]
@@ -61,7 +61,7 @@ pub struct Splitter {
     /// What has come of the frame that is not complete.
     pending: BytesMut,
     frame_bytes_max: usize,
-    broken: Option<Broken>,
+    broken: Option<FramingError>,
 }
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Splitter {
     }
 
     /// Appends the frames that `chunk` completes. Once broken, an answer stays broken.
-    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Frame>) -> Result<(), Broken> {
+    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Frame>) -> Result<(), FramingError> {
         match self.broken {
             Some(broken) => Err(broken),
             None => self.split(chunk, out).inspect_err(|broken| self.broken = Some(*broken)),
@@ -95,7 +95,7 @@ impl Splitter {
     }
 
     /// The answer has ended. Appends the frame that its end completes.
-    pub fn finish(&mut self, out: &mut Vec<Frame>) -> Result<(), Broken> {
+    pub fn finish(&mut self, out: &mut Vec<Frame>) -> Result<(), FramingError> {
         if let Some(broken) = self.broken {
             return Err(broken);
         }
@@ -108,13 +108,13 @@ impl Splitter {
                 None
             }
             Kind::Aws if rest.is_empty() => None,
-            Kind::Aws => return Err(Broken::Truncated),
+            Kind::Aws => return Err(FramingError::Truncated),
         };
         out.extend(frame);
         Ok(())
     }
 
-    fn split(&mut self, mut rest: Bytes, out: &mut Vec<Frame>) -> Result<(), Broken> {
+    fn split(&mut self, mut rest: Bytes, out: &mut Vec<Frame>) -> Result<(), FramingError> {
         while !rest.is_empty() {
             let end = match &mut self.kind {
                 Kind::Whole => None,
@@ -124,7 +124,7 @@ impl Splitter {
                 Kind::Aws => aws::end(&self.pending, &rest, self.frame_bytes_max)?,
             };
             if self.pending.len() + end.unwrap_or(rest.len()) > self.frame_bytes_max {
-                return Err(Broken::TooLong { frame_bytes_max: self.frame_bytes_max });
+                return Err(FramingError::TooLong { frame_bytes_max: self.frame_bytes_max });
             }
             let Some(end) = end else {
                 self.pending.extend_from_slice(&rest);
@@ -152,12 +152,12 @@ impl Splitter {
 }
 
 /// A frame that is its own data, unless there is nothing in it.
-fn frame_of(part: Bytes) -> Result<Option<Frame>, Broken> {
+fn frame_of(part: Bytes) -> Result<Option<Frame>, FramingError> {
     let data = trimmed(part);
     if data.is_empty() {
         return Ok(None);
     }
-    std::str::from_utf8(&data).map_err(|_| Broken::NotUtf8)?;
+    std::str::from_utf8(&data).map_err(|_| FramingError::NotUtf8)?;
     Ok(Some(Frame { event: Bytes::new(), raw: data.clone(), data }))
 }
 

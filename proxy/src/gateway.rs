@@ -4,7 +4,6 @@
 //! A call keeps the snapshot it began with. Serves no request by itself.
 
 mod ids;
-mod snapshot;
 
 use std::{
     sync::{
@@ -18,82 +17,19 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::{
-    auth, call,
+    call,
     ledger::{self, CallTicket, Ledger},
-    limit::{self, Caps, Limiter},
+    limit::Limiter,
     metrics::{self, Metrics},
-    plugin::{Adapter, Registry, Renderer, Tokenize},
-    route,
+    plugin::{Registry, Tokenize},
     secret::KeyHasher,
+    snapshot::{Snapshot, keys},
     store::{self, KeyEntry, Record, Store},
-    upstream::{Connector, Provider},
-    usage::{Counter, Price},
+    upstream::Connector,
+    usage::Counter,
 };
 
-pub use self::{
-    ids::Ids,
-    snapshot::{Fault, Serving, assemble, keys, listed},
-};
-
-/// What a key is to the limiter.
-#[derive(Debug)]
-pub struct Account {
-    pub caps: Caps,
-    /// The windows and holds, so that a call need not look them up.
-    pub spending: Arc<limit::Account>,
-}
-
-/// A client's key, as calls hold it.
-pub type Key = auth::Key<Account>;
-
-/// Everything that a call is decided by. Never changed, only replaced.
-pub struct Snapshot {
-    /// Counts the snapshots of this process.
-    pub generation: u64,
-    /// When this process first published one: what model lists call `created`. Unix seconds.
-    pub created_s: u64,
-    pub keys: auth::Keys<Account>,
-    pub serving: Arc<Serving>,
-    /// Counts what was refused before it had a model.
-    pub unknown_lane: Arc<metrics::Lane>,
-}
-
-/// A model with everything that serves it.
-pub struct Model {
-    pub route: route::Model,
-    /// The model whose tokenizer counts for this one, where its own name says nothing.
-    pub count_as: Option<String>,
-    /// One for each target of `route`, in its order.
-    pub lanes: Vec<Lane>,
-}
-
-/// One target, resolved.
-pub struct Lane {
-    pub provider: Arc<Provider>,
-    pub adapter: Adapter,
-    pub upstream_model: String,
-    /// None: the call is reported as unpriced.
-    pub price: Option<Price>,
-    /// The operator's settings for the adapter, a JSON object.
-    pub config: Arc<str>,
-    pub metrics: Arc<metrics::Lane>,
-}
-
-/// A prompt template with what renders it.
-pub struct Template {
-    pub renderer: Renderer,
-    pub renderer_name: String,
-    pub source: String,
-    /// The role of the message that it becomes.
-    pub role: &'static str,
-}
-
-impl Model {
-    /// What model lists call `owned_by`.
-    pub fn owner(&self) -> &str {
-        self.lanes.first().map_or("tollgate", |lane| &lane.provider.name)
-    }
-}
+pub use self::ids::Ids;
 
 /// What bounds a call.
 #[derive(Debug, Clone)]
@@ -146,7 +82,7 @@ pub struct Gateway {
 }
 
 /// What a gateway is made of.
-pub struct Made {
+pub struct GatewayParts {
     pub snapshot: Snapshot,
     pub limiter: Arc<Limiter>,
     pub ledger: Ledger,
@@ -173,9 +109,20 @@ impl Drop for InFlight {
 }
 
 impl Gateway {
-    pub fn new(made: Made) -> Gateway {
-        let Made { snapshot, limiter, ledger, store, metrics, connector, counter, registry, hasher, bounds, ids } =
-            made;
+    pub fn new(made: GatewayParts) -> Gateway {
+        let GatewayParts {
+            snapshot,
+            limiter,
+            ledger,
+            store,
+            metrics,
+            connector,
+            counter,
+            registry,
+            hasher,
+            bounds,
+            ids,
+        } = made;
         Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             changing: Mutex::new(()),
@@ -218,7 +165,7 @@ impl Gateway {
             created_s: old.created_s,
             keys,
             serving: old.serving.clone(),
-            unknown_lane: old.unknown_lane.clone(),
+            unknown_target: old.unknown_target.clone(),
         }));
         Ok(())
     }

@@ -11,7 +11,7 @@
 
 mod fold;
 mod frame;
-mod keeper;
+mod writer;
 mod reader;
 mod shared;
 mod spool;
@@ -22,18 +22,22 @@ mod ticket;
 pub use fold::UNROUTED;
 pub use ticket::CallTicket;
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
-
-use crate::limit::Past;
-use crate::store::{self, Opened, Record, Store};
-use keeper::Keeper;
 use shared::Shared;
+use writer::Writer;
+
+use crate::{
+    limit::Past,
+    store::{self, Opened, Record, Store},
+};
 
 /// The class of a row whose call was cut short by the end of the process.
 pub const CRASHED: &str = "crashed";
@@ -138,11 +142,11 @@ impl Ledger {
         settings: Settings,
         clock: Clock,
     ) -> Result<(Ledger, Recovered), Error> {
-        let (keeper, recovered) = Keeper::recover(dir, store, settings, clock, Box::new(spool::create))?;
-        let shared = keeper.shared().clone();
+        let (writer, recovered) = Writer::recover(dir, store, settings, clock, Box::new(spool::create))?;
+        let shared = writer.shared().clone();
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
-            .spawn(move || keeper.run())
+            .spawn(move || writer.run())
             .map_err(|source| Error::Io { path: dir.to_owned(), source })?;
         Ok((Ledger { shared, thread: Mutex::new(Some(thread)) }, recovered))
     }

@@ -30,6 +30,7 @@ pub mod ledger; // what is remembered of it
 pub mod metrics; // what is counted of it: the door to prometheus
 pub mod config; // what the operator meant
 pub mod error; // why it was refused
+pub mod snapshot; // what a call is decided by
 pub mod gateway; // all of the above, assembled
 pub mod engine; // the life of a call
 pub mod admin; // changing it

@@ -16,9 +16,7 @@ mod tests;
 pub use account::{Account, Headroom, Hold, Room, Spent};
 pub use calendar::{DAY_MS, day_of, month_of};
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::Arc;
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -71,7 +69,7 @@ impl fmt::Display for Limit {
 /// A call does not fit. Of several caps in the way, the one that is in the way for longest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the limit `{limit}` of {cap} has {remaining} left, the call needs {wanted}")]
-pub struct Exceeded {
+pub struct LimitError {
     pub limit: Limit,
     pub cap: u64,
     /// What is neither settled nor held, in the unit of the cap.
@@ -112,7 +110,7 @@ impl Limiter {
     }
 
     /// Sets aside `tokens`, one request and one place among the calls in flight: all of them, or none.
-    pub fn reserve(&self, account: &str, caps: &Caps, tokens: u64, now_ms: u64) -> Result<Hold, Exceeded> {
+    pub fn reserve(&self, account: &str, caps: &Caps, tokens: u64, now_ms: u64) -> Result<Hold, LimitError> {
         self.account(account).reserve(caps, tokens, now_ms)
     }
 

@@ -1,27 +1,29 @@
 //! What is counted of a call: the only door to prometheus.
 //!
-//! Owns every metric's name, labels and buckets (`table`), and the series a call adds to. A `Lane` holds the series
+//! Owns every metric's name, labels and buckets (`table`), and the series a call adds to. A `TargetMetrics` holds the series
 //! of one model at one provider, resolved when a snapshot is built, so that counting a call costs a few atomic
 //! additions.
 //! Invariant: no label takes a value that a client chose, and no label has more values than `Bounds` allows.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use prometheus::{Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 mod genai;
-mod lane;
+mod target;
 mod plugin;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use lane::Lane;
 pub use plugin::PluginSeries;
 pub use table::names;
+pub use target::TargetMetrics;
 
 /// The content type of what [`Metrics::render`] returns.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -36,7 +38,7 @@ pub const NO_PROVIDER: &str = "none";
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Pairs of model and provider.
-    pub lanes_max: usize,
+    pub targets_max: usize,
     pub plugins_max: usize,
     /// Error codes, attempt outcomes and kinds of trap, together.
     pub codes_max: usize,
@@ -44,7 +46,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { lanes_max: 2000, plugins_max: 200, codes_max: 200 }
+        Bounds { targets_max: 2000, plugins_max: 200, codes_max: 200 }
     }
 }
 
@@ -52,7 +54,7 @@ impl Default for Bounds {
 pub struct Metrics {
     registry: Registry,
     families: Arc<Families>,
-    lanes: Mutex<HashMap<(String, String), Arc<Lane>>>,
+    targets: Mutex<HashMap<(String, String), Arc<TargetMetrics>>>,
     plugins: Mutex<HashMap<String, Arc<PluginSeries>>>,
     bounds: Bounds,
 }
@@ -91,27 +93,27 @@ impl Metrics {
         let registry = Registry::new();
         let families = Families::register(&registry, bounds.codes_max);
         table::BUILD_INFO.gauges(&registry).with_label_values(&[version]).set(1);
-        let (lanes, plugins) = (Mutex::default(), Mutex::default());
-        Metrics { registry, families: Arc::new(families), lanes, plugins, bounds }
+        let (targets, plugins) = (Mutex::default(), Mutex::default());
+        Metrics { registry, families: Arc::new(families), targets, plugins, bounds }
     }
 
     /// The series of a configured model at a configured provider. Ask when a snapshot is built and keep the answer.
-    pub fn lane(&self, model: &str, provider: &str) -> Arc<Lane> {
-        let mut lanes = self.lanes.lock();
+    pub fn target(&self, model: &str, provider: &str) -> Arc<TargetMetrics> {
+        let mut targets = self.targets.lock();
         let pair = (model.to_owned(), provider.to_owned());
-        if let Some(lane) = lanes.get(&pair) {
-            return Arc::clone(lane);
+        if let Some(target) = targets.get(&pair) {
+            return Arc::clone(target);
         }
         // The place of the last pair is kept for what is folded together.
-        let folds = lanes.len() + 1 >= self.bounds.lanes_max;
+        let folds = targets.len() + 1 >= self.bounds.targets_max;
         let pair = if folds { (OTHER.to_owned(), OTHER.to_owned()) } else { pair };
-        let made = |pair: &(String, String)| Arc::new(Lane::new(Arc::clone(&self.families), &pair.0, &pair.1));
-        Arc::clone(lanes.entry(pair).or_insert_with_key(made))
+        let made = |pair: &(String, String)| Arc::new(TargetMetrics::new(Arc::clone(&self.families), &pair.0, &pair.1));
+        Arc::clone(targets.entry(pair).or_insert_with_key(made))
     }
 
     /// The series of calls refused before they had a model that is configured.
-    pub fn unknown_lane(&self) -> Arc<Lane> {
-        self.lane(OTHER, NO_PROVIDER)
+    pub fn unknown_target(&self) -> Arc<TargetMetrics> {
+        self.target(OTHER, NO_PROVIDER)
     }
 
     /// The series of a plugin. Ask when it is loaded and keep the answer.

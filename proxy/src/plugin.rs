@@ -25,32 +25,30 @@ mod state;
 mod stream;
 mod validate;
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 pub use adapter::{Adapter, Context, Description, View};
 pub use builtin::builtins;
 pub use compile::{Compiler, compile_child};
 pub use engine::warm_thread;
-pub use fault::{Fault, LoadError};
-pub use registry::{Kind, NotLoaded, Registry, Source};
-pub use renderer::{RenderError, Renderer, TemplateFault};
+pub use fault::{LoadError, PluginError};
+pub use registry::{Kind, NotLoadedError, Registry, Source};
+pub use renderer::{RenderError, Renderer, TemplateSyntaxError};
 pub use stream::Stream;
-pub use validate::{Answer, Auth, Body, EditFlaw, Flaw, Invalid, Request};
+pub use validate::{Answer, Auth, Body, EditError, JsonFlaw, Request, ValidateError};
 
 use compile::{Cache, Compiled};
 use engine::Engines;
 use gate::World;
 use permit::Permits;
-use state::Voice;
+use state::PluginContext;
 
 /// What plugins may use. The bounds hold for each call unless they say otherwise.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// All memories of one instance together.
     pub memory_bytes_max: usize,
-    /// Instances at one time: calls in a guest, and streams open. Beyond it, [`Fault::Busy`].
+    /// Instances at one time: calls in a guest, and streams open. Beyond it, [`PluginError::Busy`].
     pub instances_max: u32,
     /// Slots that stay mapped to a plugin while unused. A slot of calls holds up to 384 KiB, one of streams nothing.
     pub warm_slots_max: u32,
@@ -162,7 +160,7 @@ pub struct Called {
     pub took: Duration,
     /// The most memory the instance has held.
     pub memory_bytes: usize,
-    /// [`Fault::kind`], unless the call was answered.
+    /// [`PluginError::kind`], unless the call was answered.
     pub fault: Option<&'static str>,
 }
 
@@ -189,7 +187,7 @@ impl Watch for () {
 }
 
 /// What all guests of the process share.
-struct Room {
+struct HostShared {
     settings: Settings,
     engines: Engines,
     permits: Arc<Permits>,
@@ -197,15 +195,15 @@ struct Room {
     observer: Arc<dyn Observer>,
 }
 
-impl Room {
-    fn voice(&self, name: &str) -> Arc<Voice> {
-        Voice::new(name, Arc::clone(&self.tokenize), self.observer.watch(name))
+impl HostShared {
+    fn context(&self, name: &str) -> Arc<PluginContext> {
+        PluginContext::new(name, Arc::clone(&self.tokenize), self.observer.watch(name))
     }
 }
 
 /// The sandbox. One for a process, made after its last fork: it starts a thread and maps terabytes of addresses.
 pub struct Host {
-    room: Arc<Room>,
+    room: Arc<HostShared>,
     cache: Cache,
     compiler: Compiler,
 }
@@ -228,7 +226,7 @@ impl Host {
         }
         let cache = Cache::open(cache_dir, &engines.calls)?;
         let permits = Permits::new(settings.instances_max);
-        Ok(Host { room: Arc::new(Room { settings, engines, permits, tokenize, observer }), cache, compiler })
+        Ok(Host { room: Arc::new(HostShared { settings, engines, permits, tokenize, observer }), cache, compiler })
     }
 
     /// Makes `wasm` the adapter that its operator calls `name`. Slow when `wasm` was not compiled before.

@@ -30,7 +30,7 @@ pub struct Plan(Vec<usize>);
 
 /// Why a call has nowhere to go.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unroutable {
+pub enum RouteError {
     #[error("the model `{0}` does not exist")]
     Unknown(String),
     #[error("this key may not use the model `{0}`")]
@@ -40,12 +40,12 @@ pub enum Unroutable {
 /// Finds what `name` means, in a table of models, for a caller that may or may not use it.
 ///
 /// # Errors
-/// [`Unroutable::Unknown`] also for a forbidden name that does not exist: a key learns of its own models alone.
-pub fn find<'a, M>(models: &'a HashMap<String, M>, name: &str, may_use: bool) -> Result<&'a M, Unroutable> {
+/// [`RouteError::Unknown`] also for a forbidden name that does not exist: a key learns of its own models alone.
+pub fn find<'a, M>(models: &'a HashMap<String, M>, name: &str, may_use: bool) -> Result<&'a M, RouteError> {
     match models.get(name) {
         Some(model) if may_use => Ok(model),
-        Some(_) => Err(Unroutable::Forbidden(name.to_owned())),
-        None => Err(Unroutable::Unknown(name.to_owned())),
+        Some(_) => Err(RouteError::Forbidden(name.to_owned())),
+        None => Err(RouteError::Unknown(name.to_owned())),
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
     fn a_model_is_found_refused_or_unknown() {
         let models = HashMap::from([("a".to_owned(), 1)]);
         assert_eq!(find(&models, "a", true), Ok(&1));
-        assert_eq!(find(&models, "a", false), Err(Unroutable::Forbidden("a".into())));
-        assert_eq!(find(&models, "b", false), Err(Unroutable::Unknown("b".into())));
+        assert_eq!(find(&models, "a", false), Err(RouteError::Forbidden("a".into())));
+        assert_eq!(find(&models, "b", false), Err(RouteError::Unknown("b".into())));
     }
 }

@@ -8,21 +8,21 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-mod draw;
+mod generate;
 mod envelope;
 mod hash;
-mod kept;
+mod secret_file;
 mod master;
 mod redact;
 #[cfg(test)]
 mod tests;
 
-pub use draw::{admin_token, fill_from_system, is_virtual_key, key_id, virtual_key};
-pub use envelope::{Envelopes, Unsealable};
+pub use envelope::{EnvelopeError, Envelopes};
+pub use generate::{admin_token, fill_from_system, is_virtual_key, key_id, virtual_key};
 pub use hash::{KeyHash, KeyHasher, equal};
-pub use kept::{Kept, Unkept, keep, make_private_dir, read_kept};
-pub use master::{MasterKey, Origin, Refused};
+pub use master::{MasterKey, MasterKeyError, Origin};
 pub use redact::{REDACTED, Redactor};
+pub use secret_file::{Kept, SecretFileError, keep, make_private_dir, read_kept};
 
 /// Text that must not be seen: wiped from memory when dropped, absent from `Debug`.
 #[derive(Clone, PartialEq, Eq)]

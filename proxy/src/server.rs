@@ -3,7 +3,7 @@
 //! Owns start-up, listeners, the tick, and the drain. Serves nothing itself: `edge` and `admin` do.
 
 mod fakes;
-mod first_start;
+mod bootstrap;
 mod listen;
 mod open;
 mod stop;
@@ -21,13 +21,13 @@ use pingora::server::{RunArgs, Server};
 use crate::{
     admin,
     config::Config,
-    gateway::{self, Gateway},
+    gateway::Gateway,
     ledger, plugin,
     secret::{self, Secret},
-    store, usage,
+    snapshot, store, usage,
 };
 
-pub use self::first_start::{ADMIN_TOKEN_FILE, CLIENT_KEYS_DIR};
+pub use self::bootstrap::{ADMIN_TOKEN_FILE, CLIENT_KEYS_DIR};
 
 /// What a process is given by whoever starts it, beside its configuration.
 pub struct Given {
@@ -63,9 +63,9 @@ pub struct ClientKey {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(transparent)]
-    Kept(#[from] secret::Unkept),
+    Kept(#[from] secret::SecretFileError),
     #[error(transparent)]
-    MasterKey(#[from] secret::Refused),
+    MasterKey(#[from] secret::MasterKeyError),
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
@@ -73,11 +73,11 @@ pub enum Error {
     #[error("the sandbox cannot start: {0}")]
     Sandbox(plugin::LoadError),
     #[error("plugins cannot be loaded:{}", listed(.0))]
-    Plugins(Vec<plugin::NotLoaded>),
+    Plugins(Vec<plugin::NotLoadedError>),
     #[error(transparent)]
-    PluginFiles(#[from] admin::Refused),
-    #[error("the configuration cannot be put together:{}", gateway::listed(faults))]
-    Config { faults: Vec<gateway::Fault> },
+    PluginFiles(#[from] admin::AdminError),
+    #[error("the configuration cannot be put together:{}", snapshot::listed(faults))]
+    Config { faults: Vec<snapshot::AssembleError> },
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the certificate or key of the TLS listener cannot be used: {0}")]
@@ -90,7 +90,7 @@ pub enum Error {
     Ended,
 }
 
-fn listed(faults: &[plugin::NotLoaded]) -> String {
+fn listed(faults: &[plugin::NotLoadedError]) -> String {
     faults.iter().map(|fault| format!("\n  {fault}")).collect()
 }
 

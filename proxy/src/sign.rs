@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::plugin::Auth;
@@ -15,6 +16,9 @@ mod tests;
 
 /// The schemes that `scheme` in a plan may name.
 pub const SCHEMES: &[&str] = &[jwt::NAME];
+
+/// All but what RFC 3986 calls unreserved is escaped.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What to add to the request. Wiped from memory when dropped; `Debug` shows the name alone.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub enum Credential {
 
 /// Why a request cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unsigned {
+pub enum SignError {
     #[error("the provider has no key")]
     NoKey,
     #[error("unknown authentication scheme `{0}`")]
@@ -57,13 +61,13 @@ pub fn knows(scheme: &str) -> bool {
 /// What to add to a request so that the provider knows us.
 ///
 /// `key` is the provider's key, `now_ms` goes into schemes that expire.
-pub fn apply(auth: &Auth, key: Option<&str>, now_ms: u64) -> Result<Credential, Unsigned> {
+pub fn apply(auth: &Auth, key: Option<&str>, now_ms: u64) -> Result<Credential, SignError> {
     if matches!(auth, Auth::None) {
         return Ok(Credential::None);
     }
-    let key = key.ok_or(Unsigned::NoKey)?;
+    let key = key.ok_or(SignError::NoKey)?;
     if !key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-        return Err(Unsigned::KeyText);
+        return Err(SignError::KeyText);
     }
     match auth {
         Auth::None => Ok(Credential::None),
@@ -73,7 +77,7 @@ pub fn apply(auth: &Auth, key: Option<&str>, now_ms: u64) -> Result<Credential, 
         }
         Auth::Query(name) => Ok(Credential::Query { name: name.clone(), value: Zeroizing::new(key.to_owned()) }),
         Auth::Scheme { name, params } if name == jwt::NAME => Ok(bearer(&jwt::token(key, params, now_ms)?)),
-        Auth::Scheme { name, .. } => Err(Unsigned::UnknownScheme(name.clone())),
+        Auth::Scheme { name, .. } => Err(SignError::UnknownScheme(name.clone())),
     }
 }
 
@@ -83,9 +87,9 @@ impl Credential {
         let mut extended = Zeroizing::new(path.to_owned());
         if let Credential::Query { name, value } = self {
             extended.push(if path.contains('?') { '&' } else { '?' });
-            push_encoded(&mut extended, name);
+            extended.extend(utf8_percent_encode(name, UNRESERVED));
             extended.push('=');
-            push_encoded(&mut extended, value);
+            extended.extend(utf8_percent_encode(value, UNRESERVED));
         }
         extended
     }
@@ -103,15 +107,4 @@ impl fmt::Debug for Credential {
 
 fn bearer(token: &str) -> Credential {
     Credential::Header { name: "authorization".into(), value: Zeroizing::new(format!("Bearer {token}")) }
-}
-
-fn push_encoded(text: &mut String, part: &str) {
-    for byte in part.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value)]);
-            text.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
 }

@@ -22,11 +22,7 @@ pub use record::{Opened, Record};
 pub use rollup::{Charge, Dimension, Rollup, RollupKey, Sums, totals};
 pub use tree::{Settings, SledStore};
 
-use std::fmt;
-use std::io;
-use std::ops::Range;
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::{fmt, io, ops::Range, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 

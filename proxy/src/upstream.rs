@@ -15,10 +15,10 @@ use parking_lot::RwLock;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::time::Instant;
 
-pub use address::{Base, BaseInvalid};
+pub use address::{Base, BaseUrlError};
 pub use exchange::{Answer, Connector, Exchange, Outgoing};
 pub use keys::{KeyPool, Picked};
-pub use retry::{Budget, Class, Decision, Pace, Retries, Rule};
+pub use retry::{Backoff, Budget, Class, Decision, Retries, Rule};
 
 use crate::secret::Secret;
 
@@ -88,7 +88,7 @@ const H2_STREAMS_MAX: usize = 100;
 
 /// Why an attempt got no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum UpstreamError {
     #[error("the provider's name does not resolve")]
     Unresolved,
     #[error("the provider cannot be reached")]
@@ -112,19 +112,19 @@ pub enum Trouble {
     Protocol,
 }
 
-impl Trouble {
+impl UpstreamError {
     /// The stable name in records, metrics and error bodies.
     pub fn code(&self) -> &'static str {
         match self {
-            Trouble::Unresolved => "upstream_unresolved",
-            Trouble::Unreachable => "upstream_unreachable",
-            Trouble::Tls => "upstream_tls_failed",
-            Trouble::ConnectTimeout => "upstream_connect_timeout",
-            Trouble::FirstByteTimeout => "upstream_first_byte_timeout",
-            Trouble::IdleTimeout => "upstream_idle_timeout",
-            Trouble::TotalTimeout => "upstream_timeout",
-            Trouble::Reset | Trouble::Stale => "upstream_connection_closed",
-            Trouble::Protocol => "upstream_protocol_error",
+            UpstreamError::Unresolved => "upstream_unresolved",
+            UpstreamError::Unreachable => "upstream_unreachable",
+            UpstreamError::Tls => "upstream_tls_failed",
+            UpstreamError::ConnectTimeout => "upstream_connect_timeout",
+            UpstreamError::FirstByteTimeout => "upstream_first_byte_timeout",
+            UpstreamError::IdleTimeout => "upstream_idle_timeout",
+            UpstreamError::TotalTimeout => "upstream_timeout",
+            UpstreamError::Reset | UpstreamError::Stale => "upstream_connection_closed",
+            UpstreamError::Protocol => "upstream_protocol_error",
         }
     }
 
@@ -132,14 +132,17 @@ impl Trouble {
     pub fn is_timeout(&self) -> bool {
         matches!(
             self,
-            Trouble::ConnectTimeout | Trouble::FirstByteTimeout | Trouble::IdleTimeout | Trouble::TotalTimeout
+            UpstreamError::ConnectTimeout
+                | UpstreamError::FirstByteTimeout
+                | UpstreamError::IdleTimeout
+                | UpstreamError::TotalTimeout
         )
     }
 
     /// What kind of retry the trouble asks for; none where another try would only wait as long again.
     pub fn class(&self) -> Option<Class> {
         match self {
-            Trouble::FirstByteTimeout | Trouble::IdleTimeout | Trouble::TotalTimeout => None,
+            UpstreamError::FirstByteTimeout | UpstreamError::IdleTimeout | UpstreamError::TotalTimeout => None,
             _ => Some(Class::Network),
         }
     }
@@ -166,7 +169,7 @@ impl Provider {
     }
 
     /// The provider's address, from memory where it is fresh enough.
-    async fn peer(&self) -> Result<Arc<HttpPeer>, Trouble> {
+    async fn peer(&self) -> Result<Arc<HttpPeer>, UpstreamError> {
         let now = Instant::now();
         if let Some(resolved) = self.resolved.read().as_ref()
             && now < resolved.until
@@ -193,7 +196,7 @@ impl Provider {
             }
             // A failing resolver is no reason to forget an address that worked.
             (None, Some(known)) => Ok(known.peer.clone()),
-            (None, None) => Err(Trouble::Unresolved),
+            (None, None) => Err(UpstreamError::Unresolved),
         }
     }
 

@@ -11,7 +11,7 @@ mod tests;
 
 pub use count::Counter;
 pub use estimate::{estimate, overhead};
-pub use price::{BadAmount, BadCurrency, Currency, Price, charge, parse_amount};
+pub use price::{AmountError, Currency, CurrencyError, Price, charge, parse_amount};
 
 use serde::{Deserialize, Serialize};
 

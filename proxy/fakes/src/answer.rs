@@ -3,9 +3,7 @@
 
 use serde_json::Value;
 
-use super::fingerprint;
-use super::instance::instance;
-use super::script::Script;
+use crate::{fingerprint, instance::instance, script::Script};
 
 const WORDS_ECHOED_MAX: usize = 256;
 const ARGUMENT_PIECE_CHARS: usize = 8;
@@ -57,6 +55,14 @@ pub(super) struct Question {
     pub(super) thinks: bool,
 }
 
+impl Question {
+    /// Counts `body` by the tokenizer that the scenario names, if it names one.
+    pub(super) fn count(&mut self, body: &Value, script: &Script) {
+        let counted = script.tokenizer.input_tokens(body, script.media_tokens);
+        self.input_tokens = counted.unwrap_or(self.input_tokens);
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) id: String,
@@ -85,11 +91,11 @@ pub(super) enum End {
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
-    pub(super) input: u64,
-    pub(super) output: u64,
-    pub(super) cached: u64,
-    pub(super) cache_write: u64,
-    pub(super) reasoning: u64,
+    pub(super) input: i128,
+    pub(super) output: i128,
+    pub(super) cached: i128,
+    pub(super) cache_write: i128,
+    pub(super) reasoning: i128,
 }
 
 #[derive(Debug, Clone)]
@@ -108,14 +114,7 @@ impl Answer {
     /// The answer to `question` under `script`; `number` tells its tool calls from those of other answers.
     pub(super) fn new(question: &Question, script: &Script, number: u64) -> Answer {
         let calls = calls(question, script, number);
-        let (mut text, mut ends) = match (&calls[..], &question.format, script.frames, script.bytes) {
-            ([_, ..], ..) => (String::new(), Vec::new()),
-            (.., frames, Some(bytes)) => filling(bytes, frames.unwrap_or(1)),
-            (.., Some(frames), None) => counting(frames),
-            (_, Format::Free, ..) => pieces(echo(question)),
-            (_, Format::Object, ..) => pieces(format!(r#"{{"answer": {}}}"#, Value::from(echo(question)))),
-            (_, Format::Schema(schema), ..) => pieces(instance(schema).to_string()),
-        };
+        let (mut text, mut ends) = text(question, script, !calls.is_empty());
         let mut end = if calls.is_empty() { End::Stop } else { End::Calls };
         let longest = question.output_tokens_max.and_then(|it| usize::try_from(it).ok()).unwrap_or(usize::MAX);
         if ends.len() > longest {
@@ -131,11 +130,11 @@ impl Answer {
         let spoken = calls.iter().map(|call| 1 + words(&call.arguments)).sum::<u64>() + ends.len() as u64;
         let reported = script.reported;
         let tally = Tally {
-            input: reported.input.unwrap_or(question.input_tokens),
-            output: reported.output.unwrap_or(spoken + reasoning),
+            input: reported.input.unwrap_or(question.input_tokens.into()),
+            output: reported.output.unwrap_or((spoken + reasoning).into()),
             cached: reported.cached,
             cache_write: reported.cache_write,
-            reasoning: reported.reasoning.max(reasoning),
+            reasoning: if reported.reasoning == 0 { reasoning.into() } else { reported.reasoning },
         };
         Answer { thinking, text, ends, calls, end, tally: (!reported.absent).then_some(tally) }
     }
@@ -144,6 +143,19 @@ impl Answer {
     pub(super) fn pieces(&self) -> impl Iterator<Item = &str> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| &self.text[start..*end])
+    }
+}
+
+/// The text, and where each of its pieces ends.
+fn text(question: &Question, script: &Script, calls: bool) -> (String, Vec<usize>) {
+    match (&question.format, script.frames, script.bytes, &script.text) {
+        _ if calls => (String::new(), Vec::new()),
+        (.., Some(text)) => pieces(text.clone()),
+        (_, frames, Some(bytes), _) => filling(bytes, frames.unwrap_or(1)),
+        (_, Some(frames), None, _) => counting(frames),
+        (Format::Free, ..) => pieces(echo(question)),
+        (Format::Object, ..) => pieces(format!(r#"{{"answer": {}}}"#, Value::from(echo(question)))),
+        (Format::Schema(schema), ..) => pieces(instance(schema).to_string()),
     }
 }
 
@@ -176,13 +188,19 @@ fn calls(question: &Question, script: &Script, number: u64) -> Vec<Call> {
         .map(|(index, tool)| Call {
             id: format!("{number:08}{index:02}"),
             name: tool.name.clone(),
-            arguments: instance(&tool.schema).to_string(),
+            arguments: script.depth.map_or_else(|| instance(&tool.schema).to_string(), nested),
         })
         .collect()
 }
 
 fn instance_of_lookup() -> Value {
     serde_json::json!({ "type": "object", "properties": { "query": { "type": "string" } } })
+}
+
+/// Arguments that nest `depth` levels, the outermost object counted.
+fn nested(depth: usize) -> String {
+    let inner = depth.saturating_sub(1);
+    format!(r#"{{"query":{}null{}}}"#, "[".repeat(inner), "]".repeat(inner))
 }
 
 fn echo(question: &Question) -> String {

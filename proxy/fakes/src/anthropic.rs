@@ -6,10 +6,7 @@ mod turns;
 
 use serde_json::{Value, json};
 
-use super::connection::Request;
-use super::counters::Open;
-use super::reply::Reply;
-use super::script::Script;
+use crate::{connection::Request, counters::Open, reply::Reply, script::Script};
 
 const MODELS: [&str; 3] = ["claude-sonnet-4", "claude-haiku-4-5", "claude-opus-4-1"];
 
@@ -66,11 +63,14 @@ fn posted(request: &Request<'_>, call: &Open, answering: Answering) -> Result<(R
     let body: Value = serde_json::from_slice(request.body)
         .map_err(|fault| error(400, &format!("The request body is not valid JSON: {fault}")))?;
     let model = body.get("model").and_then(Value::as_str).ok_or_else(|| error(400, "model: Field required"))?;
-    let script = Script::parse(model).map_err(|what| error(404, &what))?;
+    let mut script = Script::parse(model).map_err(|what| error(404, &what))?;
     if script.missing {
         return Err(unknown_model(model));
     }
-    if let Some(reply) = super::instead(&script, call, |status| error(status, words(status))) {
+    super::tell(&mut script, request, &body);
+    if let Some(reply) = super::instead(&mut script, call, |script| {
+        error(script.code, script.text.as_deref().unwrap_or_else(|| words(script.code)))
+    }) {
         return Ok((reply, script));
     }
     let asked = Asked { body: &body, model, new: request.header("anthropic-version") == Some(NEW_VERSION) };

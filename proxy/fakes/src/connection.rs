@@ -1,13 +1,16 @@
 //! One HTTP/1.1 connection of a fake: reads requests, writes bytes, and notices a client that leaves. Owns the socket
 //! and its buffers; never knows what is asked or answered. TLS, HTTP/2 and pipelining are not spoken.
 
-use std::io::{self, ErrorKind};
-use std::ops::Range;
+use std::{
+    io::{self, ErrorKind},
+    ops::Range,
+};
 
 use memchr::memmem;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpStream, tcp::ReadHalf},
+};
 
 const HEAD_BYTES_MAX: usize = 256 << 10;
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -37,6 +40,11 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     pub(super) fn header(&self, name: &str) -> Option<&'a str> {
         header(self.head, name)
+    }
+
+    /// Names, as they were written, and values.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        headers(self.head)
     }
 }
 
@@ -198,9 +206,9 @@ async fn departure(reader: &mut ReadHalf<'_>, inbox: &mut Vec<u8>, ahead: usize)
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(':'))
-        .find(|(it, _)| it.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.trim())
+    headers(head).find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+fn headers(head: &str) -> impl Iterator<Item = (&str, &str)> {
+    head.lines().skip(1).filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim()))
 }

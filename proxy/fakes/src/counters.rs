@@ -1,14 +1,16 @@
 //! What a fake has seen: calls, clients that left, the latest requests, and the gates that tests open. Bounded in
 //! every part; never holds a request's body longer than [`BODY_BYTES_KEPT`] bytes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::fingerprint;
+use crate::fingerprint;
 
 /// A longer body is kept in its first bytes only, with the length and hash of all of it.
 pub const BODY_BYTES_KEPT: usize = 256 << 10;

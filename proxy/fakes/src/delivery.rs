@@ -1,13 +1,14 @@
 //! How an answer travels: at which pace, in which pieces, and where it breaks off. Owns the timing and the chunks;
 //! never decides what is said.
 
-use std::io;
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use super::connection::Connection;
-use super::counters::Open;
-use super::reply::{Body, Frames, Reply};
-use super::script::{Fault, Script};
+use crate::{
+    connection::Connection,
+    counters::Open,
+    reply::{Body, Frames, Reply},
+    script::{Fault, Script},
+};
 
 /// A call that hangs is let go after this long, should its client never leave.
 const HANG_MAX: Duration = Duration::from_secs(600);
@@ -65,7 +66,7 @@ async fn attempt(
     pause(connection, script.first).await?;
     match script.fault {
         Fault::Hang => return hang(connection).await,
-        Fault::Reset if script.after == 0 => return Ok(Ending::Reset),
+        Fault::Reset if script.after == 0 && !script.at_end => return Ok(Ending::Reset),
         _ => {}
     }
     out.clear();
@@ -78,6 +79,7 @@ async fn attempt(
 
 async fn whole(connection: &mut Connection, body: &[u8], script: &Script, out: &mut Vec<u8>) -> io::Result<Ending> {
     let kept = match script.fault {
+        _ if script.at_end => body.len(),
         Fault::Stall => 0,
         Fault::None => body.len(),
         Fault::Hang | Fault::Reset | Fault::Cut | Fault::End => body.len() / 2,
@@ -108,7 +110,7 @@ async fn stream(
 ) -> io::Result<Ending> {
     let last = frames.len();
     for (index, frame) in frames.iter().enumerate() {
-        if script.fault != Fault::None && index == script.after {
+        if script.fault != Fault::None && !script.at_end && index == script.after {
             return broken(connection, frame, script.fault, out).await;
         }
         if index > 0 {
@@ -133,6 +135,9 @@ async fn stream(
             tokio::task::yield_now().await;
         }
     }
+    if script.fault != Fault::None && script.at_end {
+        return broken(connection, &[], script.fault, out).await;
+    }
     out.extend_from_slice(LAST_CHUNK);
     connection.write(out).await?;
     Ok(Ending::Complete)
@@ -141,14 +146,14 @@ async fn stream(
 /// What a stream does at the frame where it fails.
 async fn broken(connection: &mut Connection, frame: &[u8], fault: Fault, out: &mut Vec<u8>) -> io::Result<Ending> {
     match fault {
-        Fault::Cut => {
+        Fault::Cut if !frame.is_empty() => {
             // The chunk is announced in full, so that its end is missing on both layers.
             let half = &frame[..frame.len() / 2];
             out.extend_from_slice(format!("{:x}\r\n", frame.len()).as_bytes());
             out.extend_from_slice(half);
         }
         Fault::End => out.extend_from_slice(LAST_CHUNK),
-        Fault::None | Fault::Hang | Fault::Stall | Fault::Reset => {}
+        Fault::None | Fault::Hang | Fault::Stall | Fault::Reset | Fault::Cut => {}
     }
     connection.write(out).await?;
     match fault {

@@ -14,16 +14,22 @@
 //! | `reset` | the connection is reset after `after` frames (0) | `after` |
 //! | `cut` | the connection closes in mid-frame, or in mid-body | `after` |
 //! | `end` | the stream ends in good order, without its last events | `after` |
+//! | `at-end` | with `stall`, `reset` or `cut`: only behind the last frame, or the whole body | |
 //! | `no-done` | the stream lacks `[DONE]`, or `message_stop` | |
+//! | `no-finish` | the stream lacks its finish reason (`message_delta`) | |
 //! | `html` | a load balancer's page, status 200 | `code` |
 //! | `200-error` | an error body under status 200 | `code` (of the error) |
 //! | `error-event` | an error event after `after` frames (3) | `after`, `code` |
 //! | `status` | a refusal in the provider's words, status 500 | `code`, `retry_after` (seconds) |
 //! | `redirect` | 302 to another host | `code` |
-//! | `fail-first` | the first `n` calls of `id` fail with `code` | `n`, `id`, `code`, `retry_after` |
+//! | `fail-first` | the first `n` calls of `id` fail at once with `code`, the next do what else is named | `n`, `id`, `code`, `retry_after` |
 //! | `gate` | no byte before [`Counters::open_gate`] or `POST /__fake/open?<id>` | `id` |
-//! | `no-usage`, `usage` | no token counts; these token counts | `input`, `output`, `cached`, `cache_write`, `reasoning` |
+//! | `no-usage`, `usage` | no token counts; these, however absurd | `input`, `output`, `cached`, `cache_write`, `reasoning` |
+//! | `o200k`, `cl100k`, `bytes-counted` | input counted by this tokenizer, or a token a byte; `media` tokens (1000) an image or file | `media` |
 //! | `tools` | tool calls, declared or not | `calls` |
+//! | `deep` | a tool call whose arguments nest `depth` (120) levels | `depth` |
+//! | `echo` | the request's headers, as the text (of an error too) and as headers `x-echo-<name>` | |
+//! | `report` | the text is the request's JSON without its prompt: `max_tokens`, `n` and all others as they came | |
 //! | `thinking`, `refusal` | an answer with reasoning; one that its filter stopped | |
 //! | `crlf`, `comments`, `bytewise` | CRLF line ends; comment lines; one byte a write | |
 //! | `whole` | a JSON body in answer to a stream | |
@@ -31,11 +37,18 @@
 //! | `floats`, `base64` | embeddings in this form, whatever was asked | |
 //! | `missing` | the model is unknown | |
 //!
+//! Examples: `fake:stall+at-end` never closes behind `[DONE]` or `message_stop`; `fake:cut+at-end?per_write=1000`
+//! sends all of an answer in one write and closes without the last chunk; `fake:fail-first+hang?code=429` refuses
+//! once and then hangs; `fake:usage?output=99999999999999999999` and `?output=-1` report what cannot be;
+//! `fake:long+o200k?frames=100000` says as much as it is let, and counts exactly.
+//!
+//! Input is counted in words, and output in words too, unless the scenario says otherwise.
 //! `GET /__fake/stats` answers [`Counters::to_json`].
 
 mod answer;
 mod anthropic;
 mod connection;
+mod count;
 mod counters;
 mod delivery;
 mod instance;
@@ -45,14 +58,21 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+};
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use serde_json::Value;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 
 pub use counters::{Abort, BODY_BYTES_KEPT, Counters, REQUESTS_KEPT, Seen};
 
@@ -60,10 +80,13 @@ use connection::{Connection, Request, Unreadable};
 use counters::Open;
 use delivery::deliver;
 use reply::Reply;
-use script::{Instead, Script};
+use script::{Fault, Instead, Script};
 
 /// Further connections are closed at once.
 const CONNECTIONS_MAX: usize = 16_384;
+
+/// What `report` leaves out: the prompt, which may be long.
+const PROMPT_FIELDS: [&str; 4] = ["messages", "system", "tools", "input"];
 
 /// Which provider a fake is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,18 +233,37 @@ fn answer(dialect: Dialect, request: &Request<'_>, call: &Open) -> (Reply, Scrip
         Dialect::OpenAi => openai::answer(request, call),
         Dialect::Anthropic => anthropic::answer(request, call),
     };
-    let reply = (0..script.headers).fold(reply, |reply, index| reply.header(&format!("x-fake-{index}"), "padding"));
+    let mut reply = (0..script.headers).fold(reply, |reply, index| reply.header(&format!("x-fake-{index}"), "padding"));
+    if script.echo {
+        reply = request.headers().fold(reply, |reply, (name, value)| reply.header(&format!("x-echo-{name}"), value));
+    }
     (reply, script)
 }
 
-/// What the scenario answers in place of an answer, in either dialect; `error` puts a status into the dialect's words.
-fn instead(script: &Script, call: &Open, error: impl Fn(u16) -> Reply) -> Option<Reply> {
+/// Puts into `script` what it shall tell of the request.
+fn tell(script: &mut Script, request: &Request<'_>, body: &Value) {
+    if script.echo {
+        let headers: Vec<String> = request.headers().map(|(name, value)| format!("{name}: {value}")).collect();
+        script.text = Some(headers.join("\n"));
+    } else if script.report {
+        let fields = body.as_object().into_iter().flatten().filter(|(name, _)| !PROMPT_FIELDS.contains(&name.as_str()));
+        let told: serde_json::Map<_, _> = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
+        script.text = Some(Value::Object(told).to_string());
+    }
+}
+
+/// What the scenario answers in place of an answer, in either dialect; `error` puts its status into the dialect's
+/// words. A call that `fail-first` fails is answered at once, whatever the scenario says of the calls behind it.
+fn instead(script: &mut Script, call: &Open, error: impl Fn(&Script) -> Reply) -> Option<Reply> {
     let failing = script.fail_first.is_some_and(|count| call.counters().must_fail(&script.id, count));
+    if failing {
+        script.fault = Fault::None;
+    }
     let reply = match script.instead {
-        _ if failing => error(script.code),
+        _ if failing => error(script),
         Instead::Nothing => return None,
-        Instead::Status => error(script.code),
-        Instead::ErrorIn200 => Reply { status: 200, ..error(script.code) },
+        Instead::Status => error(script),
+        Instead::ErrorIn200 => Reply { status: 200, ..error(script) },
         Instead::Html => Reply::html(script.code),
         Instead::Redirect => Reply { status: script.code, ..Reply::html(302) }.header("location", "http://192.0.2.1/"),
     };

@@ -6,10 +6,7 @@ mod embeddings;
 
 use serde_json::{Value, json};
 
-use super::connection::Request;
-use super::counters::Open;
-use super::reply::Reply;
-use super::script::Script;
+use crate::{connection::Request, counters::Open, reply::Reply, script::Script};
 
 /// Constant, so that equal questions get equal bytes.
 const CREATED_S: u64 = 1_763_600_000;
@@ -77,11 +74,15 @@ fn posted(request: &Request<'_>, call: &Open, answering: Answering) -> Result<(R
     let Some(model) = body.get("model").and_then(Value::as_str) else {
         return Err(Box::new(error(400, "you must provide a model parameter", None, None)));
     };
-    let script = Script::parse(model).map_err(|what| error(404, &what, Some("model"), Some("model_not_found")))?;
+    let mut script = Script::parse(model).map_err(|what| error(404, &what, Some("model"), Some("model_not_found")))?;
     if script.missing {
         return Err(unknown_model(model));
     }
-    if let Some(reply) = super::instead(&script, call, scripted_error) {
+    super::tell(&mut script, request, &body);
+    if let Some(reply) = super::instead(&mut script, call, |script| {
+        let (message, code) = scripted(script.code);
+        error(script.code, script.text.as_deref().unwrap_or(message), None, code)
+    }) {
         return Ok((reply, script));
     }
     let reply = answering(&body, &script, call)
@@ -110,11 +111,6 @@ fn authenticate(request: &Request<'_>) -> Result<(), Box<Reply>> {
 pub(super) fn error(status: u16, message: &str, param: Option<&str>, code: Option<&str>) -> Reply {
     let body = json!({ "error": { "message": message, "type": kind(status), "param": param, "code": code } });
     Reply { status, ..whole(&body) }
-}
-
-fn scripted_error(status: u16) -> Reply {
-    let (message, code) = scripted(status);
-    error(status, message, None, code)
 }
 
 /// The words and the code that OpenAI has for a status.

@@ -1,7 +1,7 @@
 //! What a fake answers: a status, headers, and a body that is whole or a list of frames. Owns their form on the wire;
 //! never decides what they say.
 
-use super::script::Script;
+use crate::script::Script;
 
 /// An answer, before the scenario decides how it travels.
 pub(super) struct Reply {

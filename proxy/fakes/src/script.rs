@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use crate::count::Tokenizer;
+
 const FRAMES_MAX: usize = 100_000;
 const BYTES_MAX: usize = 64 << 20;
 const WAIT_MS_MAX: u64 = 600_000;
 const CALLS_MAX: usize = 16;
 const NAME_BYTES_MAX: usize = 64;
+/// Deep enough for any client's own limit, and far from the end of a thread's stack.
+const DEPTH_MAX: usize = 2000;
 
 /// Where the delivery of an answer goes wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,15 +44,15 @@ pub(super) enum Instead {
     Redirect,
 }
 
-/// Token counts to report in place of the counted ones, as the provider itself reports them.
+/// Token counts to report in place of the counted ones, as the provider itself reports them. They may be absurd.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Reported {
     pub(super) absent: bool,
-    pub(super) input: Option<u64>,
-    pub(super) output: Option<u64>,
-    pub(super) cached: u64,
-    pub(super) cache_write: u64,
-    pub(super) reasoning: u64,
+    pub(super) input: Option<i128>,
+    pub(super) output: Option<i128>,
+    pub(super) cached: i128,
+    pub(super) cache_write: i128,
+    pub(super) reasoning: i128,
 }
 
 /// In which form embeddings are answered, whatever was asked.
@@ -66,6 +70,8 @@ pub(super) struct Script {
     pub(super) fault: Fault,
     pub(super) instead: Instead,
     pub(super) after: usize,
+    /// The fault comes behind the last frame, or behind the whole body.
+    pub(super) at_end: bool,
     pub(super) code: u16,
     pub(super) retry_after: Option<u64>,
     pub(super) first: Duration,
@@ -76,6 +82,17 @@ pub(super) struct Script {
     /// Length of the answer's text.
     pub(super) bytes: Option<usize>,
     pub(super) reported: Reported,
+    pub(super) tokenizer: Tokenizer,
+    /// What each image, file or sound counts, where a tokenizer is named.
+    pub(super) media_tokens: u64,
+    /// The answer repeats the request's headers.
+    pub(super) echo: bool,
+    /// The answer tells which fields the request had.
+    pub(super) report: bool,
+    /// What to say in place of an answer of one's own.
+    pub(super) text: Option<String>,
+    /// How deeply the arguments of tool calls nest.
+    pub(super) depth: Option<usize>,
     pub(super) crlf: bool,
     pub(super) comments: bool,
     pub(super) bytewise: bool,
@@ -85,6 +102,8 @@ pub(super) struct Script {
     pub(super) error_event: bool,
     /// The stream has all but its last mark.
     pub(super) no_done: bool,
+    /// The stream never says why it stopped.
+    pub(super) no_finish: bool,
     /// A stream is answered by a whole body.
     pub(super) whole: bool,
     pub(super) thinking: bool,
@@ -105,7 +124,7 @@ impl Script {
     /// The scenario that `model` names: `fake:<name>[+<name>…][?<parameter>=<value>&…]`. Any other model answers well.
     /// A name or a parameter that does not exist is returned as the error.
     pub(super) fn parse(model: &str) -> Result<Script, String> {
-        let mut script = Script { code: 500, per_write: 1, ..Script::default() };
+        let mut script = Script { code: 500, per_write: 1, media_tokens: 1000, ..Script::default() };
         let Some(text) = model.strip_prefix("fake:") else { return Ok(script) };
         let (names, parameters) = text.split_once('?').unwrap_or((text, ""));
         for name in names.split('+') {
@@ -132,6 +151,14 @@ impl Script {
             "error-event" => (self.error_event, self.after) = (true, 3),
             "no-usage" => self.reported.absent = true,
             "no-done" => self.no_done = true,
+            "no-finish" => self.no_finish = true,
+            "at-end" => self.at_end = true,
+            "echo" => self.echo = true,
+            "report" => self.report = true,
+            "bytes-counted" => self.tokenizer = Tokenizer::Bytes,
+            "o200k" => self.tokenizer = Tokenizer::O200k,
+            "cl100k" => self.tokenizer = Tokenizer::Cl100k,
+            "deep" => (self.calls, self.depth) = (Some(1), Some(120)),
             "whole" => self.whole = true,
             "crlf" => self.crlf = true,
             "comments" => self.comments = true,
@@ -158,6 +185,18 @@ impl Script {
             value.get(..value.len().min(NAME_BYTES_MAX))?.clone_into(&mut self.id);
             return Some(());
         }
+        let reported = match name {
+            "input" => Some(self.reported.input.get_or_insert_default()),
+            "output" => Some(self.reported.output.get_or_insert_default()),
+            "cached" => Some(&mut self.reported.cached),
+            "cache_write" => Some(&mut self.reported.cache_write),
+            "reasoning" => Some(&mut self.reported.reasoning),
+            _ => None,
+        };
+        if let Some(reported) = reported {
+            *reported = value.parse().ok()?;
+            return Some(());
+        }
         let number: u64 = value.parse().ok()?;
         let count = usize::try_from(number).ok()?;
         let wait = Duration::from_millis(number.min(WAIT_MS_MAX));
@@ -168,11 +207,8 @@ impl Script {
             "frames" => self.frames = Some(count.clamp(1, FRAMES_MAX)),
             "per_write" => self.per_write = count.max(1),
             "bytes" => self.bytes = Some(count.min(BYTES_MAX)),
-            "input" => self.reported.input = Some(number),
-            "output" => self.reported.output = Some(number),
-            "cached" => self.reported.cached = number,
-            "cache_write" => self.reported.cache_write = number,
-            "reasoning" => self.reported.reasoning = number,
+            "media" => self.media_tokens = number,
+            "depth" => self.depth = Some(count.min(DEPTH_MAX)),
             "code" => self.code = u16::try_from(number).ok().filter(|code| (200..=599).contains(code))?,
             "retry_after" => self.retry_after = Some(number),
             "headers" => self.headers = count.min(FRAMES_MAX),

@@ -3,9 +3,11 @@
 mod script;
 mod wire;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 

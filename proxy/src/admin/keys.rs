@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Refused;
-use crate::auth::Pattern;
-use crate::config::format_moment;
-use crate::limit::Caps;
-use crate::secret::{Secret, key_id, virtual_key};
-use crate::store::{KeyEntry, Origin};
+use super::AdminError;
+use crate::{
+    auth::Pattern,
+    config::format_rfc3339,
+    limit::Caps,
+    secret::{Secret, key_id, virtual_key},
+    store::{KeyEntry, Origin},
+};
 
 const NAME_BYTES_MAX: usize = 64;
 const USER_BYTES_MAX: usize = 200;
@@ -86,9 +88,9 @@ impl KeyShown {
             limits: entry.caps.clone(),
             user: entry.user.clone(),
             origin: entry.origin,
-            created: format_moment(entry.created_ms),
-            expires: entry.expires_ms.map(format_moment),
-            revoked: entry.revoked_ms.map(format_moment),
+            created: format_rfc3339(entry.created_ms),
+            expires: entry.expires_ms.map(format_rfc3339),
+            revoked: entry.revoked_ms.map(format_rfc3339),
         }
     }
 }
@@ -104,10 +106,10 @@ pub fn new_key(
     now_ms: u64,
     fill: &mut dyn FnMut(&mut [u8]),
     hash: impl FnOnce(&[u8]) -> [u8; 32],
-) -> Result<(KeyEntry, Secret), Refused> {
+) -> Result<(KeyEntry, Secret), AdminError> {
     check(&new, now_ms)?;
     if existing.iter().any(|key| key.name == new.name && key.revoked_ms.is_none()) {
-        return Err(Refused::Exists(new.name));
+        return Err(AdminError::Exists(new.name));
     }
     let secret = virtual_key(fill);
     let entry = KeyEntry {
@@ -127,13 +129,13 @@ pub fn new_key(
 }
 
 /// The key of this id, or the one active key of this name, revoked. A key that was revoked before stays as it is.
-pub fn revoked_key(existing: &[KeyEntry], wanted: &str, now_ms: u64) -> Result<KeyEntry, Refused> {
+pub fn revoked_key(existing: &[KeyEntry], wanted: &str, now_ms: u64) -> Result<KeyEntry, AdminError> {
     let mut entry = find(existing, wanted)?.clone();
     entry.revoked_ms = entry.revoked_ms.or(Some(now_ms));
     Ok(entry)
 }
 
-fn find<'k>(keys: &'k [KeyEntry], wanted: &str) -> Result<&'k KeyEntry, Refused> {
+fn find<'k>(keys: &'k [KeyEntry], wanted: &str) -> Result<&'k KeyEntry, AdminError> {
     if let Some(key) = keys.iter().find(|key| key.id == wanted) {
         return Ok(key);
     }
@@ -141,35 +143,35 @@ fn find<'k>(keys: &'k [KeyEntry], wanted: &str) -> Result<&'k KeyEntry, Refused>
     let active: Vec<&KeyEntry> = named.iter().copied().filter(|key| key.revoked_ms.is_none()).collect();
     match (active.as_slice(), named.as_slice()) {
         ([key], _) | ([], [key]) => Ok(key),
-        ([], []) => Err(Refused::NoKey(wanted.to_owned())),
-        _ => Err(Refused::Ambiguous(wanted.to_owned())),
+        ([], []) => Err(AdminError::NoKey(wanted.to_owned())),
+        _ => Err(AdminError::Ambiguous(wanted.to_owned())),
     }
 }
 
-fn check(new: &NewKey, now_ms: u64) -> Result<(), Refused> {
+fn check(new: &NewKey, now_ms: u64) -> Result<(), AdminError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if new.name.is_empty() || new.name.len() > NAME_BYTES_MAX || !new.name.bytes().all(plain) {
-        return Err(Refused::invalid("name", "a name has 1 to 64 letters, digits, `_`, `-` or `.`"));
+        return Err(AdminError::invalid("name", "a name has 1 to 64 letters, digits, `_`, `-` or `.`"));
     }
     // An id would hide the key of that name.
     if new.name.starts_with("key_") {
-        return Err(Refused::invalid("name", "a name does not begin with `key_`"));
+        return Err(AdminError::invalid("name", "a name does not begin with `key_`"));
     }
     if new.user.len() > USER_BYTES_MAX || new.user.chars().any(char::is_control) {
-        return Err(Refused::invalid("user", "a user has at most 200 bytes and no control characters"));
+        return Err(AdminError::invalid("user", "a user has at most 200 bytes and no control characters"));
     }
     if new.models.is_empty() || new.models.len() > MODELS_MAX {
-        return Err(Refused::invalid("models", "name 1 to 1000 models, or `*` for all"));
+        return Err(AdminError::invalid("models", "name 1 to 1000 models, or `*` for all"));
     }
     for model in &new.models {
         let fault = Pattern::parse(model).err().map(|fault| fault.to_string());
         let fault = fault.or_else(|| (model.len() > PATTERN_BYTES_MAX).then(|| "has more than 200 bytes".to_owned()));
         if let Some(fault) = fault {
-            return Err(Refused::invalid("models", format!("`{model}` {fault}")));
+            return Err(AdminError::invalid("models", format!("`{model}` {fault}")));
         }
     }
     if new.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
-        return Err(Refused::invalid("expires", "the key would have expired already"));
+        return Err(AdminError::invalid("expires", "the key would have expired already"));
     }
     Ok(())
 }

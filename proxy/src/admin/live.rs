@@ -1,44 +1,45 @@
 //! A running gateway, as an administrator sees it.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Control, Health, KeyUsage, NewKey, PluginShown, Refused, check, new_key, revoked_key, shown, usage_of};
-use crate::gateway::Gateway;
-use crate::plugin::{Capabilities, Host};
-use crate::secret::{Secret, fill_from_system};
-use crate::store::KeyEntry;
+use super::{AdminError, Control, Health, KeyUsage, NewKey, PluginShown, check, new_key, revoked_key, shown, usage_of};
+use crate::{
+    gateway::Gateway,
+    plugin::{Capabilities, Host},
+    secret::{Secret, fill_from_system},
+    store::KeyEntry,
+};
 
 /// How long usage waits for rows on their way into the store.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// The gateway of this process, and the sandbox that its plugins run in.
-pub struct Live {
+pub struct LiveControl {
     pub gateway: Arc<Gateway>,
     pub host: Arc<Host>,
 }
 
-impl Control for Live {
-    fn list_keys(&self) -> Result<Vec<KeyEntry>, Refused> {
+impl Control for LiveControl {
+    fn list_keys(&self) -> Result<Vec<KeyEntry>, AdminError> {
         Ok(self.gateway.store.keys()?)
     }
 
-    fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), Refused> {
+    fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), AdminError> {
         let hash = |key: &[u8]| self.gateway.hash_key(key);
         let made = new_key(&self.list_keys()?, new, self.now_ms(), &mut fill_from_system, hash)?;
         self.gateway.put_key(&made.0)?;
         Ok(made)
     }
 
-    fn revoke_key(&self, wanted: &str) -> Result<KeyEntry, Refused> {
+    fn revoke_key(&self, wanted: &str) -> Result<KeyEntry, AdminError> {
         let entry = revoked_key(&self.list_keys()?, wanted, self.now_ms())?;
         self.gateway.put_key(&entry)?;
         Ok(entry)
     }
 
-    fn usage(&self) -> Result<Vec<KeyUsage>, Refused> {
+    fn usage(&self) -> Result<Vec<KeyUsage>, AdminError> {
         let now_ms = self.now_ms();
         if !self.gateway.ledger.catch_up(CATCH_UP) {
             tracing::warn!("usage is told without the latest rows: the ledger lags");
@@ -46,11 +47,11 @@ impl Control for Live {
         usage_of(self.gateway.store.as_ref(), now_ms, |key| self.gateway.limiter.spent(&key.id, now_ms))
     }
 
-    fn plugins(&self) -> Result<Vec<PluginShown>, Refused> {
+    fn plugins(&self) -> Result<Vec<PluginShown>, AdminError> {
         Ok(shown(&self.gateway.registry))
     }
 
-    fn check_plugin(&self, wasm: Bytes, granted: Capabilities) -> Result<PluginShown, Refused> {
+    fn check_plugin(&self, wasm: Bytes, granted: Capabilities) -> Result<PluginShown, AdminError> {
         check(&self.host, &wasm, granted)
     }
 

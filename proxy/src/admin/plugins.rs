@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Refused;
-use crate::call::Operation;
-use crate::config::Config;
-use crate::plugin::{self, Adapter, Capabilities, Host, Kind, Registry, Renderer, Source, View};
+use super::AdminError;
+use crate::{
+    call::Operation,
+    config::Config,
+    plugin::{self, Adapter, Capabilities, Host, Kind, Registry, Renderer, Source, View},
+};
 
 const ADAPTER: &str = "adapter";
 const RENDERER: &str = "renderer";
@@ -48,10 +50,10 @@ pub fn shown(registry: &Registry) -> Vec<PluginShown> {
 /// Every plugin that a gateway of this configuration loads: the built-in ones and the operator's.
 ///
 /// Reads the operator's files, and refuses those that are not what the configuration says.
-pub fn sources(config: &Config) -> Result<Vec<Source<'_>>, Refused> {
+pub fn sources(config: &Config) -> Result<Vec<Source<'_>>, AdminError> {
     let mut sources: Vec<Source<'_>> = plugin::builtins().collect();
     for (name, user) in &config.plugins.user {
-        let refused = |why: &str| Refused::Plugin(format!("the plugin file `{}` {why}", user.file.display()));
+        let refused = |why: &str| AdminError::Plugin(format!("the plugin file `{}` {why}", user.file.display()));
         let wasm = std::fs::read(&user.file).map_err(|error| refused(&format!("cannot be read: {error}")))?;
         let hash = <[u8; 32]>::from(Sha256::digest(&wasm));
         if user.sha256.is_some_and(|expected| expected != hash) {
@@ -63,7 +65,7 @@ pub fn sources(config: &Config) -> Result<Vec<Source<'_>>, Refused> {
 }
 
 /// Loads a component as what it turns out to be, and drops it again.
-pub fn check(host: &Host, wasm: &[u8], granted: Capabilities) -> Result<PluginShown, Refused> {
+pub fn check(host: &Host, wasm: &[u8], granted: Capabilities) -> Result<PluginShown, AdminError> {
     let as_adapter = match host.load_adapter("checked", wasm, granted) {
         Ok(adapter) => return Ok(of_adapter(&adapter.description().name, &adapter)),
         Err(error) => error.to_string(),
@@ -71,9 +73,11 @@ pub fn check(host: &Host, wasm: &[u8], granted: Capabilities) -> Result<PluginSh
     match host.load_renderer("checked", wasm, granted) {
         Ok(renderer) => Ok(of_renderer(renderer.name(), &renderer)),
         // What is wrong with the file is wrong with it as either.
-        Err(as_renderer) if as_renderer.to_string() == as_adapter => Err(Refused::Plugin(format!("it {as_adapter}"))),
+        Err(as_renderer) if as_renderer.to_string() == as_adapter => {
+            Err(AdminError::Plugin(format!("it {as_adapter}")))
+        }
         Err(as_renderer) => {
-            Err(Refused::Plugin(format!("as an adapter, it {as_adapter}; as a renderer, it {as_renderer}")))
+            Err(AdminError::Plugin(format!("as an adapter, it {as_adapter}; as a renderer, it {as_renderer}")))
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::store;
 
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum AdminError {
     #[error("send the admin token: `authorization: Bearer <token>`")]
     Unauthorized,
     /// The request, or one field of it, is not what it should be.
@@ -39,38 +39,38 @@ pub struct Refusal {
     pub param: Option<String>,
 }
 
-impl Refused {
+impl AdminError {
     /// The stable name and the HTTP status.
     pub fn verdict(&self) -> (&'static str, u16) {
         match self {
-            Refused::Unauthorized => ("admin_token_invalid", 401),
-            Refused::Invalid { .. } => ("invalid_request", 400),
-            Refused::Exists(_) => ("key_exists", 409),
-            Refused::NoKey(_) => ("key_not_found", 404),
-            Refused::Ambiguous(_) => ("key_ambiguous", 409),
-            Refused::NoPath => ("not_found", 404),
-            Refused::Method => ("method_not_allowed", 405),
-            Refused::TooLarge { .. } => ("body_too_large", 413),
-            Refused::Plugin(_) => ("plugin_refused", 422),
-            Refused::Unavailable(_) => ("unavailable", 503),
+            AdminError::Unauthorized => ("admin_token_invalid", 401),
+            AdminError::Invalid { .. } => ("invalid_request", 400),
+            AdminError::Exists(_) => ("key_exists", 409),
+            AdminError::NoKey(_) => ("key_not_found", 404),
+            AdminError::Ambiguous(_) => ("key_ambiguous", 409),
+            AdminError::NoPath => ("not_found", 404),
+            AdminError::Method => ("method_not_allowed", 405),
+            AdminError::TooLarge { .. } => ("body_too_large", 413),
+            AdminError::Plugin(_) => ("plugin_refused", 422),
+            AdminError::Unavailable(_) => ("unavailable", 503),
         }
     }
 
-    pub(super) fn invalid(param: &'static str, message: impl Into<String>) -> Refused {
-        Refused::Invalid { param: Some(param), message: message.into() }
+    pub(super) fn invalid(param: &'static str, message: impl Into<String>) -> AdminError {
+        AdminError::Invalid { param: Some(param), message: message.into() }
     }
 
     pub(super) fn refusal(&self) -> Refusal {
         let param = match self {
-            Refused::Invalid { param, .. } => param.map(str::to_owned),
+            AdminError::Invalid { param, .. } => param.map(str::to_owned),
             _ => None,
         };
         Refusal { message: self.to_string(), code: self.verdict().0.to_owned(), param }
     }
 }
 
-impl From<store::Error> for Refused {
-    fn from(error: store::Error) -> Refused {
-        Refused::Unavailable(error.to_string())
+impl From<store::Error> for AdminError {
+    fn from(error: store::Error) -> AdminError {
+        AdminError::Unavailable(error.to_string())
     }
 }

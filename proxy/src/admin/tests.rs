@@ -1,15 +1,19 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request};
+use axum::{
+    body::{Body, to_bytes},
+    http::{Method, Request},
+};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
-use crate::limit::{Caps, Spent};
-use crate::plugin::Capabilities;
-use crate::secret::{KeyHasher, MasterKey};
-use crate::store::{Batch, Charge, Dimension, Origin, Rollup, RollupKey, Settings, SledStore, Store};
+use crate::{
+    limit::{Caps, Spent},
+    plugin::Capabilities,
+    secret::{KeyHasher, MasterKey},
+    store::{Batch, Charge, Dimension, Origin, Rollup, RollupKey, Settings, SledStore, Store},
+};
 
 const TOKEN: &str = "tg-admin-0123456789";
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -39,34 +43,34 @@ impl Small {
 }
 
 impl Control for Small {
-    fn list_keys(&self) -> Result<Vec<KeyEntry>, Refused> {
+    fn list_keys(&self) -> Result<Vec<KeyEntry>, AdminError> {
         Ok(self.store.keys()?)
     }
 
-    fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), Refused> {
+    fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), AdminError> {
         let hash = |key: &[u8]| self.hasher.hash(key).0;
         let made = new_key(&self.store.keys()?, new, NOW_MS, &mut |buffer| self.fill(buffer), hash)?;
         self.store.put_key(&made.0)?;
         Ok(made)
     }
 
-    fn revoke_key(&self, wanted: &str) -> Result<KeyEntry, Refused> {
+    fn revoke_key(&self, wanted: &str) -> Result<KeyEntry, AdminError> {
         let entry = revoked_key(&self.store.keys()?, wanted, NOW_MS)?;
         self.store.put_key(&entry)?;
         Ok(entry)
     }
 
-    fn usage(&self) -> Result<Vec<KeyUsage>, Refused> {
+    fn usage(&self) -> Result<Vec<KeyUsage>, AdminError> {
         usage_of(&self.store, NOW_MS, |_| Spent { day: 17, concurrent: 1, ..Spent::default() })
     }
 
-    fn plugins(&self) -> Result<Vec<PluginShown>, Refused> {
+    fn plugins(&self) -> Result<Vec<PluginShown>, AdminError> {
         self.check_plugin(Bytes::from_static(b"\0asm"), Capabilities::default()).map(|plugin| vec![plugin])
     }
 
-    fn check_plugin(&self, wasm: Bytes, granted: Capabilities) -> Result<PluginShown, Refused> {
+    fn check_plugin(&self, wasm: Bytes, granted: Capabilities) -> Result<PluginShown, AdminError> {
         if !wasm.starts_with(b"\0asm") || granted.sign {
-            return Err(Refused::Plugin("is not a component".into()));
+            return Err(AdminError::Plugin("is not a component".into()));
         }
         Ok(PluginShown {
             name: "openai".into(),
@@ -288,16 +292,16 @@ fn an_amount_is_exact_and_has_two_places_at_least() {
 fn every_refusal_has_a_name_of_its_own() {
     let text = String::new;
     let all = [
-        Refused::Unauthorized,
-        Refused::Invalid { param: None, message: text() },
-        Refused::Exists(text()),
-        Refused::NoKey(text()),
-        Refused::Ambiguous(text()),
-        Refused::NoPath,
-        Refused::Method,
-        Refused::TooLarge { bytes_max: 1 },
-        Refused::Plugin(text()),
-        Refused::Unavailable(text()),
+        AdminError::Unauthorized,
+        AdminError::Invalid { param: None, message: text() },
+        AdminError::Exists(text()),
+        AdminError::NoKey(text()),
+        AdminError::Ambiguous(text()),
+        AdminError::NoPath,
+        AdminError::Method,
+        AdminError::TooLarge { bytes_max: 1 },
+        AdminError::Plugin(text()),
+        AdminError::Unavailable(text()),
     ];
     let names: std::collections::BTreeSet<&str> = all.iter().map(|refused| refused.verdict().0).collect();
     assert_eq!(names.len(), all.len());

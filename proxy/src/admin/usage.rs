@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{KeyShown, KeyState, Refused};
-use crate::limit::{Caps, Spent};
-use crate::store::{Dimension, KeyEntry, Rollup, Store, totals};
+use super::{AdminError, KeyShown, KeyState};
+use crate::{
+    limit::{Caps, Spent},
+    store::{Dimension, KeyEntry, Rollup, Store, totals},
+};
 
 /// Nano-units in a unit of money.
 const UNIT_NANOS: u64 = 1_000_000_000;
@@ -72,7 +74,11 @@ impl From<Spent> for Used {
 /// What each key has used, in the order of their names. `spent` says what the limiter counts for a key.
 ///
 /// The totals are those of the store: let the ledger catch up before.
-pub fn usage_of(store: &dyn Store, now_ms: u64, spent: impl Fn(&KeyEntry) -> Spent) -> Result<Vec<KeyUsage>, Refused> {
+pub fn usage_of(
+    store: &dyn Store,
+    now_ms: u64,
+    spent: impl Fn(&KeyEntry) -> Spent,
+) -> Result<Vec<KeyUsage>, AdminError> {
     let mut totals = totals(store, Dimension::Key, 0..u32::MAX)?;
     let mut usage: Vec<KeyUsage> = store
         .keys()?

@@ -12,7 +12,7 @@ pub struct Pattern {
 
 /// A pattern that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unclear {
+pub enum PatternError {
     #[error("is empty")]
     Empty,
     #[error("may have a `*` at its end only")]
@@ -20,14 +20,14 @@ pub enum Unclear {
 }
 
 impl Pattern {
-    pub fn parse(text: &str) -> Result<Pattern, Unclear> {
+    pub fn parse(text: &str) -> Result<Pattern, PatternError> {
         if text.is_empty() {
-            return Err(Unclear::Empty);
+            return Err(PatternError::Empty);
         }
         let stem = text.strip_suffix('*');
         let fixed = stem.unwrap_or(text);
         if fixed.contains('*') {
-            return Err(Unclear::InnerStar);
+            return Err(PatternError::InnerStar);
         }
         Ok(Pattern { text: fixed.to_owned(), open: stem.is_some() })
     }

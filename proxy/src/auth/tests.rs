@@ -27,7 +27,7 @@ fn keys() -> Keys<()> {
         .collect()
 }
 
-fn check(authorization: Option<&str>, x_api_key: Option<&str>, now_ms: u64) -> Result<String, Denied> {
+fn check(authorization: Option<&str>, x_api_key: Option<&str>, now_ms: u64) -> Result<String, AuthError> {
     let bytes = |header: Option<&'static str>| header.map(str::as_bytes);
     let leak = |header: Option<&str>| header.map(|header| &*header.to_owned().leak());
     authenticate(&keys(), hash, bytes(leak(authorization)), bytes(leak(x_api_key)), now_ms).map(|key| key.name.clone())
@@ -54,7 +54,7 @@ fn no_key_is_missing() {
     for (authorization, x_api_key) in
         [(None, None), (Some(""), None), (Some("  "), Some("")), (Some("Bearer"), None), (Some("Bearer "), None)]
     {
-        assert_eq!(check(authorization, x_api_key, 0), Err(Denied::Missing), "{authorization:?} {x_api_key:?}");
+        assert_eq!(check(authorization, x_api_key, 0), Err(AuthError::Missing), "{authorization:?} {x_api_key:?}");
     }
 }
 
@@ -62,27 +62,27 @@ fn no_key_is_missing() {
 fn what_cannot_be_a_key_is_malformed() {
     let long = format!("Bearer {}", "x".repeat(513));
     for authorization in ["Basic abc", "sk-tg-good", "Bearersk-tg-good", "Bearer a b", "Bearer \u{e9}", &long] {
-        assert_eq!(check(Some(authorization), None, 0), Err(Denied::Malformed), "{authorization}");
+        assert_eq!(check(Some(authorization), None, 0), Err(AuthError::Malformed), "{authorization}");
     }
 }
 
 #[test]
 fn an_unknown_key_is_refused() {
     for token in ["sk-tg-goo", "sk-tg-goodd", "SK-TG-GOOD", "x"] {
-        assert_eq!(check(Some(&format!("Bearer {token}")), None, 0), Err(Denied::Unknown), "{token}");
+        assert_eq!(check(Some(&format!("Bearer {token}")), None, 0), Err(AuthError::Unknown), "{token}");
     }
 }
 
 #[test]
 fn an_expired_key_is_refused_from_its_last_millisecond_on() {
     assert!(check(Some("Bearer sk-tg-old"), None, 999).is_ok());
-    assert_eq!(check(Some("Bearer sk-tg-old"), None, 1000), Err(Denied::Expired));
+    assert_eq!(check(Some("Bearer sk-tg-old"), None, 1000), Err(AuthError::Expired));
 }
 
 #[test]
 fn a_revoked_key_is_refused_whether_or_not_it_expired() {
-    assert_eq!(check(Some("Bearer sk-tg-gone"), None, 0), Err(Denied::Revoked));
-    assert_eq!(check(Some("Bearer sk-tg-both"), None, 2000), Err(Denied::Revoked));
+    assert_eq!(check(Some("Bearer sk-tg-gone"), None, 0), Err(AuthError::Revoked));
+    assert_eq!(check(Some("Bearer sk-tg-both"), None, 2000), Err(AuthError::Revoked));
 }
 
 #[test]
@@ -109,9 +109,9 @@ fn a_pattern_shows_as_it_was_written() {
     for text in ["*", "gpt-*", "gpt-4o"] {
         assert_eq!(Pattern::parse(text).unwrap().to_string(), text);
     }
-    assert_eq!(Pattern::parse(""), Err(Unclear::Empty));
+    assert_eq!(Pattern::parse(""), Err(PatternError::Empty));
     for text in ["g*t", "**", "*x"] {
-        assert_eq!(Pattern::parse(text), Err(Unclear::InnerStar), "{text}");
+        assert_eq!(Pattern::parse(text), Err(PatternError::InnerStar), "{text}");
     }
 }
 

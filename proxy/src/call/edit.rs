@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::json::{Text, push_quoted};
-use super::{Call, Field, Invalid};
+use super::{
+    Call, Field, ParseError,
+    json::{Text, push_quoted},
+};
 
 /// One top-level field to set, or to remove where `value` is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl Call {
         let position = self.fields.iter().position(|field| field.is(&self.body, "messages"));
         match position.map(|index| self.fields[index].value.clone()) {
             Some(value) => {
-                let empty = self.measure.messages == 0;
+                let empty = self.prompt_size.messages == 0;
                 let at = match place {
                     Place::First => {
                         message.extend_from_slice(if empty { b"" } else { b"," });
@@ -115,12 +117,12 @@ impl Call {
                 self.append("messages", std::str::from_utf8(&messages).expect("quoting text makes text"));
             }
         }
-        self.measure.messages = self.measure.messages.saturating_add(1);
-        self.measure.text(Text::of(text));
+        self.prompt_size.messages = self.prompt_size.messages.saturating_add(1);
+        self.prompt_size.text(Text::of(text));
     }
 
     /// Adds a top-level field unless the client gave it, null included. Refuses what the client might not send either.
-    pub fn set_default(&mut self, field: &str, json: &str) -> Result<(), Invalid> {
+    pub fn set_default(&mut self, field: &str, json: &str) -> Result<(), ParseError> {
         if self.field(field).is_some() {
             return Ok(());
         }

@@ -1,10 +1,10 @@
 //! Why a body is not a call.
 
-use super::json::{Expected, Fault, Kind};
+use super::json::{Expected, JsonError, Kind};
 
 /// Why a body is refused. The text is for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum ParseError {
     #[error("could not parse the request body as JSON: expected {expected} at byte {at}")]
     Json { at: u32, expected: Expected },
     #[error("the request body nests deeper than {depth_max} levels")]
@@ -23,39 +23,39 @@ pub enum Invalid {
     ResponsesBody,
 }
 
-impl Invalid {
+impl ParseError {
     /// The request field at fault, as OpenAI names it.
     pub fn param(&self) -> Option<&str> {
         match self {
-            Invalid::Duplicate(param) | Invalid::Missing(param) => Some(param),
-            Invalid::Type { param, .. } | Invalid::Value { param, .. } => Some(param),
-            Invalid::TooMany { what: "messages", .. } => Some("messages"),
-            Invalid::ResponsesBody => Some("input"),
-            Invalid::Json { .. } | Invalid::TooDeep { .. } | Invalid::TooMany { .. } => None,
+            ParseError::Duplicate(param) | ParseError::Missing(param) => Some(param),
+            ParseError::Type { param, .. } | ParseError::Value { param, .. } => Some(param),
+            ParseError::TooMany { what: "messages", .. } => Some("messages"),
+            ParseError::ResponsesBody => Some("input"),
+            ParseError::Json { .. } | ParseError::TooDeep { .. } | ParseError::TooMany { .. } => None,
         }
     }
 
     /// The stable name of the refusal.
     pub fn code(&self) -> &'static str {
         match self {
-            Invalid::Json { .. } => "invalid_json",
-            Invalid::TooDeep { .. } => "json_too_deep",
-            Invalid::TooMany { what: "messages", .. } => "too_many_messages",
-            Invalid::TooMany { .. } => "too_many_fields",
-            Invalid::Duplicate(_) => "duplicate_field",
-            Invalid::Missing(_) => "missing_required_parameter",
-            Invalid::Type { .. } => "invalid_type",
-            Invalid::Value { .. } => "invalid_value",
-            Invalid::ResponsesBody => "unsupported_parameter",
+            ParseError::Json { .. } => "invalid_json",
+            ParseError::TooDeep { .. } => "json_too_deep",
+            ParseError::TooMany { what: "messages", .. } => "too_many_messages",
+            ParseError::TooMany { .. } => "too_many_fields",
+            ParseError::Duplicate(_) => "duplicate_field",
+            ParseError::Missing(_) => "missing_required_parameter",
+            ParseError::Type { .. } => "invalid_type",
+            ParseError::Value { .. } => "invalid_value",
+            ParseError::ResponsesBody => "unsupported_parameter",
         }
     }
 }
 
-impl From<Fault> for Invalid {
-    fn from(fault: Fault) -> Self {
+impl From<JsonError> for ParseError {
+    fn from(fault: JsonError) -> Self {
         match fault {
-            Fault::Syntax { at, expected } => Invalid::Json { at, expected },
-            Fault::Deep { depth_max } => Invalid::TooDeep { depth_max },
+            JsonError::Syntax { at, expected } => ParseError::Json { at, expected },
+            JsonError::Deep { depth_max } => ParseError::TooDeep { depth_max },
         }
     }
 }

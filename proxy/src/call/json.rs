@@ -11,7 +11,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub use fault::{Expected, Fault};
+pub use fault::{Expected, JsonError};
 pub use quote::{push_quoted, push_u64, unquote};
 pub use scan::Scanner;
 pub use swar::Text;
@@ -71,7 +71,7 @@ impl<'a> Token<'a> {
 }
 
 /// Whether `text` is one JSON value and nothing else.
-pub fn check(text: &str, depth_max: usize) -> Result<Kind, Fault> {
+pub fn check(text: &str, depth_max: usize) -> Result<Kind, JsonError> {
     let mut scanner = Scanner::new(text, depth_max);
     let kind = scanner.kind()?;
     scanner.value()?;

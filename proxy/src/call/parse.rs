@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 
-use super::json::{Expected, Kind, Scanner};
-use super::{Bounds, Call, Edit, Field, Invalid, Measure, Operation, Template, shape};
+use super::{
+    Bounds, Call, Edit, Field, Operation, ParseError, PromptSize, Template,
+    json::{Expected, Kind, Scanner},
+    shape,
+};
 
 /// Longest name of a top-level field, in bytes.
 const NAME_BYTES_MAX: usize = 256;
@@ -23,7 +26,7 @@ pub(super) struct Facts {
     pub(super) choices: Option<u64>,
     pub(super) encoding_base64: bool,
     pub(super) template: Option<Template>,
-    pub(super) measure: Measure,
+    pub(super) prompt_size: PromptSize,
 }
 
 impl Call {
@@ -31,7 +34,7 @@ impl Call {
     ///
     /// Refuses what is not strict JSON in UTF-8, what exceeds `bounds`, a top-level field given twice, and a field that
     /// the gateway acts on when it has the wrong type. All other fields, and the inside of messages, ride along.
-    pub fn parse(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, Invalid> {
+    pub fn parse(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, ParseError> {
         let mut call = read(operation, body, bounds)?;
         if operation == Operation::Chat && call.field("template").is_some() {
             // The extension is ours: no provider knows it.
@@ -45,28 +48,28 @@ impl Call {
     }
 
     /// The fields without which there is no call.
-    fn require(&self) -> Result<(), Invalid> {
+    fn require(&self) -> Result<(), ParseError> {
         if self.model.is_empty() {
-            return Err(Invalid::Missing("model".to_owned()));
+            return Err(ParseError::Missing("model".to_owned()));
         }
         match self.operation {
             Operation::Chat if self.template.is_some() => Ok(()),
             Operation::Chat => match (self.field("messages"), self.field("input")) {
-                (None, Some(_)) => Err(Invalid::ResponsesBody),
-                (None, None) => Err(Invalid::Missing("messages".to_owned())),
-                (Some(_), _) if self.measure.messages == 0 => Err(Invalid::Value {
+                (None, Some(_)) => Err(ParseError::ResponsesBody),
+                (None, None) => Err(ParseError::Missing("messages".to_owned())),
+                (Some(_), _) if self.prompt_size.messages == 0 => Err(ParseError::Value {
                     param: "messages".to_owned(),
                     why: "expected an array with at least one message, but got an empty array",
                 }),
                 (Some(_), _) => Ok(()),
             },
-            Operation::Embeddings if self.field("input").is_none() => Err(Invalid::Missing("input".to_owned())),
+            Operation::Embeddings if self.field("input").is_none() => Err(ParseError::Missing("input".to_owned())),
             Operation::Embeddings => Ok(()),
         }
     }
 
     /// Takes over what a field added later said.
-    pub(super) fn learn(&mut self, name: &str, json: &str) -> Result<(), Invalid> {
+    pub(super) fn learn(&mut self, name: &str, json: &str) -> Result<(), ParseError> {
         let mut facts = Facts::default();
         let mut scanner = Scanner::new(json, self.bounds.depth_max);
         known(self.operation, name, &mut scanner, &mut facts, &self.bounds)?;
@@ -81,13 +84,13 @@ impl Call {
             "encoding_format" => self.encoding_base64 = facts.encoding_base64,
             _ => {}
         }
-        self.measure.add(&facts.measure);
+        self.prompt_size.add(&facts.prompt_size);
         Ok(())
     }
 }
 
-fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, Invalid> {
-    let text = std::str::from_utf8(&body).map_err(|error| Invalid::Json {
+fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, ParseError> {
+    let text = std::str::from_utf8(&body).map_err(|error| ParseError::Json {
         at: u32::try_from(error.valid_up_to()).unwrap_or(u32::MAX),
         expected: Expected::Utf8,
     })?;
@@ -97,15 +100,15 @@ fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, Inva
     scanner.enter_object()?;
     while let Some(key) = scanner.key()? {
         if fields.len() == bounds.fields_max {
-            return Err(Invalid::TooMany { what: "top-level fields", max: bounds.fields_max });
+            return Err(ParseError::TooMany { what: "top-level fields", max: bounds.fields_max });
         }
         let name = key.decode();
         if key.raw.len() > NAME_BYTES_MAX {
             let param = name.chars().take(64).collect();
-            return Err(Invalid::Value { param, why: "no field has so long a name" });
+            return Err(ParseError::Value { param, why: "no field has so long a name" });
         }
         if fields.iter().any(|field| field.is(text.as_bytes(), &name)) {
-            return Err(Invalid::Duplicate(name.into_owned()));
+            return Err(ParseError::Duplicate(name.into_owned()));
         }
         scanner.kind()?;
         let start = scanner.at();
@@ -123,7 +126,7 @@ fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, Inva
         encoding_base64: facts.encoding_base64,
         model: facts.model.unwrap_or_default(),
         template: facts.template,
-        measure: facts.measure,
+        prompt_size: facts.prompt_size,
         body,
         fields,
         bounds: bounds.clone(),
@@ -141,13 +144,13 @@ fn known(
     scanner: &mut Scanner<'_>,
     facts: &mut Facts,
     bounds: &Bounds,
-) -> Result<(), Invalid> {
+) -> Result<(), ParseError> {
     use Operation::{Chat, Embeddings};
     match (operation, name) {
         (_, "model") => facts.model = Some(model(scanner)?),
-        (Chat, "messages") => shape::messages(scanner, &mut facts.measure, bounds)?,
+        (Chat, "messages") => shape::messages(scanner, &mut facts.prompt_size, bounds)?,
         (Chat, "template") => facts.template = shape::template(scanner)?,
-        (Chat, "tools" | "functions" | "response_format") => facts.measure.json(scanner.value()?),
+        (Chat, "tools" | "functions" | "response_format") => facts.prompt_size.json(scanner.value()?),
         (Chat, "stream") => facts.stream = flag(scanner, "stream")?,
         (Chat, "stream_options") => facts.include_usage = shape::stream_options(scanner)?,
         (Chat, "max_tokens") => facts.max_tokens = integer(scanner, "max_tokens")?,
@@ -155,10 +158,10 @@ fn known(
         (Chat, "n") => {
             facts.choices = integer(scanner, "n")?;
             if facts.choices.is_some_and(|n| n == 0 || n > CHOICES_MAX) {
-                return Err(Invalid::Value { param: "n".to_owned(), why: "expected an integer from 1 to 128" });
+                return Err(ParseError::Value { param: "n".to_owned(), why: "expected an integer from 1 to 128" });
             }
         }
-        (Embeddings, "input") => shape::input(scanner, &mut facts.measure)?,
+        (Embeddings, "input") => shape::input(scanner, &mut facts.prompt_size)?,
         (Embeddings, "encoding_format") => facts.encoding_base64 = shape::encoding_format(scanner)?,
         _ => {
             scanner.value()?;
@@ -173,19 +176,19 @@ pub(super) fn expect(
     kinds: &[Kind],
     expected: &'static str,
     param: impl FnOnce() -> String,
-) -> Result<Kind, Invalid> {
+) -> Result<Kind, ParseError> {
     let found = scanner.kind()?;
-    if kinds.contains(&found) { Ok(found) } else { Err(Invalid::Type { param: param(), expected, found }) }
+    if kinds.contains(&found) { Ok(found) } else { Err(ParseError::Type { param: param(), expected, found }) }
 }
 
 /// A boolean, or null for false.
-pub(super) fn flag(scanner: &mut Scanner<'_>, param: &str) -> Result<bool, Invalid> {
+pub(super) fn flag(scanner: &mut Scanner<'_>, param: &str) -> Result<bool, ParseError> {
     expect(scanner, &[Kind::Bool, Kind::Null], "a boolean", || param.to_owned())?;
     Ok(scanner.value()? == "true")
 }
 
 /// A non-negative integer, or null for none.
-fn integer(scanner: &mut Scanner<'_>, param: &str) -> Result<Option<u64>, Invalid> {
+fn integer(scanner: &mut Scanner<'_>, param: &str) -> Result<Option<u64>, ParseError> {
     let kind = expect(scanner, &[Kind::Number, Kind::Null], "an integer", || param.to_owned())?;
     let text = scanner.value()?;
     if kind == Kind::Null {
@@ -193,11 +196,11 @@ fn integer(scanner: &mut Scanner<'_>, param: &str) -> Result<Option<u64>, Invali
     }
     match text.parse() {
         Ok(number) => Ok(Some(number)),
-        Err(_) => Err(Invalid::Value { param: param.to_owned(), why: "expected a non-negative integer" }),
+        Err(_) => Err(ParseError::Value { param: param.to_owned(), why: "expected a non-negative integer" }),
     }
 }
 
-fn model(scanner: &mut Scanner<'_>) -> Result<String, Invalid> {
+fn model(scanner: &mut Scanner<'_>) -> Result<String, ParseError> {
     expect(scanner, &[Kind::String], "a string", || "model".to_owned())?;
     let model = scanner.string()?.decode();
     let why = if model.is_empty() {
@@ -209,5 +212,5 @@ fn model(scanner: &mut Scanner<'_>) -> Result<String, Invalid> {
     } else {
         return Ok(model.into_owned());
     };
-    Err(Invalid::Value { param: "model".to_owned(), why })
+    Err(ParseError::Value { param: "model".to_owned(), why })
 }

@@ -1,21 +1,27 @@
 //! The fields with a shape of their own: messages, embedding inputs, templates, options.
 
-use super::json::{Kind, Scanner};
-use super::measure::MessageStrings;
-use super::parse::{expect, flag};
-use super::{Bounds, Invalid, Measure, Template};
+use super::{
+    Bounds, ParseError, PromptSize, Template,
+    json::{Kind, Scanner},
+    parse::{expect, flag},
+    prompt_size::MessageStrings,
+};
 
 /// Inputs of one embeddings call.
 const INPUTS_MAX: usize = 2048;
 
 /// An array of objects, each with a string `role`. Whether it may be empty is for the caller to say.
-pub(super) fn messages(scanner: &mut Scanner<'_>, measure: &mut Measure, bounds: &Bounds) -> Result<(), Invalid> {
+pub(super) fn messages(
+    scanner: &mut Scanner<'_>,
+    prompt_size: &mut PromptSize,
+    bounds: &Bounds,
+) -> Result<(), ParseError> {
     expect(scanner, &[Kind::Array], "an array of objects", || "messages".to_owned())?;
     scanner.enter_array()?;
     let mut index = 0;
     while scanner.element()? {
         if index == bounds.messages_max {
-            return Err(Invalid::TooMany { what: "messages", max: bounds.messages_max });
+            return Err(ParseError::TooMany { what: "messages", max: bounds.messages_max });
         }
         expect(scanner, &[Kind::Object], "an object", || format!("messages[{index}]"))?;
         scanner.enter_object()?;
@@ -28,25 +34,25 @@ pub(super) fn messages(scanner: &mut Scanner<'_>, measure: &mut Measure, bounds:
                 has_role = true;
             } else {
                 scanner.value_noting(|name, value| {
-                    strings.note(measure, if name.is_empty() { key.raw } else { name }, value);
+                    strings.note(prompt_size, if name.is_empty() { key.raw } else { name }, value);
                 })?;
             }
         }
         if !has_role {
-            return Err(Invalid::Missing(format!("messages[{index}].role")));
+            return Err(ParseError::Missing(format!("messages[{index}].role")));
         }
-        strings.finish(measure);
+        strings.finish(prompt_size);
         index += 1;
     }
-    measure.messages = u32::try_from(index).unwrap_or(u32::MAX);
+    prompt_size.messages = u32::try_from(index).unwrap_or(u32::MAX);
     Ok(())
 }
 
 /// A string, or an array of strings, of token ids, or of arrays of token ids.
-pub(super) fn input(scanner: &mut Scanner<'_>, measure: &mut Measure) -> Result<(), Invalid> {
+pub(super) fn input(scanner: &mut Scanner<'_>, prompt_size: &mut PromptSize) -> Result<(), ParseError> {
     const EXPECTED: &str = "a string or an array";
     if expect(scanner, &[Kind::String, Kind::Array], EXPECTED, || "input".to_owned())? == Kind::String {
-        return text_input(scanner, measure, || "input".to_owned());
+        return text_input(scanner, prompt_size, || "input".to_owned());
     }
     scanner.enter_array()?;
     let mut index = 0;
@@ -56,57 +62,69 @@ pub(super) fn input(scanner: &mut Scanner<'_>, measure: &mut Measure) -> Result<
         let found = expect(scanner, &[Kind::String, Kind::Number, Kind::Array], "a string or token ids", item)?;
         if *all.get_or_insert(found) != found {
             let expected = "an element of the same type as the first";
-            return Err(Invalid::Type { param: item(), expected, found });
+            return Err(ParseError::Type { param: item(), expected, found });
         }
         match found {
-            Kind::String => text_input(scanner, measure, item)?,
-            Kind::Array => token_ids(scanner, measure, item)?,
-            _ => token_id(scanner, measure, item)?,
+            Kind::String => text_input(scanner, prompt_size, item)?,
+            Kind::Array => token_ids(scanner, prompt_size, item)?,
+            _ => token_id(scanner, prompt_size, item)?,
         }
         index += 1;
         if index > INPUTS_MAX && found != Kind::Number {
-            return Err(Invalid::Value { param: "input".to_owned(), why: "expected at most 2048 inputs" });
+            return Err(ParseError::Value { param: "input".to_owned(), why: "expected at most 2048 inputs" });
         }
     }
     if index == 0 {
         let why = "expected an array with at least one input, but got an empty array";
-        return Err(Invalid::Value { param: "input".to_owned(), why });
+        return Err(ParseError::Value { param: "input".to_owned(), why });
     }
     Ok(())
 }
 
-fn text_input(scanner: &mut Scanner<'_>, measure: &mut Measure, param: impl FnOnce() -> String) -> Result<(), Invalid> {
+fn text_input(
+    scanner: &mut Scanner<'_>,
+    prompt_size: &mut PromptSize,
+    param: impl FnOnce() -> String,
+) -> Result<(), ParseError> {
     let text = scanner.string()?;
     if text.raw.is_empty() {
-        return Err(Invalid::Value { param: param(), why: "expected a text, but got an empty string" });
+        return Err(ParseError::Value { param: param(), why: "expected a text, but got an empty string" });
     }
-    measure.text(text.size());
+    prompt_size.text(text.size());
     Ok(())
 }
 
-fn token_ids(scanner: &mut Scanner<'_>, measure: &mut Measure, param: impl Fn() -> String) -> Result<(), Invalid> {
+fn token_ids(
+    scanner: &mut Scanner<'_>,
+    prompt_size: &mut PromptSize,
+    param: impl Fn() -> String,
+) -> Result<(), ParseError> {
     scanner.enter_array()?;
-    let before = measure.token_ids;
+    let before = prompt_size.token_ids;
     while scanner.element()? {
         expect(scanner, &[Kind::Number], "an array of token ids", &param)?;
-        token_id(scanner, measure, &param)?;
+        token_id(scanner, prompt_size, &param)?;
     }
-    if measure.token_ids == before {
-        return Err(Invalid::Value { param: param(), why: "expected token ids, but got an empty array" });
+    if prompt_size.token_ids == before {
+        return Err(ParseError::Value { param: param(), why: "expected token ids, but got an empty array" });
     }
     Ok(())
 }
 
-fn token_id(scanner: &mut Scanner<'_>, measure: &mut Measure, param: impl FnOnce() -> String) -> Result<(), Invalid> {
+fn token_id(
+    scanner: &mut Scanner<'_>,
+    prompt_size: &mut PromptSize,
+    param: impl FnOnce() -> String,
+) -> Result<(), ParseError> {
     if scanner.value()?.parse::<u32>().is_err() {
-        return Err(Invalid::Value { param: param(), why: "expected token ids, which are non-negative integers" });
+        return Err(ParseError::Value { param: param(), why: "expected token ids, which are non-negative integers" });
     }
-    measure.token_ids += 1;
+    prompt_size.token_ids += 1;
     Ok(())
 }
 
 /// `{"name": string, "variables": object}`, or null for none. Variables may be left out.
-pub(super) fn template(scanner: &mut Scanner<'_>) -> Result<Option<Template>, Invalid> {
+pub(super) fn template(scanner: &mut Scanner<'_>) -> Result<Option<Template>, ParseError> {
     if expect(scanner, &[Kind::Object, Kind::Null], "an object", || "template".to_owned())? == Kind::Null {
         scanner.value()?;
         return Ok(None);
@@ -125,12 +143,12 @@ pub(super) fn template(scanner: &mut Scanner<'_>) -> Result<Option<Template>, In
             scanner.value()?;
         }
     }
-    let name = name.filter(|name| !name.is_empty()).ok_or_else(|| Invalid::Missing("template.name".to_owned()))?;
+    let name = name.filter(|name| !name.is_empty()).ok_or_else(|| ParseError::Missing("template.name".to_owned()))?;
     Ok(Some(Template { name, variables_json: variables_json.unwrap_or_else(|| "{}".to_owned()) }))
 }
 
 /// Whether usage is asked for.
-pub(super) fn stream_options(scanner: &mut Scanner<'_>) -> Result<bool, Invalid> {
+pub(super) fn stream_options(scanner: &mut Scanner<'_>) -> Result<bool, ParseError> {
     if expect(scanner, &[Kind::Object, Kind::Null], "an object", || "stream_options".to_owned())? == Kind::Null {
         scanner.value()?;
         return Ok(false);
@@ -148,7 +166,7 @@ pub(super) fn stream_options(scanner: &mut Scanner<'_>) -> Result<bool, Invalid>
 }
 
 /// Whether embeddings are asked for as base64.
-pub(super) fn encoding_format(scanner: &mut Scanner<'_>) -> Result<bool, Invalid> {
+pub(super) fn encoding_format(scanner: &mut Scanner<'_>) -> Result<bool, ParseError> {
     let param = || "encoding_format".to_owned();
     if expect(scanner, &[Kind::String, Kind::Null], "a string", param)? == Kind::Null {
         scanner.value()?;
@@ -160,6 +178,6 @@ pub(super) fn encoding_format(scanner: &mut Scanner<'_>) -> Result<bool, Invalid
     } else if format.is("float") {
         Ok(false)
     } else {
-        Err(Invalid::Value { param: param(), why: "expected 'float' or 'base64'" })
+        Err(ParseError::Value { param: param(), why: "expected 'float' or 'base64'" })
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 
 const MESSAGES: &str = r#""messages":[{"role":"user","content":"Hi"}]"#;
 
-fn parse(operation: Operation, body: &str) -> Result<Call, Invalid> {
+fn parse(operation: Operation, body: &str) -> Result<Call, ParseError> {
     Call::parse(operation, Bytes::copy_from_slice(body.as_bytes()), &Bounds::default())
 }
 
@@ -122,7 +122,7 @@ fn what_is_not_json_is_refused_without_a_param() {
         assert_eq!(refusal(Operation::Chat, body), ("invalid_json", None), "{body}");
     }
     let invalid = Call::parse(Operation::Chat, Bytes::from_static(b"{\"model\":\"\xff\"}"), &Bounds::default());
-    assert_eq!(invalid.unwrap_err(), Invalid::Json { at: 10, expected: json::Expected::Utf8 });
+    assert_eq!(invalid.unwrap_err(), ParseError::Json { at: 10, expected: json::Expected::Utf8 });
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn bounds_hold_and_reach_no_further() {
 fn inputs_of_every_documented_form_are_taken() {
     for (input, token_ids) in [(r#""text""#, 0), (r#"["a","b"]"#, 0), ("[1,2,3]", 3), ("[[1,2],[3]]", 3)] {
         let call = parse(Operation::Embeddings, &format!(r#"{{"model":"m","input":{input}}}"#)).unwrap();
-        assert_eq!(call.measure.token_ids, token_ids, "{input}");
+        assert_eq!(call.prompt_size.token_ids, token_ids, "{input}");
         assert!(!call.encoding_base64);
     }
     let body = r#"{"model":"m","input":"a","encoding_format":"base64","stream":"no matter"}"#;
@@ -244,7 +244,7 @@ fn a_message_is_added_at_either_end() {
     assert_eq!(call.body(), format!(r#"{{"model":"m","messages": {messages},"z":1}}"#).as_bytes());
     assert_eq!(call.field("messages"), Some(messages));
     assert_eq!(call.field("z"), Some("1"));
-    assert_eq!((call.measure.messages, call.measure.cjk_chars, call.measure.ascii_bytes), (3, 1, 6));
+    assert_eq!((call.prompt_size.messages, call.prompt_size.cjk_chars, call.prompt_size.ascii_bytes), (3, 1, 6));
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn a_prompt_is_measured_by_its_text() {
             "tools":[{"x":"é"}]}"#,
     );
     let tools = r#"[{"x":"é"}]"#.len() as u64;
-    let expected = Measure {
+    let expected = PromptSize {
         // `ab`, a line break, `cd`, `https://x` and `wav`.
         ascii_bytes: 2 + 1 + 2 + 9 + 3 + tools,
         wide_chars: 1 + 3,
@@ -302,13 +302,13 @@ fn a_prompt_is_measured_by_its_text() {
         media: 3,
         token_ids: 0,
     };
-    assert_eq!(call.measure, expected);
+    assert_eq!(call.prompt_size, expected);
 }
 
 #[test]
 fn bytes_without_an_announcement_are_media_all_the_same() {
     let call = chat(r#"{"model":"m","messages":[{"role":"user","content":[{"file_data":"AAAA"},{"url":"data:,x"}]}]}"#);
-    assert_eq!((call.measure.media, call.measure.ascii_bytes), (2, 0));
+    assert_eq!((call.prompt_size.media, call.prompt_size.ascii_bytes), (2, 0));
 }
 
 fn any_fields() -> impl Strategy<Value = Vec<(String, Value)>> {

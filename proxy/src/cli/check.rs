@@ -1,21 +1,25 @@
 //! `tollgate check`: whether a configuration is good.
 
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{self, Write},
+    path::PathBuf,
+};
 
-use tollgate::config::{Config, Fault, Faults, ProviderKeys};
+use tollgate::config::{Config, ConfigError, Fault, ProviderKeys};
 
-use super::Context;
-use super::load::{Faulty, load};
+use super::{
+    Context,
+    load::{FaultyConfigError, load},
+};
 
 pub(super) fn run(context: &Context) -> anyhow::Result<()> {
     let config = load(context)?;
     let file = context.config.clone().unwrap_or_default();
-    let faults = Faults(unreadable(&config));
+    let faults = ConfigError(unreadable(&config));
     if !faults.0.is_empty() {
-        return Err(Faulty { file, faults }.into());
+        return Err(FaultyConfigError { file, faults }.into());
     }
     let text = format!("{} is good: {}", file.display(), summary(&config));
     Ok(io::stdout().write_all(text.as_bytes())?)

@@ -1,16 +1,21 @@
 //! Whom an administrator's command is put to: the running gateway, or else the store itself.
 
 use anyhow::{Context as _, anyhow};
-use tollgate::admin::{Created, KeyShown, KeyUsage, NewKey, PluginShown};
-use tollgate::config::Config;
-use tollgate::plugin::Capabilities;
-use tollgate::secret::read_kept;
-use tollgate::store;
+use tollgate::{
+    admin::{Created, KeyShown, KeyUsage, NewKey, PluginShown},
+    config::Config,
+    plugin::Capabilities,
+    secret::read_kept,
+    store,
+};
 
-use super::offline::Offline;
-use super::remote::{Remote, Unheard};
-use super::sandbox::Sandbox;
-use super::{Context, serve};
+use super::{
+    Context,
+    offline::Offline,
+    remote::{Remote, Unheard},
+    sandbox::Sandbox,
+    serve,
+};
 
 /// What an administrator may do with keys.
 pub(super) trait Keys {

@@ -1,7 +1,7 @@
-//! When a key ends: a moment, or a span from now.
+//! When a key ends: at a date and time, or a span from now.
 
 use anyhow::{Context as _, anyhow};
-use tollgate::config::{format_moment, parse_moment};
+use tollgate::config::{format_rfc3339, parse_rfc3339};
 
 const SECOND_MS: u64 = 1000;
 const UNITS: &[(char, u64)] = &[
@@ -22,10 +22,11 @@ pub(super) fn parse_end(text: &str, now_ms: u64) -> anyhow::Result<u64> {
         Some(end_ms) => {
             // What cannot be written as a date cannot be shown either.
             let can_be_written =
-                |end_ms: &u64| parse_moment(&format_moment(*end_ms)) == Some(end_ms - end_ms % SECOND_MS);
+                |end_ms: &u64| parse_rfc3339(&format_rfc3339(*end_ms)) == Some(end_ms - end_ms % SECOND_MS);
             end_ms.filter(can_be_written).with_context(|| format!("`{text}` from now is too far away"))
         }
-        None => parse_moment(text)
-            .ok_or_else(|| anyhow!("`{text}` is neither a moment such as 2027-01-31T12:00:00Z nor a span such as 30d")),
+        None => parse_rfc3339(text).ok_or_else(|| {
+            anyhow!("`{text}` is neither a date and time such as 2027-01-31T12:00:00Z nor a span such as 30d")
+        }),
     }
 }

@@ -2,17 +2,21 @@
 
 use std::io::{self, Write};
 
-use tollgate::admin::{KeyList, KeyShown, NewKey};
-use tollgate::config::Config;
-use tollgate::limit::Caps;
+use tollgate::{
+    admin::{KeyList, KeyShown, NewKey},
+    config::Config,
+    limit::Caps,
+};
 
-use super::args::{CreateArgs, KeyArgs, KeyCommand};
-use super::door::Keys;
-use super::duration::parse_end;
-use super::load::load;
-use super::offline::now_ms;
-use super::table::{grouped, table};
-use super::{Context, door};
+use super::{
+    Context,
+    args::{CreateArgs, KeyArgs, KeyCommand},
+    door::{self, Keys},
+    duration::parse_end,
+    load::load,
+    offline::now_ms,
+    table::{grouped, table},
+};
 
 pub(super) fn run(args: KeyArgs, context: &Context) -> anyhow::Result<()> {
     let config = load(context)?;

@@ -1,26 +1,26 @@
 //! Reading a configuration, with what it includes.
 
-use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, anyhow};
-use tollgate::config::{self, Config, Fault, Faults};
+use tollgate::config::{self, Config, ConfigError, Fault};
 
-use super::args::USUAL_CONFIG;
-use super::{Context, log};
+use super::{Context, args::USUAL_CONFIG, log};
 
 /// Files longer than this are no configuration.
 const CONFIG_BYTES_MAX: u64 = 16 << 20;
 
 /// A configuration with faults, each on a line as compilers write them.
 #[derive(Debug)]
-pub(super) struct Faulty {
+pub(super) struct FaultyConfigError {
     pub(super) file: PathBuf,
-    pub(super) faults: Faults,
+    pub(super) faults: ConfigError,
 }
 
-impl fmt::Display for Faulty {
+impl fmt::Display for FaultyConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.faults.0.len();
         write!(f, "{} has {count} fault{}", self.file.display(), if count == 1 { "" } else { "s" })?;
@@ -36,7 +36,7 @@ impl fmt::Display for Faulty {
     }
 }
 
-impl std::error::Error for Faulty {}
+impl std::error::Error for FaultyConfigError {}
 
 /// The configuration that the command is about.
 pub(super) fn load(context: &Context) -> anyhow::Result<Config> {
@@ -47,11 +47,11 @@ pub(super) fn load(context: &Context) -> anyhow::Result<Config> {
 }
 
 fn parse(file: &Path, text: &str, context: &Context) -> anyhow::Result<Config> {
-    let faulty = |file: &Path, faults| Faulty { file: file.to_owned(), faults };
+    let faulty = |file: &Path, faults| FaultyConfigError { file: file.to_owned(), faults };
     let mut config = config::build(text, context.env).map_err(|faults| faulty(file, faults))?;
     if let Err(message) = log::filter(&config.log) {
         let line = text.lines().position(|line| line.trim_start().starts_with("level")).map_or(0, |line| line + 1);
-        return Err(faulty(file, Faults(vec![Fault { path: "log.level".into(), line, message }])).into());
+        return Err(faulty(file, ConfigError(vec![Fault { path: "log.level".into(), line, message }])).into());
     }
     if let Some(prices) = &config.prices_file {
         let prices = file.parent().unwrap_or(Path::new("")).join(prices);

@@ -1,17 +1,21 @@
 //! No gateway runs: its store is opened here, as it would open it.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::Context as _;
-use tollgate::admin::{self, Created, KeyShown, KeyUsage, NewKey};
-use tollgate::config::Config;
-use tollgate::ledger::{self, Ledger};
-use tollgate::limit::{Limiter, Spent};
-use tollgate::secret::{KeyHasher, MasterKey, fill_from_system, make_private_dir};
-use tollgate::store::{KeyEntry, SledStore, Store};
+use tollgate::{
+    admin::{self, Created, KeyShown, KeyUsage, NewKey},
+    config::Config,
+    ledger::{self, Ledger},
+    limit::{Limiter, Spent},
+    secret::{KeyHasher, MasterKey, fill_from_system, make_private_dir},
+    store::{KeyEntry, SledStore, Store},
+};
 
 use super::door::Keys;
 

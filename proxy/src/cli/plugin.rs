@@ -1,19 +1,25 @@
 //! `tollgate plugin`: what is loaded, and what could be.
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
 
 use anyhow::Context as _;
-use tollgate::admin::{PluginList, PluginShown};
-use tollgate::config::{self, Config};
-use tollgate::plugin::Capabilities;
+use tollgate::{
+    admin::{PluginList, PluginShown},
+    config::{self, Config},
+    plugin::Capabilities,
+};
 
-use super::args::{PluginArgs, PluginCommand};
-use super::door::Plugins;
-use super::load::load;
-use super::table::table;
-use super::{Context, door};
+use super::{
+    Context,
+    args::{PluginArgs, PluginCommand},
+    door::{self, Plugins},
+    load::load,
+    table::table,
+};
 
 pub(super) fn run(args: PluginArgs, context: &Context) -> anyhow::Result<()> {
     let config = configured(context)?;

@@ -1,18 +1,22 @@
 //! The running gateway, through its admin listener.
 
-use std::io;
 use std::net::SocketAddr;
 
 use anyhow::anyhow;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
-use tollgate::admin::{Created, KeyList, KeyShown, KeyUsage, NewKey, PluginList, PluginShown, Refusal, UsageList};
-use tollgate::config::format_moment;
-use tollgate::plugin::Capabilities;
-use tollgate::secret::Secret;
+use tollgate::{
+    admin::{Created, KeyList, KeyShown, KeyUsage, NewKey, PluginList, PluginShown, Refusal, UsageList},
+    config::format_rfc3339,
+    plugin::Capabilities,
+    secret::Secret,
+};
 
-use super::door::{Keys, Plugins, parsed};
-use super::http::{self, Request, Response};
+use super::{
+    door::{Keys, Plugins, parsed},
+    http::{self, Request, Response},
+};
 
 /// A gateway that took our token.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ pub(super) enum Unheard {
     Off,
     /// There is no token, so no gateway ever ran here.
     NoToken,
-    Silent(io::Error),
+    Silent(ureq::Error),
     /// Whoever answers does not know our token.
     Stranger,
 }
@@ -51,11 +55,11 @@ struct OnePlugin {
 impl Remote {
     /// Finds out whether the gateway at `address` is the one that `token` belongs to.
     pub(super) fn greet(address: SocketAddr, token: Secret) -> Result<Remote, Unheard> {
-        let stream = http::connect(address).map_err(Unheard::Silent)?;
         let remote = Remote { address, token };
         let request = remote.request("GET", "/api/admin/health", &[]);
-        match http::exchange(stream, &request) {
+        match http::exchange(address, &request) {
             Ok(Response { status: 200, .. }) => Ok(remote),
+            Err(error @ (ureq::Error::Io(_) | ureq::Error::Timeout(_))) => Err(Unheard::Silent(error)),
             _ => Err(Unheard::Stranger),
         }
     }
@@ -65,7 +69,7 @@ impl Remote {
     }
 
     fn ask(&self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let response = http::exchange(http::connect(self.address)?, &self.request(method, path, body))?;
+        let response = http::exchange(self.address, &self.request(method, path, body))?;
         if (200..300).contains(&response.status) {
             return Ok(response.body);
         }
@@ -87,14 +91,14 @@ impl Keys for Remote {
             "name": new.name,
             "models": new.models,
             "limits": new.limits,
-            "expires": new.expires_ms.map(format_moment),
+            "expires": new.expires_ms.map(format_rfc3339),
             "user": new.user,
         });
         parsed(&self.ask("POST", "/api/admin/keys", wish.to_string().as_bytes())?)
     }
 
     fn revoke(&self, wanted: &str) -> anyhow::Result<KeyShown> {
-        let path = format!("/api/admin/keys/{}", escaped(wanted));
+        let path = format!("/api/admin/keys/{}", utf8_percent_encode(wanted, NON_ALPHANUMERIC));
         Ok(parsed::<OneKey>(&self.ask("DELETE", &path, &[])?)?.key)
     }
 
@@ -114,17 +118,4 @@ impl Plugins for Remote {
         let path = format!("/api/admin/plugins/check?capabilities={}", names.join(","));
         Ok(parsed::<OnePlugin>(&self.ask("POST", &path, wasm)?)?.plugin)
     }
-}
-
-/// A text as one segment of a path.
-pub(super) fn escaped(text: &str) -> String {
-    let mut path = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            path.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    path
 }

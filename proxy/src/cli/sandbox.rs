@@ -1,14 +1,14 @@
 //! No gateway runs: plugins are loaded here, in a sandbox of their own.
 
-use std::fs;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
-use tollgate::admin::{self, PluginShown};
-use tollgate::config::Config;
-use tollgate::plugin::{Capabilities, Compiler, Host, Registry};
-use tollgate::secret::fill_from_system;
+use tollgate::{
+    admin::{self, PluginShown},
+    config::Config,
+    plugin::{Capabilities, Compiler, Host, Registry},
+    secret::fill_from_system,
+};
 
 use super::door::Plugins;
 

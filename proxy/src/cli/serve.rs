@@ -1,16 +1,18 @@
 //! `tollgate serve`: the gateway itself.
 
-use std::fmt::Write as _;
-use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use anyhow::Context as _;
-use tollgate::config::Config;
-use tollgate::server::{self, Given, Started};
+use tollgate::{
+    config::Config,
+    server::{self, Given, Started},
+};
 
-use super::args::ServeArgs;
-use super::load::load;
-use super::{Context, check, log};
+use super::{Context, args::ServeArgs, check, load::load, log};
 
 pub(super) const MASTER_KEY: &str = "TOLLGATE_MASTER_KEY";
 

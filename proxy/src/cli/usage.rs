@@ -4,10 +4,13 @@ use std::io::{self, Write};
 
 use tollgate::admin::{KeyUsage, UsageList};
 
-use super::args::UsageArgs;
-use super::load::load;
-use super::table::{grouped, table};
-use super::{Context, door, key};
+use super::{
+    Context,
+    args::UsageArgs,
+    door, key,
+    load::load,
+    table::{grouped, table},
+};
 
 pub(super) fn run(args: UsageArgs, context: &Context) -> anyhow::Result<()> {
     let config = load(context)?;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use strsim::osa_distance;
+
 /// One fault: the path of the key, its line, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -14,7 +16,7 @@ pub struct Fault {
 
 /// Every fault of a configuration, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
+pub struct ConfigError(pub Vec<Fault>);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,7 +27,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, fault) in self.0.iter().enumerate() {
             let gap = if at == 0 { "" } else { "\n" };
@@ -35,35 +37,14 @@ impl fmt::Display for Faults {
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for ConfigError {}
 
 /// ` (did you mean …?)` with the nearest of `known`, or nothing if none is near.
 pub(super) fn guess<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let near = (written.chars().count() / 3).max(1);
-    let nearest = known.into_iter().map(|known| (distance(written, known), known)).min();
+    let nearest = known.into_iter().map(|known| (osa_distance(written, known), known)).min();
     match nearest {
         Some((edits, known)) if edits <= near => format!(" (did you mean `{known}`?)"),
         _ => String::new(),
     }
-}
-
-/// How many letters must be changed, added, removed or swapped with their neighbour.
-fn distance(one: &str, other: &str) -> usize {
-    let one: Vec<char> = one.chars().collect();
-    let other: Vec<char> = other.chars().collect();
-    let mut before = vec![0; other.len() + 1];
-    let mut above: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let changed = above[j] + usize::from(a != b);
-            let mut least = changed.min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                least = least.min(before[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above[other.len()]
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check_name;
-use super::moment::parse_moment;
-use super::variables::Expanded;
-use super::written::{At, Section};
-use crate::auth::Pattern;
-use crate::limit::Caps;
-use crate::secret::Secret;
+use super::{
+    check_name,
+    rfc3339::parse_rfc3339,
+    variables::Expanded,
+    written::{At, Section},
+};
+use crate::{auth::Pattern, limit::Caps, secret::Secret};
 
 const KEY_BYTES_MIN: usize = 16;
 const KEY_BYTES_MAX: usize = 512;
@@ -58,12 +58,14 @@ pub(super) fn read(name: &At<String>, section: Section<'_, '_>, models: &BTreeSe
         },
         models: read_models(&section, models),
         caps: read_caps(&section),
-        expires_ms: section.moment("expires").and_then(|at| {
-            let moment = parse_moment(&at.value);
-            if moment.is_none() {
-                section.reading().fault(&at, format!("`{}` is not a moment such as `2027-01-31T00:00:00Z`", at.value));
+        expires_ms: section.rfc3339("expires").and_then(|at| {
+            let expires_ms = parse_rfc3339(&at.value);
+            if expires_ms.is_none() {
+                section
+                    .reading()
+                    .fault(&at, format!("`{}` is not a date and time such as `2027-01-31T00:00:00Z`", at.value));
             }
-            moment
+            expires_ms
         }),
         user,
     };

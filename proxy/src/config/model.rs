@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::fault::guess;
-use super::limits::Limits;
-use super::price;
-use super::written::{At, Section};
+use super::{
+    fault::guess,
+    limits::Limits,
+    price,
+    written::{At, Section},
+};
 use crate::usage::Price;
 
 const NAME_BYTES_MAX: usize = 200;

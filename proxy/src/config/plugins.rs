@@ -1,11 +1,15 @@
 //! `[plugins]`: the sandbox's settings, and the operator's own plugins.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use super::check_name;
-use super::fault::guess;
-use super::written::{At, Section};
+use super::{
+    check_name,
+    fault::guess,
+    written::{At, Section},
+};
 use crate::plugin::{self, Capabilities, Kind};
 
 const MIB: u64 = 1 << 20;
@@ -108,11 +112,14 @@ fn read_user(section: Section<'_, '_>, dir: &Path) -> (Kind, Option<UserPlugin>)
         section.missing("file");
     }
     let sha256 = section.text("sha256").and_then(|at| {
-        let hash = parse_hash(&at.value);
-        if hash.is_none() {
-            section.reading().fault(&at, "must be 64 hexadecimal digits");
+        let mut hash = [0; 32];
+        match hex::decode_to_slice(&at.value, &mut hash) {
+            Ok(()) => Some(hash),
+            Err(_) => {
+                section.reading().fault(&at, "must be 64 hexadecimal digits");
+                None
+            }
         }
-        hash
     });
     let mut capabilities = Capabilities::default();
     for at in section.texts("capabilities").unwrap_or_default() {
@@ -128,10 +135,4 @@ fn read_user(section: Section<'_, '_>, dir: &Path) -> (Kind, Option<UserPlugin>)
     }
     section.finish();
     (kind, file.map(|file| UserPlugin { kind, file: dir.join(file.value), sha256, capabilities }))
-}
-
-fn parse_hash(text: &str) -> Option<[u8; 32]> {
-    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
-    let bytes: Vec<u8> = digits?.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect();
-    if text.len() == 64 { bytes.try_into().ok() } else { None }
 }

@@ -1,8 +1,10 @@
 //! Prices: beside a model or target, or in a file of their own.
 
 use super::written::{At, Section};
-use crate::auth::Pattern;
-use crate::usage::{BadCurrency, Currency, Price, parse_amount};
+use crate::{
+    auth::Pattern,
+    usage::{Currency, CurrencyError, Price, parse_amount},
+};
 
 /// The price under the key `price`, if there is one.
 pub(super) fn read(owner: &Section<'_, '_>) -> Option<Price> {
@@ -65,7 +67,7 @@ fn read_table(section: &Section<'_, '_>) -> Option<Price> {
 }
 
 fn currency(section: &Section<'_, '_>, at: &At<String>) -> Option<Currency> {
-    at.value.parse().map_err(|fault: BadCurrency| section.reading().fault(at, fault.to_string())).ok()
+    at.value.parse().map_err(|fault: CurrencyError| section.reading().fault(at, fault.to_string())).ok()
 }
 
 /// Nano-units of an amount written as text: as a number, TOML would make it a binary fraction.

@@ -2,13 +2,14 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::check_name;
-use super::plugins::Plugins;
-use super::url::BaseUrl;
-use super::variables::Expanded;
-use super::written::{At, Section};
-use crate::plugin::Kind;
-use crate::secret::Secret;
+use super::{
+    check_name,
+    plugins::Plugins,
+    url::BaseUrl,
+    variables::Expanded,
+    written::{At, Section},
+};
+use crate::{plugin::Kind, secret::Secret};
 
 const KEYS_MAX: usize = 1000;
 const HOUR_MS: u64 = 3_600_000;
@@ -228,7 +229,7 @@ fn json(value: &DeValue<'_>) -> Result<serde_json::Value, String> {
             number.into()
         }
         DeValue::Boolean(flag) => (*flag).into(),
-        DeValue::Datetime(moment) => moment.to_string().into(),
+        DeValue::Datetime(rfc3339) => rfc3339.to_string().into(),
         DeValue::Array(list) => list.iter().map(|value| json(value.get_ref())).collect::<Result<Vec<_>, _>>()?.into(),
         DeValue::Table(table) => json_object(table)?,
     })

@@ -1,7 +1,6 @@
 //! `[server]` and `[log]`: the doors of the process and how it speaks.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use super::written::{At, Section};
 

@@ -1,8 +1,10 @@
 //! `[templates.X]`: prompts with variables, which a call may name.
 
-use super::check_name;
-use super::plugins::Plugins;
-use super::written::{At, Section};
+use super::{
+    check_name,
+    plugins::Plugins,
+    written::{At, Section},
+};
 use crate::plugin::Kind;
 
 const SOURCE_BYTES_MAX: usize = 1 << 20;

@@ -1,7 +1,6 @@
 //! Where a provider is reached.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// Scheme, host, port and path of a provider; nothing else fits into a base URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub struct BaseUrl {
 
 /// Why a text is no base URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BaseUrlFault {
+pub enum BaseUrlError {
     #[error("must begin with `https://` or `http://`")]
     Scheme,
     #[error("has no host")]
@@ -47,30 +46,30 @@ impl Default for BaseUrl {
 }
 
 impl FromStr for BaseUrl {
-    type Err = BaseUrlFault;
+    type Err = BaseUrlError;
 
-    fn from_str(text: &str) -> Result<BaseUrl, BaseUrlFault> {
+    fn from_str(text: &str) -> Result<BaseUrl, BaseUrlError> {
         let (tls, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),
-            _ => return Err(BaseUrlFault::Scheme),
+            _ => return Err(BaseUrlError::Scheme),
         };
         if rest.contains(['?', '#']) {
-            return Err(BaseUrlFault::Query);
+            return Err(BaseUrlError::Query);
         }
         let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
         if authority.contains('@') {
-            return Err(BaseUrlFault::Userinfo);
+            return Err(BaseUrlError::Userinfo);
         }
         if authority.is_empty() || authority.starts_with(':') {
-            return Err(BaseUrlFault::Host);
+            return Err(BaseUrlError::Host);
         }
-        let uri: http::Uri = text.parse().map_err(|_| BaseUrlFault::Other)?;
-        let authority = uri.authority().ok_or(BaseUrlFault::Host)?;
+        let uri: http::Uri = text.parse().map_err(|_| BaseUrlError::Other)?;
+        let authority = uri.authority().ok_or(BaseUrlError::Host)?;
         let usual = if tls { 443 } else { 80 };
-        let port = match authority.as_str().strip_prefix(authority.host()).ok_or(BaseUrlFault::Other)? {
+        let port = match authority.as_str().strip_prefix(authority.host()).ok_or(BaseUrlError::Other)? {
             "" => usual,
-            port => port[1..].parse().ok().filter(|port| *port > 0).ok_or(BaseUrlFault::Other)?,
+            port => port[1..].parse().ok().filter(|port| *port > 0).ok_or(BaseUrlError::Other)?,
         };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let path = uri.path().trim_end_matches('/').to_owned();

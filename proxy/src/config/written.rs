@@ -2,15 +2,17 @@
 //!
 //! Owns spelling and types. What a value means is for the caller, who reports back through the same door.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
+use std::{cell::RefCell, collections::BTreeSet, ops::RangeInclusive};
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
-use super::fault::{Fault, Faults, guess};
-use super::variables::{Expanded, expand};
+use super::{
+    fault::{ConfigError, Fault, guess},
+    variables::{Expanded, expand},
+};
 
 /// Where faults are gathered while a file is read.
 pub(super) struct Reading<'t> {
@@ -41,7 +43,7 @@ pub(super) struct Section<'r, 't> {
 }
 
 impl<'t> Reading<'t> {
-    /// Parses `text` as far as it goes. Faults of syntax are the first ones gathered.
+    /// Parses `text` as far as it goes. ConfigError of syntax are the first ones gathered.
     pub(super) fn new(text: &'t str, env: &'t dyn Fn(&str) -> Option<String>) -> (Reading<'t>, Spanned<DeTable<'t>>) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let faults = errors.iter().map(|error| Fault {
@@ -80,10 +82,10 @@ impl<'t> Reading<'t> {
     }
 
     /// Ends the reading: `Ok` if nothing was wrong.
-    pub(super) fn finish(self) -> Result<(), Faults> {
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
         let mut faults = self.faults.into_inner();
         faults.sort_by_key(|fault| fault.line);
-        if faults.is_empty() { Ok(()) } else { Err(Faults(faults)) }
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError(faults)) }
     }
 }
 
@@ -223,10 +225,10 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// The text of a date and time, quoted or not.
-    pub(super) fn moment(&self, name: &str) -> Option<At<String>> {
+    pub(super) fn rfc3339(&self, name: &str) -> Option<At<String>> {
         let text = |value: &'r DeValue<'t>| match value {
             DeValue::String(text) => Some(text.to_string()),
-            DeValue::Datetime(moment) => Some(moment.to_string()),
+            DeValue::Datetime(rfc3339) => Some(rfc3339.to_string()),
             _ => None,
         };
         self.typed(name, "a date and time", text)

@@ -15,7 +15,7 @@ mod text;
 mod tokens;
 
 pub use answer::whole;
-pub use chunks::{Chunks, Misfit};
+pub use chunks::{Chunks, EventError};
 pub use embeddings::embeddings_as;
 pub use failure::{error_body, error_event};
 pub use header::go_duration;

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, header};
 use pingora::{ErrorType, http::ResponseHeader, protocols::http::ServerSession};
 use tokio::time::{Instant, timeout_at};
 
-use super::{EXPOSED, Face, ORIGIN, Settings, face};
+use super::{EXPOSED, Endpoint, ORIGIN, Settings, endpoint};
 use crate::engine::{BodyFault, Downstream, Gone, Head};
 
 /// A client whose request head has been read, or has failed to be.
@@ -34,9 +34,9 @@ impl<'a> Client<'a> {
         Client { headless: true, ..Client::new(session, settings, body_bytes_max) }
     }
 
-    pub(super) fn face(&self) -> Face {
+    pub(super) fn endpoint(&self) -> Endpoint {
         let head = self.session.req_header();
-        face(&head.method, head.uri.path_and_query().map_or("/", |target| target.as_str()))
+        endpoint(&head.method, head.uri.path_and_query().map_or("/", |target| target.as_str()))
     }
 
     pub(super) fn method(&self) -> &str {

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use http::header;
 
-use super::{BodyFault, Downstream, Flight};
+use super::{BodyFault, CallState, Downstream};
 use crate::{
     auth,
     call::{Call, Operation, Place},
-    error::{Error, Request, Template},
-    gateway::{Gateway, Model},
+    error::{Error, RequestError, TemplateError},
+    gateway::Gateway,
     limit::Caps,
     plugin::RenderError,
-    route, usage,
+    route,
+    snapshot::Model,
+    usage,
 };
 
 /// A call that may be served.
@@ -30,51 +32,51 @@ pub(super) struct Admitted {
 /// The first of these to refuse.
 pub(super) async fn admit<D: Downstream>(
     gateway: &Gateway,
-    flight: &mut Flight,
+    state: &mut CallState,
     operation: Operation,
     down: &mut D,
 ) -> Result<Admitted, Box<Error>> {
     if gateway.readiness().is_err() {
         down.close_after();
-        return Err(boxed(Request::Draining));
+        return Err(boxed(RequestError::Draining));
     }
     if gateway.in_flight() > gateway.bounds.calls_max {
-        return Err(boxed(Request::Busy));
+        return Err(boxed(RequestError::Busy));
     }
     let key = auth::authenticate(
-        &flight.snapshot.keys,
+        &state.snapshot.keys,
         |key| gateway.hash_key(key),
         down.header(header::AUTHORIZATION),
         down.header(X_API_KEY),
-        flight.started_ms,
+        state.started_ms,
     )
     .map_err(boxed)?;
-    flight.key = Some(key.clone());
+    state.key = Some(key.clone());
 
     let body = down.body().await.map_err(|fault| {
         boxed(match fault {
-            BodyFault::TooLarge(max) => Request::TooLarge(max),
-            BodyFault::Slow => Request::Slow,
-            BodyFault::Broken => Request::Broken,
+            BodyFault::TooLarge(max) => RequestError::TooLarge(max),
+            BodyFault::Slow => RequestError::Slow,
+            BodyFault::Broken => RequestError::Broken,
         })
     })?;
     let mut call = Call::parse(operation, body, &gateway.bounds.call).map_err(boxed)?;
-    flight.model_name.clone_from(&call.model);
-    flight.streamed = call.stream;
+    state.model_name.clone_from(&call.model);
+    state.streamed = call.stream;
 
     let may_use = key.may_use(&call.model);
-    let model = route::find(&flight.snapshot.serving.models, &call.model, may_use).map_err(boxed)?.clone();
-    flight.model = Some(model.clone());
+    let model = route::find(&state.snapshot.serving.models, &call.model, may_use).map_err(boxed)?.clone();
+    state.model = Some(model.clone());
 
     // Before the hold, which is for what is really sent.
-    render(flight, &mut call)?;
-    let input_estimate = usage::estimate(&call.measure);
+    render(state, &mut call)?;
+    let input_estimate = usage::estimate(&call.prompt_size);
     let output = bound_output(&mut call, &key.account.caps, model.route.output_tokens_max)?;
     let want = input_estimate.saturating_add(output);
-    let hold = key.account.spending.reserve(&key.account.caps, want, flight.started_ms).map_err(boxed)?;
-    flight.hold = Some(hold);
+    let hold = key.account.spending.reserve(&key.account.caps, want, state.started_ms).map_err(boxed)?;
+    state.hold = Some(hold);
     // From here on a crash leaves a row of its own.
-    flight.open(gateway, want);
+    state.open(gateway, want);
     Ok(Admitted { call, model, input_estimate })
 }
 
@@ -94,22 +96,22 @@ fn bound_output(call: &mut Call, caps: &Caps, model_max: u64) -> Result<u64, Box
 }
 
 /// Adds the message of the template that the call names, if it names one.
-fn render(flight: &Flight, call: &mut Call) -> Result<(), Box<Error>> {
+fn render(state: &CallState, call: &mut Call) -> Result<(), Box<Error>> {
     let Some(wanted) = call.template.take() else { return Ok(()) };
-    let template = flight
+    let template = state
         .snapshot
         .serving
         .templates
         .get(&wanted.name)
-        .ok_or_else(|| boxed(Template::Unknown(wanted.name.clone())))?;
+        .ok_or_else(|| boxed(TemplateError::Unknown(wanted.name.clone())))?;
     let rendered = template
         .renderer
         .render(&template.source, &wanted.variables_json)
         .map_err(|fault| boxed(Error::Plugin { provider: template.renderer_name.clone(), fault }))?;
     let text = rendered.map_err(|error| match error {
-        RenderError::Missing(name) => Template::Missing(name),
+        RenderError::Missing(name) => TemplateError::Missing(name),
         RenderError::Invalid(fault) => {
-            Template::Broken(format!("line {}, column {}: {}", fault.line, fault.column, fault.message))
+            TemplateError::Broken(format!("line {}, column {}: {}", fault.line, fault.column, fault.message))
         }
     });
     let text = text.map_err(boxed)?;

@@ -6,14 +6,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Admitted, Downstream, Flight, Gone, streamed, whole};
+use super::{Admitted, CallState, Downstream, Gone, streamed, whole};
 use crate::{
     call::{Blame, Call, Failure, FailureKind},
     error::Error,
-    gateway::{Gateway, Lane},
-    plugin::{Body, Context, Fault, Request, View},
+    gateway::Gateway,
+    plugin::{Body, Context, PluginError, Request, View},
     sign,
-    upstream::{Answer, Class, Exchange, Outgoing, Picked, Trouble},
+    snapshot::ModelTarget,
+    upstream::{Answer, Class, Exchange, Outgoing, Picked, UpstreamError},
 };
 
 /// Why an attempt did not answer the client.
@@ -36,7 +37,7 @@ pub(super) struct Failed {
 
 /// A request that a provider has been sent, and what it takes to read the answer.
 pub(super) struct Sent<'a> {
-    pub(super) lane: &'a Lane,
+    pub(super) target: &'a ModelTarget,
     pub(super) request: Request,
     pub(super) context: Context<'a>,
     pub(super) exchange: Exchange,
@@ -52,68 +53,69 @@ const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 /// Bodies beyond this are translated away from the workers, in bytes.
 const INLINE_BYTES_MAX: usize = 256 << 10;
 
-/// Tries `lane` once. `Ok` means that the client has its answer, whole or broken off, and the ledger its row.
+/// Tries `target` once. `Ok` means that the client has its answer, whole or broken off, and the ledger its row.
 pub(super) async fn attempt<D: Downstream>(
     gateway: &Gateway,
-    flight: &mut Flight,
+    state: &mut CallState,
     admitted: &Admitted,
-    lane: &Lane,
+    target: &ModelTarget,
     down: &mut D,
 ) -> Result<(), Stop> {
-    flight.enter(lane);
-    let picked = lane.provider.keys.pick(gateway.now_ms());
-    let request_id = flight.request_id.clone();
+    state.enter(target);
+    let picked = target.provider.keys.pick(gateway.now_ms());
+    let request_id = state.request_id.clone();
     let context = Context {
         request_id: &request_id,
         operation: admitted.call.operation,
-        model: &lane.upstream_model,
+        model: &target.upstream_model,
         streaming: admitted.call.stream,
-        config: &lane.config,
-        now_ms: flight.started_ms,
-        seed: flight.seed(),
+        config: &target.config,
+        now_ms: state.started_ms,
+        seed: state.seed(),
         state: None,
     };
-    let (request, body) = encode(lane, &context, admitted, picked.as_ref()).await?;
+    let (request, body) = encode(target, &context, admitted, picked.as_ref()).await?;
     let key = picked.as_ref().map(|picked| picked.index);
     let began = Instant::now();
-    let sent = send(gateway, flight, lane, &request, body, picked, down).await;
-    flight.waited += began.elapsed();
+    let sent = send(gateway, state, target, &request, body, picked, down).await;
+    state.waited += began.elapsed();
     let outcome = match sent {
         Ok((exchange, answer, sent_at)) => {
-            let clocks = &lane.provider.clocks;
-            let state = request.state.clone();
-            let context = Context { state: state.as_deref(), ..context };
+            let clocks = &target.provider.clocks;
+            let plugin_state = request.state.clone();
+            let context = Context { state: plugin_state.as_deref(), ..context };
             let (first_byte_by, total_by) = (sent_at + clocks.first_byte, sent_at + clocks.total);
-            let sent = Sent { lane, request, context, exchange, answer, first_byte_by, total_by };
-            answered(gateway, flight, admitted, sent, key, down).await
+            let sent = Sent { target, request, context, exchange, answer, first_byte_by, total_by };
+            answered(gateway, state, admitted, sent, key, down).await
         }
         Err(stop) => Err(stop),
     };
-    lane.metrics.attempt(match &outcome {
+    target.metrics.attempt(match &outcome {
         Ok(()) => "ok",
         Err(Stop::Gone) => "client_gone",
-        Err(Stop::Failed(failed)) => failed.error.verdict(&flight.snapshot.serving.redactor).class,
-        Err(Stop::Final(error)) => error.verdict(&flight.snapshot.serving.redactor).class,
+        Err(Stop::Failed(failed)) => failed.error.verdict(&state.snapshot.serving.redactor).class,
+        Err(Stop::Final(error)) => error.verdict(&state.snapshot.serving.redactor).class,
     });
     outcome
 }
 
 /// The provider's request for this call, and its body.
 async fn encode(
-    lane: &Lane,
+    target: &ModelTarget,
     context: &Context<'_>,
     admitted: &Admitted,
     picked: Option<&Picked<'_>>,
 ) -> Result<(Request, Bytes), Stop> {
     let call = &admitted.call;
     let secret = picked.map(|picked| picked.secret.expose().as_bytes());
-    let encoded = match lane.adapter.description().view {
-        View::Head => lane.adapter.encode(context, &call.head(), secret),
-        View::Whole if call.body().len() <= INLINE_BYTES_MAX => lane.adapter.encode(context, text(call), secret),
+    let encoded = match target.adapter.description().view {
+        View::Head => target.adapter.encode(context, &call.head(), secret),
+        View::Whole if call.body().len() <= INLINE_BYTES_MAX => target.adapter.encode(context, text(call), secret),
         // The worker goes on serving others meanwhile.
-        View::Whole => tokio::task::block_in_place(|| lane.adapter.encode(context, text(call), secret)),
+        View::Whole => tokio::task::block_in_place(|| target.adapter.encode(context, text(call), secret)),
     };
-    let mut request = encoded.map_err(|fault| plugin_failed(lane, fault))?.map_err(|failure| failed(lane, failure))?;
+    let mut request =
+        encoded.map_err(|fault| plugin_failed(target, fault))?.map_err(|failure| failed(target, failure))?;
     let body = match std::mem::replace(&mut request.body, Body::Edits(Vec::new())) {
         Body::Edits(edits) => call.edited(&edits),
         Body::Whole(text) => Bytes::from(text),
@@ -129,8 +131,8 @@ fn text(call: &Call) -> &str {
 /// Sends the request and reads the head of the answer; once more on a fresh connection where a kept one was closed.
 async fn send<D: Downstream>(
     gateway: &Gateway,
-    flight: &mut Flight,
-    lane: &Lane,
+    state: &mut CallState,
+    target: &ModelTarget,
     request: &Request,
     body: Bytes,
     picked: Option<Picked<'_>>,
@@ -138,7 +140,7 @@ async fn send<D: Downstream>(
 ) -> Result<(Exchange, Answer, Instant), Stop> {
     let secret = picked.as_ref().map(|picked| picked.secret.expose());
     let credential = sign::apply(&request.auth, secret, gateway.now_ms())
-        .map_err(|error| failed(lane, Failure::of_provider(FailureKind::Authentication, error.to_string())))?;
+        .map_err(|error| failed(target, Failure::of_provider(FailureKind::Authentication, error.to_string())))?;
     let path = credential.extend_path(&request.path);
     loop {
         let outgoing = Outgoing {
@@ -148,15 +150,16 @@ async fn send<D: Downstream>(
             credential: &credential,
             body: body.clone(),
         };
-        let mut exchange = gateway.connector.open(&lane.provider).await.map_err(|trouble| in_trouble(lane, trouble))?;
-        flight.sent();
+        let mut exchange =
+            gateway.connector.open(&target.provider).await.map_err(|trouble| in_trouble(target, trouble))?;
+        state.sent();
         let taken = tokio::select! {
             biased;
-            taken = exchange.send(&lane.provider, outgoing) => taken,
+            taken = exchange.send(&target.provider, outgoing) => taken,
             () = down.gone() => return Err(Stop::Gone),
         };
         let sent_at = Instant::now();
-        let deadline = sent_at + lane.provider.clocks.first_byte;
+        let deadline = sent_at + target.provider.clocks.first_byte;
         // Also after a failed write: the provider may have answered early.
         let head = tokio::select! {
             biased;
@@ -165,9 +168,9 @@ async fn send<D: Downstream>(
         };
         match (head, taken) {
             (Ok(Ok(answer)), _) => return Ok((exchange, answer, sent_at)),
-            (Ok(Err(Trouble::Stale)), _) | (_, Err(Trouble::Stale)) => {}
-            (Ok(Err(trouble)), Ok(())) | (_, Err(trouble)) => return Err(in_trouble(lane, trouble)),
-            (Err(_), Ok(())) => return Err(in_trouble(lane, Trouble::FirstByteTimeout)),
+            (Ok(Err(UpstreamError::Stale)), _) | (_, Err(UpstreamError::Stale)) => {}
+            (Ok(Err(trouble)), Ok(())) | (_, Err(trouble)) => return Err(in_trouble(target, trouble)),
+            (Err(_), Ok(())) => return Err(in_trouble(target, UpstreamError::FirstByteTimeout)),
         }
     }
 }
@@ -175,28 +178,28 @@ async fn send<D: Downstream>(
 /// The head of an answer is there: pass it on, or find out what went wrong.
 async fn answered<D: Downstream>(
     gateway: &Gateway,
-    flight: &mut Flight,
+    state: &mut CallState,
     admitted: &Admitted,
     sent: Sent<'_>,
     key: Option<usize>,
     down: &mut D,
 ) -> Result<(), Stop> {
     let outcome = if !(200..300).contains(&sent.answer.status) {
-        Err(refused(gateway, flight, sent, down).await)
+        Err(refused(gateway, state, sent, down).await)
     } else if admitted.call.stream {
-        streamed::answer(gateway, flight, admitted, sent, down).await
+        streamed::answer(gateway, state, admitted, sent, down).await
     } else {
-        whole::answer(gateway, flight, admitted, sent, down).await
+        whole::answer(gateway, state, admitted, sent, down).await
     };
     let Err(refusal) = outcome else { return Ok(()) };
     match refusal {
         Refusal::Gone => Err(Stop::Gone),
         Refusal::Final(error) => Err(Stop::Final(error)),
-        Refusal::Trouble(lane, trouble) => Err(in_trouble(lane, trouble)),
-        Refusal::Plugin(lane, fault) => Err(plugin_failed(lane, fault)),
-        Refusal::Failure(lane, failure) => {
-            rest_key(gateway, lane, key, &failure);
-            Err(failed(lane, failure))
+        Refusal::Upstream(target, trouble) => Err(in_trouble(target, trouble)),
+        Refusal::Plugin(target, fault) => Err(plugin_failed(target, fault)),
+        Refusal::Failure(target, failure) => {
+            rest_key(gateway, target, key, &failure);
+            Err(failed(target, failure))
         }
     }
 }
@@ -205,34 +208,34 @@ async fn answered<D: Downstream>(
 pub(super) enum Refusal<'a> {
     Gone,
     Final(Box<Error>),
-    Trouble(&'a Lane, Trouble),
-    Plugin(&'a Lane, Fault),
-    Failure(&'a Lane, Failure),
+    Upstream(&'a ModelTarget, UpstreamError),
+    Plugin(&'a ModelTarget, PluginError),
+    Failure(&'a ModelTarget, Failure),
 }
 
 /// Reads an error's body and lets the adapter say what it means.
 async fn refused<'a, D: Downstream>(
     gateway: &Gateway,
-    flight: &mut Flight,
+    state: &mut CallState,
     mut sent: Sent<'a>,
     down: &mut D,
 ) -> Refusal<'a> {
     let began = Instant::now();
     let body = whole::collect(&mut sent, ERROR_BODY_BYTES_MAX, down).await;
-    flight.waited += began.elapsed();
+    state.waited += began.elapsed();
     let body = match body {
         Ok(body) => body,
         Err(whole::Uncollected::Gone) => return Refusal::Gone,
         // The status tells enough.
-        Err(whole::Uncollected::Trouble(_) | whole::Uncollected::TooLong) => Bytes::new(),
+        Err(whole::Uncollected::Upstream(_) | whole::Uncollected::TooLong) => Bytes::new(),
     };
     let text = String::from_utf8_lossy(&body);
     let headers = shown_headers(&sent.answer.headers);
-    let Sent { lane, context, exchange, answer, .. } = sent;
+    let Sent { target, context, exchange, answer, .. } = sent;
     gateway.connector.release(exchange).await;
-    match lane.adapter.classify(&context, answer.status, &headers, &text) {
-        Ok(failure) => Refusal::Failure(lane, failure),
-        Err(fault) => Refusal::Plugin(lane, fault),
+    match target.adapter.classify(&context, answer.status, &headers, &text) {
+        Ok(failure) => Refusal::Failure(target, failure),
+        Err(fault) => Refusal::Plugin(target, fault),
     }
 }
 
@@ -251,14 +254,14 @@ pub(super) fn shown_headers(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-fn rest_key(gateway: &Gateway, lane: &Lane, key: Option<usize>, failure: &Failure) {
+fn rest_key(gateway: &Gateway, target: &ModelTarget, key: Option<usize>, failure: &Failure) {
     if let Some(index) = key.filter(|_| failure.blame == Blame::Credential) {
-        let rests_ms = failure.retry_after_ms.unwrap_or(lane.provider.key_rest.as_millis() as u64);
-        lane.provider.keys.rest(index, gateway.now_ms().saturating_add(rests_ms));
+        let rests_ms = failure.retry_after_ms.unwrap_or(target.provider.key_rest.as_millis() as u64);
+        target.provider.keys.rest(index, gateway.now_ms().saturating_add(rests_ms));
     }
 }
 
-fn failed(lane: &Lane, failure: Failure) -> Stop {
+fn failed(target: &ModelTarget, failure: Failure) -> Stop {
     let class = match failure.kind {
         FailureKind::Authentication | FailureKind::Permission | FailureKind::Quota => Some(Class::Credential),
         FailureKind::RateLimited => Some(Class::RateLimit),
@@ -266,21 +269,21 @@ fn failed(lane: &Lane, failure: Failure) -> Stop {
         _ => None,
     };
     let (blame, retry_after) = (failure.blame, failure.retry_after_ms.map(Duration::from_millis));
-    let error = Box::new(Error::Provider { provider: lane.provider.name.to_string(), failure });
+    let error = Box::new(Error::Provider { provider: target.provider.name.to_string(), failure });
     if blame == Blame::Request { Stop::Final(error) } else { Stop::Failed(Failed { error, class, retry_after }) }
 }
 
-fn plugin_failed(lane: &Lane, fault: Fault) -> Stop {
+fn plugin_failed(target: &ModelTarget, fault: PluginError) -> Stop {
     // The client is told no more than that a plugin failed; whoever runs it needs to know how.
     let (kind, detail) = (fault.kind(), fault.detail().unwrap_or_default());
-    tracing::warn!(provider = &*lane.provider.name, kind, detail, "a plugin failed: {fault}");
-    let error = Box::new(Error::Plugin { provider: lane.provider.name.to_string(), fault });
+    tracing::warn!(provider = &*target.provider.name, kind, detail, "a plugin failed: {fault}");
+    let error = Box::new(Error::Plugin { provider: target.provider.name.to_string(), fault });
     Stop::Failed(Failed { error, class: None, retry_after: None })
 }
 
-fn in_trouble(lane: &Lane, trouble: Trouble) -> Stop {
+fn in_trouble(target: &ModelTarget, trouble: UpstreamError) -> Stop {
     let class = trouble.class();
-    let error = Box::new(Error::Upstream { provider: lane.provider.name.to_string(), trouble });
+    let error = Box::new(Error::Upstream { provider: target.provider.name.to_string(), trouble });
     Stop::Failed(Failed { error, class, retry_after: None })
 }
 

@@ -2,14 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Admitted, Flight, attempt::Sent, settle::Heard, streamed::Broken};
+use super::{Admitted, CallState, attempt::Sent, settle::Received, streamed::Broken};
 use crate::{
     call::{Event, Failure, FailureKind, Tokens},
     dialect::openai::{self, Chunks, Forward, Passthrough},
     framing::{Frame, Splitter},
     gateway::Gateway,
     plugin::{Adapter, Context, Stream},
-    upstream::Trouble,
+    upstream::UpstreamError,
 };
 
 /// How far a stream has come.
@@ -25,7 +25,7 @@ pub(super) struct Decoder<'a> {
     splitter: Splitter,
     frames: Vec<Frame>,
     way: Way<'a>,
-    heard: Heard,
+    received: Received,
     held_back: BytesMut,
 }
 
@@ -44,14 +44,14 @@ struct Translation<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(gateway: &Gateway, flight: &Flight, admitted: &Admitted, sent: &Sent<'a>) -> Decoder<'a> {
+    pub(super) fn new(gateway: &Gateway, state: &CallState, admitted: &Admitted, sent: &Sent<'a>) -> Decoder<'a> {
         let way = if sent.request.passthrough {
             Way::Forward { passthrough: Box::new(Passthrough::new(admitted.call.include_usage)), finished: false }
         } else {
-            let id = format!("chatcmpl-{}", flight.request_id.trim_start_matches("req_"));
-            let chunks = Chunks::new(&id, flight.started_ms / 1000, &flight.model_name, admitted.call.include_usage);
+            let id = format!("chatcmpl-{}", state.request_id.trim_start_matches("req_"));
+            let chunks = Chunks::new(&id, state.started_ms / 1000, &state.model_name, admitted.call.include_usage);
             Way::Translate(Box::new(Translation {
-                adapter: &sent.lane.adapter,
+                adapter: &sent.target.adapter,
                 context: sent.context,
                 stream: None,
                 chunks,
@@ -59,7 +59,7 @@ impl<'a> Decoder<'a> {
             }))
         };
         let splitter = Splitter::new(sent.request.framing, gateway.bounds.frame_bytes_max);
-        Decoder { splitter, frames: Vec::new(), way, heard: Heard::nothing(), held_back: BytesMut::new() }
+        Decoder { splitter, frames: Vec::new(), way, received: Received::nothing(), held_back: BytesMut::new() }
     }
 
     /// Takes a piece of the answer, none at its end, and adds what the client may see to `out`.
@@ -77,14 +77,14 @@ impl<'a> Decoder<'a> {
         })?;
         let frames = std::mem::take(&mut self.frames);
         let progress = match &mut self.way {
-            Way::Forward { passthrough, finished } => forward(passthrough, finished, &frames, &mut self.heard, out)?,
-            Way::Translate(translation) => translation.push(&frames, ended, &mut self.heard, out)?,
+            Way::Forward { passthrough, finished } => forward(passthrough, finished, &frames, &mut self.received, out)?,
+            Way::Translate(translation) => translation.push(&frames, ended, &mut self.received, out)?,
         };
         self.frames = frames;
         self.frames.clear();
         match (progress, ended) {
             (Progress::More, true) if self.may_end() => Ok(Progress::Done),
-            (Progress::More, true) => Err(Broken::Trouble(Trouble::Reset)),
+            (Progress::More, true) => Err(Broken::Upstream(UpstreamError::Reset)),
             (progress, _) => Ok(progress),
         }
     }
@@ -97,8 +97,8 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    pub(super) fn take_heard(&mut self) -> Heard {
-        std::mem::take(&mut self.heard)
+    pub(super) fn take_heard(&mut self) -> Received {
+        std::mem::take(&mut self.received)
     }
 
     /// Keeps the answer's last events until the row is written.
@@ -125,7 +125,7 @@ fn forward(
     passthrough: &mut Passthrough,
     finished: &mut bool,
     frames: &[Frame],
-    heard: &mut Heard,
+    received: &mut Received,
     out: &mut BytesMut,
 ) -> Result<Progress, Broken> {
     for frame in frames {
@@ -133,13 +133,13 @@ fn forward(
         if let Some(failure) = seen.error {
             return Err(Broken::Failure(failure));
         }
-        heard.reported = seen.usage.or(heard.reported);
+        received.reported = seen.usage.or(received.reported);
         *finished |= seen.finished;
         if seen.done {
             return Ok(Progress::Done);
         }
-        if heard.reported.is_none() {
-            heard.chunk(&frame.data);
+        if received.reported.is_none() {
+            received.chunk(&frame.data);
         }
         match seen.forward {
             Forward::AsIs => out.extend_from_slice(&frame.raw),
@@ -155,7 +155,7 @@ impl Translation<'_> {
         &mut self,
         frames: &[Frame],
         ended: bool,
-        heard: &mut Heard,
+        received: &mut Received,
         out: &mut BytesMut,
     ) -> Result<Progress, Broken> {
         let stream = match &mut self.stream {
@@ -171,25 +171,31 @@ impl Translation<'_> {
             events.extend(stream.finish().map_err(Broken::Plugin)?.map_err(Broken::Failure)?);
         }
         for event in events {
-            self.event(&event, frames, heard, out)?;
+            self.event(&event, frames, received, out)?;
         }
         Ok(Progress::More)
     }
 
-    fn event(&mut self, event: &Event, frames: &[Frame], heard: &mut Heard, out: &mut BytesMut) -> Result<(), Broken> {
+    fn event(
+        &mut self,
+        event: &Event,
+        frames: &[Frame],
+        received: &mut Received,
+        out: &mut BytesMut,
+    ) -> Result<(), Broken> {
         match event {
-            Event::Usage(tokens) => heard.reported = Some(*tokens),
+            Event::Usage(tokens) => received.reported = Some(*tokens),
             Event::Failed(failure) => return Err(Broken::Failure(failure.clone())),
             Event::Forward(index) => {
                 if let Some(frame) = frames.get(*index as usize) {
-                    heard.chunk(&frame.data);
+                    received.chunk(&frame.data);
                     out.extend_from_slice(&frame.raw);
                 }
             }
             event => {
                 match event {
-                    Event::Text(text) | Event::Reasoning(text) => heard.text(text),
-                    Event::Tool(tool) => heard.text(&tool.arguments),
+                    Event::Text(text) | Event::Reasoning(text) => received.text(text),
+                    Event::Tool(tool) => received.text(&tool.arguments),
                     _ => {}
                 }
                 self.scratch.clear();

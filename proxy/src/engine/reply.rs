@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 
-use super::{Downstream, Flight, Gone, Head, admit::boxed};
+use super::{CallState, Downstream, Gone, Head, admit::boxed};
 use crate::{auth, dialect::openai, error::Verdict, gateway::Gateway, limit::Caps, route};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -13,20 +13,24 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Sends a whole answer.
 pub(super) async fn json<D: Downstream>(
     gateway: &Gateway,
-    flight: &Flight,
+    state: &CallState,
     body: Bytes,
     down: &mut D,
 ) -> Result<(), Gone> {
     let mut head = Head::whole(200, JSON, body.len());
-    name_call(gateway, flight, &mut head);
+    name_call(gateway, state, &mut head);
     down.begin(head).await?;
     down.write(body, true).await
 }
 
 /// Sends the head of a stream.
-pub(super) async fn begin_stream<D: Downstream>(gateway: &Gateway, flight: &Flight, down: &mut D) -> Result<(), Gone> {
+pub(super) async fn begin_stream<D: Downstream>(
+    gateway: &Gateway,
+    state: &CallState,
+    down: &mut D,
+) -> Result<(), Gone> {
     let mut head = Head { status: 200, content_type: EVENTS, length: None, headers: Vec::with_capacity(4) };
-    name_call(gateway, flight, &mut head);
+    name_call(gateway, state, &mut head);
     head.headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     // Keeps nginx from gathering events.
     head.headers.push((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")));
@@ -36,13 +40,13 @@ pub(super) async fn begin_stream<D: Downstream>(gateway: &Gateway, flight: &Flig
 /// Sends an error.
 pub(super) async fn error<D: Downstream>(
     gateway: &Gateway,
-    flight: &Flight,
+    state: &CallState,
     verdict: &Verdict,
     down: &mut D,
 ) -> Result<(), Gone> {
     let body = openai::error_body(&verdict.message, verdict.kind, &verdict.code, verdict.param.as_deref());
     let mut head = Head::whole(verdict.status, JSON, body.len());
-    name_call(gateway, flight, &mut head);
+    name_call(gateway, state, &mut head);
     if let Some(retry) = verdict.retry {
         let value = HeaderValue::from_static(if retry { "true" } else { "false" });
         head.headers.push((HeaderName::from_static("x-should-retry"), value));
@@ -61,11 +65,11 @@ pub(super) async fn error<D: Downstream>(
 const RETRY_AFTER_MS_MAX: u64 = 60_000;
 
 /// The call's id, and where the caller stands with its limits.
-fn name_call(gateway: &Gateway, flight: &Flight, head: &mut Head) {
-    if let Ok(id) = HeaderValue::from_str(&flight.request_id) {
+fn name_call(gateway: &Gateway, state: &CallState, head: &mut Head) {
+    if let Ok(id) = HeaderValue::from_str(&state.request_id) {
         head.headers.push((REQUEST_ID, id));
     }
-    let Some(key) = flight.key.as_deref().filter(|key| key.account.caps != Caps::default()) else { return };
+    let Some(key) = state.key.as_deref().filter(|key| key.account.caps != Caps::default()) else { return };
     let room = key.account.spending.room(&key.account.caps, gateway.now_ms());
     for (names, headroom) in [(&REQUESTS_LEFT, room.requests), (&TOKENS_LEFT, room.tokens)] {
         let Some(headroom) = headroom else { continue };
@@ -89,18 +93,18 @@ const TOKENS_LEFT: [HeaderName; 3] = [
 
 /// Answers a question about models. Not a call: it costs nothing, and leaves a row only where it is refused.
 pub(super) async fn models<D: Downstream>(gateway: &Gateway, id: Option<&str>, down: &mut D) {
-    let mut flight = Flight::start(gateway, None);
-    let snapshot = flight.snapshot.clone();
+    let mut state = CallState::start(gateway, None);
+    let snapshot = state.snapshot.clone();
     let x_api_key = HeaderName::from_static("x-api-key");
     let caller = auth::authenticate(
         &snapshot.keys,
         |key| gateway.hash_key(key),
         down.header(header::AUTHORIZATION),
         down.header(x_api_key),
-        flight.started_ms,
+        state.started_ms,
     );
     let body = caller.map_err(boxed).and_then(|key| {
-        flight.key = Some(key.clone());
+        state.key = Some(key.clone());
         match id {
             Some(id) => route::find(&snapshot.serving.models, id, key.may_use(id))
                 .map(|model| openai::model_body(&model.route.name, snapshot.created_s, model.owner()))
@@ -117,10 +121,10 @@ pub(super) async fn models<D: Downstream>(gateway: &Gateway, id: Option<&str>, d
     match body {
         Ok(body) => {
             down.discard_body().await;
-            if json(gateway, &flight, body.into(), down).await == Err(Gone) {
+            if json(gateway, &state, body.into(), down).await == Err(Gone) {
                 down.close_after();
             }
         }
-        Err(error) => flight.refuse(gateway, &error, down).await,
+        Err(error) => state.refuse(gateway, &error, down).await,
     }
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::{
-    Admitted, Flight,
-    flight::{CLIENT_GONE, End},
+    Admitted, CallState,
+    call_state::{CLIENT_GONE, End},
 };
 use crate::{
     call::{Operation, Tokens},
@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// How much of a stream is kept for counting, in bytes. What comes after is estimated from its length.
-pub(super) const HEARD_BYTES_MAX: usize = 4 << 20;
+pub(super) const RECEIVED_BYTES_MAX: usize = 4 << 20;
 
 /// What was received of an answer, for counting.
 #[derive(Default)]
-pub(super) struct Heard {
+pub(super) struct Received {
     /// A whole answer, canonical.
     whole: Option<Bytes>,
     /// The payloads of canonical chunks.
@@ -31,13 +31,13 @@ pub(super) struct Heard {
     pub(super) reported: Option<Tokens>,
 }
 
-impl Heard {
-    pub(super) fn nothing() -> Heard {
-        Heard::default()
+impl Received {
+    pub(super) fn nothing() -> Received {
+        Received::default()
     }
 
-    pub(super) fn answer(body: Bytes) -> Heard {
-        Heard { whole: Some(body), ..Heard::default() }
+    pub(super) fn answer(body: Bytes) -> Received {
+        Received { whole: Some(body), ..Received::default() }
     }
 
     pub(super) fn chunk(&mut self, data: &Bytes) {
@@ -53,7 +53,7 @@ impl Heard {
     }
 
     fn keeps(&mut self, bytes: usize) -> bool {
-        let kept = self.kept_bytes + bytes <= HEARD_BYTES_MAX;
+        let kept = self.kept_bytes + bytes <= RECEIVED_BYTES_MAX;
         if kept {
             self.kept_bytes += bytes;
         } else {
@@ -75,15 +75,20 @@ impl Heard {
 }
 
 /// Counts prompt and answer with a tokenizer, away from the proxy's workers.
-pub(super) async fn counted(gateway: &Gateway, admitted: &Admitted, model: &str, heard: Heard) -> (Tokens, Source) {
+pub(super) async fn counted(
+    gateway: &Gateway,
+    admitted: &Admitted,
+    model: &str,
+    received: Received,
+) -> (Tokens, Source) {
     let model = admitted.model.count_as.as_deref().unwrap_or(model).to_owned();
-    let (counter, overhead) = (gateway.counter(), usage::overhead(&admitted.call.measure));
+    let (counter, overhead) = (gateway.counter(), usage::overhead(&admitted.call.prompt_size));
     let (body, embeddings) = (admitted.call.body().clone(), admitted.call.operation == Operation::Embeddings);
     let counting = tokio::task::spawn_blocking(move || {
         let mut prompt = String::new();
         openai::prompt_text(&body, &mut prompt);
         let input = counter.count(&model, &prompt) + overhead;
-        let (text, dropped) = if embeddings { (String::new(), 0) } else { heard.into_text() };
+        let (text, dropped) = if embeddings { (String::new(), 0) } else { received.into_text() };
         let output = counter.count(&model, &text) + (dropped as u64).div_ceil(4);
         Tokens { input, output, ..Tokens::default() }
     });
@@ -97,15 +102,15 @@ pub(super) async fn counted(gateway: &Gateway, admitted: &Admitted, model: &str,
 /// Ends a call that broke off, with what was received of its answer.
 pub(super) async fn interrupted(
     gateway: &Gateway,
-    flight: &mut Flight,
+    state: &mut CallState,
     admitted: &Admitted,
-    heard: Heard,
+    received: Received,
     class: &'static str,
 ) {
-    let sent = flight.is_sent;
-    let reported = heard.reported;
+    let sent = state.is_sent;
+    let reported = received.reported;
     let (tokens, source) = if sent {
-        let (counted, source) = counted(gateway, admitted, &flight.upstream_model.clone(), heard).await;
+        let (counted, source) = counted(gateway, admitted, &state.upstream_model.clone(), received).await;
         match reported {
             // Of a broken stream the provider has told the prompt, and the answer only up to some point.
             Some(told) => (Tokens { output: told.output.max(counted.output), ..told }, source),
@@ -117,5 +122,5 @@ pub(super) async fn interrupted(
     let client_gone = class == CLIENT_GONE;
     let status = if client_gone { 499 } else { 200 };
     // Nobody is left to be told, should the ledger fail too: it has logged it.
-    let _ = flight.end(gateway, &End { status, class, tokens, source, client_gone });
+    let _ = state.end(gateway, &End { status, class, tokens, source, client_gone });
 }

@@ -14,28 +14,29 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Admitted, Downstream, Flight, Gone,
+    Admitted, CallState, Downstream, Gone,
     attempt::{Refusal, Sent},
+    call_state::{CLIENT_GONE, End},
     decode::{Decoder, Progress},
-    flight::{CLIENT_GONE, End},
     reply, settle, whole,
 };
 use crate::{
     call::{Failure, FailureKind},
     dialect::openai,
     error::Error,
-    gateway::{Gateway, Lane},
-    plugin::Fault,
-    upstream::{Exchange, Trouble},
+    gateway::Gateway,
+    plugin::PluginError,
+    snapshot::ModelTarget,
+    upstream::{Exchange, UpstreamError},
     usage::Source,
 };
 
 /// Why a stream ended before its end.
 pub(super) enum Broken {
     Gone,
-    Trouble(Trouble),
+    Upstream(UpstreamError),
     Failure(Failure),
-    Plugin(Fault),
+    Plugin(PluginError),
 }
 
 /// Silence after which the client is sent a comment, so that nothing between takes the connection for dead.
@@ -46,62 +47,62 @@ const TRAILER_WAIT: Duration = Duration::from_millis(100);
 /// Passes a stream on, event by event.
 pub(super) async fn answer<'a, D: Downstream>(
     gateway: &Gateway,
-    flight: &mut Flight,
+    state: &mut CallState,
     admitted: &Admitted,
     mut sent: Sent<'a>,
     down: &mut D,
 ) -> Result<(), Refusal<'a>> {
-    let lane = sent.lane;
+    let target = sent.target;
     if let Some(refusal) = not_a_stream(&mut sent, down).await {
         return Err(refusal);
     }
-    let mut decoder = Decoder::new(gateway, flight, admitted, &sent);
+    let mut decoder = Decoder::new(gateway, state, admitted, &sent);
     let mut committed = false;
-    let ended = pump(gateway, flight, &mut sent, &mut decoder, &mut committed, down).await;
-    let heard = decoder.take_heard();
+    let ended = pump(gateway, state, &mut sent, &mut decoder, &mut committed, down).await;
+    let received = decoder.take_heard();
     match ended {
         Ok(()) => {
-            finish(gateway, flight, admitted, decoder, heard, committed, down).await?;
+            finish(gateway, state, admitted, decoder, received, committed, down).await?;
             release(gateway, sent.exchange).await;
             Ok(())
         }
         Err(Broken::Gone) => {
             drop(sent);
             down.close_after();
-            settle::interrupted(gateway, flight, admitted, heard, CLIENT_GONE).await;
+            settle::interrupted(gateway, state, admitted, received, CLIENT_GONE).await;
             Ok(())
         }
         Err(broken) if committed => {
             drop(sent);
-            let error = broken.into_error(lane);
+            let error = broken.into_error(target);
             settle::interrupted(
                 gateway,
-                flight,
+                state,
                 admitted,
-                heard,
-                error.verdict(&flight.snapshot.serving.redactor).class,
+                received,
+                error.verdict(&state.snapshot.serving.redactor).class,
             )
             .await;
-            break_off(flight, &error, down).await;
+            break_off(state, &error, down).await;
             Ok(())
         }
-        Err(broken) => Err(broken.into_refusal(lane)),
+        Err(broken) => Err(broken.into_refusal(target)),
     }
 }
 
 /// A provider that answers a streamed call with one document has an error to tell, whatever its status.
 async fn not_a_stream<'a, D: Downstream>(sent: &mut Sent<'a>, down: &mut D) -> Option<Refusal<'a>> {
-    let lane = sent.lane;
+    let target = sent.target;
     let content_type = sent.answer.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
     let document = content_type.starts_with("application/json") || content_type.starts_with("text/html");
     if !document || sent.request.framing != crate::framing::Framing::Sse {
         return None;
     }
     Some(match whole::collect(sent, DOCUMENT_BYTES_MAX, down).await {
-        Ok(body) => Refusal::Failure(lane, openai::whole(&body).err().unwrap_or_else(unstreamed)),
+        Ok(body) => Refusal::Failure(target, openai::whole(&body).err().unwrap_or_else(unstreamed)),
         Err(whole::Uncollected::Gone) => Refusal::Gone,
-        Err(whole::Uncollected::Trouble(trouble)) => Refusal::Trouble(lane, trouble),
-        Err(whole::Uncollected::TooLong) => Refusal::Failure(lane, unstreamed()),
+        Err(whole::Uncollected::Upstream(trouble)) => Refusal::Upstream(target, trouble),
+        Err(whole::Uncollected::TooLong) => Refusal::Failure(target, unstreamed()),
     })
 }
 
@@ -113,7 +114,7 @@ fn unstreamed() -> Failure {
 }
 
 enum Wake {
-    Piece(Result<Option<Bytes>, Trouble>),
+    Piece(Result<Option<Bytes>, UpstreamError>),
     Gone,
     Clock,
 }
@@ -121,13 +122,13 @@ enum Wake {
 /// Reads pieces and writes events until the stream is done or broken. The decoder keeps the last event.
 async fn pump<D: Downstream>(
     gateway: &Gateway,
-    flight: &mut Flight,
+    state: &mut CallState,
     sent: &mut Sent<'_>,
     decoder: &mut Decoder<'_>,
     committed: &mut bool,
     down: &mut D,
 ) -> Result<(), Broken> {
-    let idle = sent.lane.provider.clocks.idle;
+    let idle = sent.target.provider.clocks.idle;
     let (mut heard_at, mut wrote_at) = (Instant::now(), Instant::now());
     // One timer, moved only when it has fired: a busy stream never touches it.
     let mut clock = pin!(sleep_until(sent.first_byte_by.min(sent.total_by)));
@@ -141,17 +142,17 @@ async fn pump<D: Downstream>(
             () = &mut clock => Wake::Clock,
         };
         let now = Instant::now();
-        flight.waited += now - wait_began;
+        state.waited += now - wait_began;
         match wake {
             Wake::Gone => return Err(Broken::Gone),
             Wake::Clock => {
                 let silence_ends = if *committed { heard_at + idle } else { sent.first_byte_by };
                 if now >= sent.total_by {
-                    return Err(Broken::Trouble(Trouble::TotalTimeout));
+                    return Err(Broken::Upstream(UpstreamError::TotalTimeout));
                 }
                 if now >= silence_ends {
-                    let trouble = if *committed { Trouble::IdleTimeout } else { Trouble::FirstByteTimeout };
-                    return Err(Broken::Trouble(trouble));
+                    let trouble = if *committed { UpstreamError::IdleTimeout } else { UpstreamError::FirstByteTimeout };
+                    return Err(Broken::Upstream(trouble));
                 }
                 if *committed && now >= wrote_at + KEEP_ALIVE_EVERY {
                     down.write(Bytes::from_static(openai::KEEP_ALIVE), false).await?;
@@ -171,8 +172,8 @@ async fn pump<D: Downstream>(
                 let progress = gathered?;
                 if !*committed && (progress == Progress::Done || !out.is_empty()) {
                     *committed = true;
-                    flight.first_byte = Some(flight.started.elapsed());
-                    reply::begin_stream(gateway, flight, down).await?;
+                    state.first_byte = Some(state.started.elapsed());
+                    reply::begin_stream(gateway, state, down).await?;
                     clock.as_mut().reset((now + idle.min(KEEP_ALIVE_EVERY)).min(sent.total_by));
                 }
                 if progress == Progress::Done {
@@ -192,15 +193,15 @@ async fn pump<D: Downstream>(
 async fn gather(
     sent: &mut Sent<'_>,
     decoder: &mut Decoder<'_>,
-    piece: Result<Option<Bytes>, Trouble>,
+    piece: Result<Option<Bytes>, UpstreamError>,
     out: &mut BytesMut,
 ) -> Result<Progress, Broken> {
-    let mut progress = decoder.take(piece.map_err(Broken::Trouble)?, out)?;
+    let mut progress = decoder.take(piece.map_err(Broken::Upstream)?, out)?;
     while progress == Progress::More
         && out.len() < WRITE_BYTES_MAX
         && let Some(piece) = ready(sent.exchange.piece()).await
     {
-        progress = decoder.take(piece.map_err(Broken::Trouble)?, out)?;
+        progress = decoder.take(piece.map_err(Broken::Upstream)?, out)?;
     }
     Ok(progress)
 }
@@ -221,23 +222,23 @@ async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
 /// The stream is whole: settle, write the row, then let the last events go.
 async fn finish<'a, D: Downstream>(
     gateway: &Gateway,
-    flight: &mut Flight,
+    state: &mut CallState,
     admitted: &Admitted,
     mut decoder: Decoder<'_>,
-    heard: settle::Heard,
+    received: settle::Received,
     committed: bool,
     down: &mut D,
 ) -> Result<(), Refusal<'a>> {
-    let (tokens, source) = match heard.reported {
+    let (tokens, source) = match received.reported {
         Some(tokens) => (tokens, Source::Provider),
-        None => settle::counted(gateway, admitted, &flight.upstream_model.clone(), heard).await,
+        None => settle::counted(gateway, admitted, &state.upstream_model.clone(), received).await,
     };
-    let recorded = flight.end(gateway, &End::good(tokens, source));
+    let recorded = state.end(gateway, &End::good(tokens, source));
     if let Err(error) = recorded {
         if !committed {
             return Err(Refusal::Final(error));
         }
-        break_off(flight, &error, down).await;
+        break_off(state, &error, down).await;
         return Ok(());
     }
     if down.write(decoder.last(tokens), true).await == Err(Gone) {
@@ -247,8 +248,8 @@ async fn finish<'a, D: Downstream>(
 }
 
 /// Ends a stream that the client has seen the beginning of.
-async fn break_off<D: Downstream>(flight: &Flight, error: &Error, down: &mut D) {
-    let verdict = error.verdict(&flight.snapshot.serving.redactor);
+async fn break_off<D: Downstream>(state: &CallState, error: &Error, down: &mut D) {
+    let verdict = error.verdict(&state.snapshot.serving.redactor);
     let event = openai::error_event(&verdict.message, verdict.kind, &verdict.code, verdict.param.as_deref());
     if down.write(event.into(), true).await == Err(Gone) {
         down.close_after();
@@ -264,22 +265,22 @@ async fn release(gateway: &Gateway, mut exchange: Exchange) {
 }
 
 impl Broken {
-    fn into_error(self, lane: &Lane) -> Box<Error> {
-        let provider = lane.provider.name.to_string();
+    fn into_error(self, target: &ModelTarget) -> Box<Error> {
+        let provider = target.provider.name.to_string();
         Box::new(match self {
-            Broken::Gone => Error::Request(crate::error::Request::ClientGone),
-            Broken::Trouble(trouble) => Error::Upstream { provider, trouble },
+            Broken::Gone => Error::Request(crate::error::RequestError::ClientGone),
+            Broken::Upstream(trouble) => Error::Upstream { provider, trouble },
             Broken::Failure(failure) => Error::Provider { provider, failure },
             Broken::Plugin(fault) => Error::Plugin { provider, fault },
         })
     }
 
-    fn into_refusal(self, lane: &Lane) -> Refusal<'_> {
+    fn into_refusal(self, target: &ModelTarget) -> Refusal<'_> {
         match self {
             Broken::Gone => Refusal::Gone,
-            Broken::Trouble(trouble) => Refusal::Trouble(lane, trouble),
-            Broken::Failure(failure) => Refusal::Failure(lane, failure),
-            Broken::Plugin(fault) => Refusal::Plugin(lane, fault),
+            Broken::Upstream(trouble) => Refusal::Upstream(target, trouble),
+            Broken::Failure(failure) => Refusal::Failure(target, failure),
+            Broken::Plugin(fault) => Refusal::Plugin(target, fault),
         }
     }
 }

@@ -4,10 +4,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Admitted, Downstream, Flight, Gone,
+    Admitted, CallState, Downstream, Gone,
     admit::boxed,
     attempt::{Refusal, Sent, shown_headers},
-    flight::End,
+    call_state::End,
     reply, settle,
 };
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
     error::Error,
     gateway::Gateway,
     limit::Hold,
-    plugin::Fault,
-    upstream::Trouble,
+    plugin::PluginError,
+    upstream::UpstreamError,
     usage::Source,
 };
 
@@ -25,7 +25,7 @@ use crate::{
 pub(super) enum Uncollected {
     Gone,
     TooLong,
-    Trouble(Trouble),
+    Upstream(UpstreamError),
 }
 
 /// Reads an answer to its end, within the idle and total clocks and `bytes_max`.
@@ -37,7 +37,7 @@ pub(super) async fn collect<D: Downstream>(
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     loop {
-        let idle_by = Instant::now() + sent.lane.provider.clocks.idle;
+        let idle_by = Instant::now() + sent.target.provider.clocks.idle;
         let deadline = idle_by.min(sent.total_by);
         let piece = tokio::select! {
             biased;
@@ -47,9 +47,9 @@ pub(super) async fn collect<D: Downstream>(
         let piece = match piece {
             Ok(Ok(Some(piece))) => piece,
             Ok(Ok(None)) => return Ok(if whole.is_empty() { first } else { whole.freeze() }),
-            Ok(Err(trouble)) => return Err(Uncollected::Trouble(trouble)),
-            Err(_) if deadline == sent.total_by => return Err(Uncollected::Trouble(Trouble::TotalTimeout)),
-            Err(_) => return Err(Uncollected::Trouble(Trouble::IdleTimeout)),
+            Ok(Err(trouble)) => return Err(Uncollected::Upstream(trouble)),
+            Err(_) if deadline == sent.total_by => return Err(Uncollected::Upstream(UpstreamError::TotalTimeout)),
+            Err(_) => return Err(Uncollected::Upstream(UpstreamError::IdleTimeout)),
         };
         if first.len().max(whole.len()) + piece.len() > bytes_max {
             return Err(Uncollected::TooLong);
@@ -69,36 +69,38 @@ pub(super) async fn collect<D: Downstream>(
 /// Passes a whole answer on: translated if need be, settled, recorded, sent.
 pub(super) async fn answer<'a, D: Downstream>(
     gateway: &Gateway,
-    flight: &mut Flight,
+    state: &mut CallState,
     admitted: &Admitted,
     mut sent: Sent<'a>,
     down: &mut D,
 ) -> Result<(), Refusal<'a>> {
-    let lane = sent.lane;
-    flight.first_byte = Some(flight.started.elapsed());
+    let target = sent.target;
+    state.first_byte = Some(state.started.elapsed());
     let began = Instant::now();
     let body = collect(&mut sent, gateway.bounds.answer_bytes_max, down).await;
-    flight.waited += began.elapsed();
+    state.waited += began.elapsed();
     let body = match body {
         Ok(body) => body,
         Err(Uncollected::Gone) => return Err(Refusal::Gone),
-        Err(Uncollected::Trouble(trouble)) => return Err(Refusal::Trouble(lane, trouble)),
-        Err(Uncollected::TooLong) => return Err(over_long(flight, admitted)),
+        Err(Uncollected::Upstream(trouble)) => return Err(Refusal::Upstream(target, trouble)),
+        Err(Uncollected::TooLong) => return Err(over_long(state, admitted)),
     };
     let passthrough = sent.request.passthrough;
     let (body, reported) =
         if passthrough { canonical(admitted, body) } else { translated(&sent, &body) }.map_err(|why| match why {
-            Unusable::Failure(failure) => Refusal::Failure(lane, failure),
-            Unusable::Plugin(fault) => Refusal::Plugin(lane, fault),
+            Unusable::Failure(failure) => Refusal::Failure(target, failure),
+            Unusable::Plugin(fault) => Refusal::Plugin(target, fault),
         })?;
     gateway.connector.release(sent.exchange).await;
     let (tokens, source) = match reported {
         Some(tokens) => (tokens, Source::Provider),
-        None => settle::counted(gateway, admitted, &lane.upstream_model, settle::Heard::answer(body.clone())).await,
+        None => {
+            settle::counted(gateway, admitted, &target.upstream_model, settle::Received::answer(body.clone())).await
+        }
     };
-    flight.end(gateway, &End::good(tokens, source)).map_err(Refusal::Final)?;
+    state.end(gateway, &End::good(tokens, source)).map_err(Refusal::Final)?;
     // The row is written: a client that leaves now has left a call that is settled.
-    if reply::json(gateway, flight, body, down).await == Err(Gone) {
+    if reply::json(gateway, state, body, down).await == Err(Gone) {
         down.close_after();
     }
     Ok(())
@@ -106,7 +108,7 @@ pub(super) async fn answer<'a, D: Downstream>(
 
 enum Unusable {
     Failure(Failure),
-    Plugin(Fault),
+    Plugin(PluginError),
 }
 
 /// An answer in the client's dialect already.
@@ -125,7 +127,7 @@ fn translated(sent: &Sent<'_>, body: &Bytes) -> Result<(Bytes, Option<Tokens>), 
         Unusable::Failure(Failure::of_provider(FailureKind::Upstream, "the provider's answer is not UTF-8"))
     })?;
     let headers = shown_headers(&sent.answer.headers);
-    let decode = || sent.lane.adapter.decode(&sent.context, sent.answer.status, &headers, text);
+    let decode = || sent.target.adapter.decode(&sent.context, sent.answer.status, &headers, text);
     let decoded = if text.len() > INLINE_BYTES_MAX { tokio::task::block_in_place(decode) } else { decode() };
     let answer = decoded.map_err(Unusable::Plugin)?.map_err(Unusable::Failure)?;
     Ok((answer.body.into(), answer.usage))
@@ -135,12 +137,12 @@ fn translated(sent: &Sent<'_>, body: &Bytes) -> Result<(Bytes, Option<Tokens>), 
 const INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// An answer past the bound: the client gets an error, but the provider has done the work, so the hold is charged.
-fn over_long<'a>(flight: &mut Flight, admitted: &Admitted) -> Refusal<'a> {
-    let held = flight.hold.as_ref().map_or(0, Hold::tokens);
+fn over_long<'a>(state: &mut CallState, admitted: &Admitted) -> Refusal<'a> {
+    let held = state.hold.as_ref().map_or(0, Hold::tokens);
     let output = held.saturating_sub(admitted.input_estimate);
     let tokens = Tokens { input: admitted.input_estimate, output, ..Tokens::default() };
-    flight.used = Some((tokens, Source::Estimated));
+    state.used = Some((tokens, Source::Estimated));
     let failure = Failure::of_provider(FailureKind::Upstream, "the provider's answer is too long");
-    let provider = flight.provider.as_deref().unwrap_or_default().to_owned();
+    let provider = state.provider.as_deref().unwrap_or_default().to_owned();
     Refusal::Final(boxed(Error::Provider { provider, failure }))
 }

@@ -43,7 +43,7 @@ fn a_providers_own_code_is_shown_for_bad_requests_and_the_class_stays_ours() {
 
 #[test]
 fn a_cap_that_waiting_does_not_bring_back_is_not_worth_a_retry() {
-    let exceeded = |limit, retry_after_ms| Exceeded { limit, cap: 1, remaining: 0, wanted: 1, retry_after_ms };
+    let exceeded = |limit, retry_after_ms| LimitError { limit, cap: 1, remaining: 0, wanted: 1, retry_after_ms };
     let minute = verdict(exceeded(Limit::RequestsPerMinute, Some(1500)));
     assert_eq!((minute.status, minute.kind, minute.retry, minute.retry_after_ms), (429, RATE, None, Some(1500)));
     let last = verdict(exceeded(Limit::RequestsPerMinute, Some(60_900)));
@@ -64,19 +64,19 @@ fn messages_are_sentences_of_bounded_length() {
 #[test]
 fn every_refusal_has_a_status_that_says_whose_fault_it_is() {
     for (error, status, class) in [
-        (Error::from(Denied::Missing), 401, "key_missing"),
-        (Denied::Revoked.into(), 401, "key_revoked"),
-        (Denied::Expired.into(), 401, "key_expired"),
-        (Unroutable::Unknown("m".into()).into(), 404, "model_not_found"),
-        (Unroutable::Forbidden("m".into()).into(), 403, "model_not_allowed"),
-        (Template::Missing("name".into()).into(), 400, "template_variable_missing"),
-        (Request::TooLarge(1).into(), 413, "request_too_large"),
-        (Request::Head.into(), 431, "head_invalid"),
-        (Error::Plugin { provider: "p".into(), fault: Fault::Deadline }, 504, "plugin_deadline_exceeded"),
-        (Error::Plugin { provider: "p".into(), fault: Fault::Busy }, 503, "plugin_busy"),
-        (Error::Upstream { provider: "p".into(), trouble: Trouble::Reset }, 502, "upstream_connection_closed"),
+        (Error::from(AuthError::Missing), 401, "key_missing"),
+        (AuthError::Revoked.into(), 401, "key_revoked"),
+        (AuthError::Expired.into(), 401, "key_expired"),
+        (RouteError::Unknown("m".into()).into(), 404, "model_not_found"),
+        (RouteError::Forbidden("m".into()).into(), 403, "model_not_allowed"),
+        (TemplateError::Missing("name".into()).into(), 400, "template_variable_missing"),
+        (RequestError::TooLarge(1).into(), 413, "request_too_large"),
+        (RequestError::Head.into(), 431, "head_invalid"),
+        (Error::Plugin { provider: "p".into(), fault: PluginError::Deadline }, 504, "plugin_deadline_exceeded"),
+        (Error::Plugin { provider: "p".into(), fault: PluginError::Busy }, 503, "plugin_busy"),
+        (Error::Upstream { provider: "p".into(), trouble: UpstreamError::Reset }, 502, "upstream_connection_closed"),
         (
-            Error::Upstream { provider: "p".into(), trouble: Trouble::FirstByteTimeout },
+            Error::Upstream { provider: "p".into(), trouble: UpstreamError::FirstByteTimeout },
             504,
             "upstream_first_byte_timeout",
         ),

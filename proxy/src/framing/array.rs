@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Broken, Frame, frame_of, trimmed};
+use super::{Frame, FramingError, frame_of, trimmed};
 
 /// Finds the ends of an array's elements, which are objects or arrays. An object in place of the array is taken for
 /// its one element: so providers report errors.
@@ -34,7 +34,7 @@ enum Place {
 
 impl Elements {
     /// Where the element at hand ends in `bytes`.
-    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Broken> {
+    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingError> {
         let mut at = 0;
         while at < bytes.len() {
             if self.place == Place::Element {
@@ -53,7 +53,7 @@ impl Elements {
                 (Place::Opened | Place::Comma, b'{' | b'[') => Place::Element,
                 (Place::Between, b',') => Place::Comma,
                 (Place::Opened | Place::Between, b']') => Place::After,
-                _ => return Err(Broken::NotAnArray),
+                _ => return Err(FramingError::NotAnArray),
             };
             if self.place != Place::Element {
                 at += 1;
@@ -95,14 +95,14 @@ impl Elements {
     }
 
     /// The answer has ended, and nothing is left over but `rest`.
-    pub(super) fn finish(&self, rest: &[u8]) -> Result<(), Broken> {
+    pub(super) fn finish(&self, rest: &[u8]) -> Result<(), FramingError> {
         let nothing = self.place == Place::Before && rest.trim_ascii().is_empty();
-        if nothing || self.place == Place::After { Ok(()) } else { Err(Broken::Truncated) }
+        if nothing || self.place == Place::After { Ok(()) } else { Err(FramingError::Truncated) }
     }
 }
 
 /// The frame of an element and of the bracket or comma before it.
-pub(super) fn frame(part: Bytes) -> Result<Option<Frame>, Broken> {
+pub(super) fn frame(part: Bytes) -> Result<Option<Frame>, FramingError> {
     let part = trimmed(part);
     // The first of several brackets is the array's own.
     let separated = part.starts_with(b"[") || part.starts_with(b",");

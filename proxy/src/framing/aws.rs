@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Broken, Frame};
+use super::{Frame, FramingError};
 use crate::call::json::push_quoted;
 
 /// Total length, length of the headers, CRC-32 of both.
@@ -11,7 +11,7 @@ const CHECKSUM_BYTES: usize = 4;
 const HEADERS_BYTES_MAX: usize = 128 * 1024;
 
 /// Where in `rest` the frame ends that began in `pending`.
-pub(super) fn end(pending: &[u8], rest: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, Broken> {
+pub(super) fn end(pending: &[u8], rest: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, FramingError> {
     let mut prelude = [0; PRELUDE_BYTES];
     let mut come = 0;
     for (place, &byte) in prelude.iter_mut().zip(pending.iter().chain(rest)) {
@@ -22,7 +22,7 @@ pub(super) fn end(pending: &[u8], rest: &[u8], frame_bytes_max: usize) -> Result
         return Ok(None);
     }
     if crc32fast::hash(&prelude[..8]) != u32_at(&prelude, 8) {
-        return Err(Broken::Checksum);
+        return Err(FramingError::Checksum);
     }
     let total = u32_at(&prelude, 0) as usize;
     let headers = u32_at(&prelude, 4) as usize;
@@ -30,10 +30,10 @@ pub(super) fn end(pending: &[u8], rest: &[u8], frame_bytes_max: usize) -> Result
         || headers > HEADERS_BYTES_MAX
         || headers > total - PRELUDE_BYTES - CHECKSUM_BYTES
     {
-        return Err(Broken::Malformed);
+        return Err(FramingError::Malformed);
     }
     if total > frame_bytes_max {
-        return Err(Broken::TooLong { frame_bytes_max });
+        return Err(FramingError::TooLong { frame_bytes_max });
     }
     // No complete frame is ever pending, so what is missing of it is in `rest` or still to come.
     let missing = total - pending.len().min(total);
@@ -41,13 +41,13 @@ pub(super) fn end(pending: &[u8], rest: &[u8], frame_bytes_max: usize) -> Result
 }
 
 /// The frame in `part`, which `end` has measured; none if it has no payload.
-pub(super) fn frame(part: Bytes) -> Result<Option<Frame>, Broken> {
+pub(super) fn frame(part: Bytes) -> Result<Option<Frame>, FramingError> {
     let body_end = part.len() - CHECKSUM_BYTES;
     if crc32fast::hash(&part[..body_end]) != u32_at(&part, body_end) {
-        return Err(Broken::Checksum);
+        return Err(FramingError::Checksum);
     }
     let headers_end = PRELUDE_BYTES + u32_at(&part, 4) as usize;
-    let headers = Headers::read(&part[PRELUDE_BYTES..headers_end]).ok_or(Broken::Malformed)?;
+    let headers = Headers::read(&part[PRELUDE_BYTES..headers_end]).ok_or(FramingError::Malformed)?;
     let bytes_of = |text: &str| part.slice_ref(text.as_bytes());
     if headers.message_type == "error" {
         // An error of the connection has no payload; it is all in the headers.
@@ -58,7 +58,7 @@ pub(super) fn frame(part: Bytes) -> Result<Option<Frame>, Broken> {
         return Ok(Some(Frame { event: bytes_of(headers.error_code), raw: data.clone(), data }));
     }
     let data = part.slice(headers_end..body_end);
-    std::str::from_utf8(&data).map_err(|_| Broken::NotUtf8)?;
+    std::str::from_utf8(&data).map_err(|_| FramingError::NotUtf8)?;
     if data.is_empty() {
         return Ok(None);
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Broken, Frame, trimmed};
+use super::{Frame, FramingError, trimmed};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -71,7 +71,7 @@ impl Lines {
     }
 
     /// What stands after the last blank line when the answer ends.
-    pub(super) fn last(&mut self, rest: Bytes) -> Result<Option<Frame>, Broken> {
+    pub(super) fn last(&mut self, rest: Bytes) -> Result<Option<Frame>, FramingError> {
         if self.shape == Shape::Document {
             return document(rest);
         }
@@ -84,19 +84,19 @@ impl Lines {
     }
 }
 
-fn document(rest: Bytes) -> Result<Option<Frame>, Broken> {
+fn document(rest: Bytes) -> Result<Option<Frame>, FramingError> {
     let data = trimmed(without_bom(trimmed(rest)));
-    std::str::from_utf8(&data).map_err(|_| Broken::NotUtf8)?;
+    std::str::from_utf8(&data).map_err(|_| FramingError::NotUtf8)?;
     let line: Vec<u8> = data.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect();
     let raw = Bytes::from([b"data: ", line.as_slice(), b"\n\n"].concat());
     Ok(Some(Frame { event: Bytes::new(), data, raw }))
 }
 
 /// The frame of one event, blank line included; none if it has no data.
-pub(super) fn frame(part: Bytes) -> Result<Option<Frame>, Broken> {
+pub(super) fn frame(part: Bytes) -> Result<Option<Frame>, FramingError> {
     let raw = without_bom(part);
     let raw = if memchr::memchr(b'\r', &raw).is_some() { with_lf(&raw) } else { raw };
-    std::str::from_utf8(&raw).map_err(|_| Broken::NotUtf8)?;
+    std::str::from_utf8(&raw).map_err(|_| FramingError::NotUtf8)?;
     let mut event: &[u8] = b"";
     let mut data: Option<&[u8]> = None;
     // Only an event of several data lines has to be put together.

@@ -5,7 +5,7 @@ use super::*;
 const ALL: [Framing; 5] = [Framing::Whole, Framing::Sse, Framing::Ndjson, Framing::JsonArray, Framing::AwsEventStream];
 
 /// Frames as (event, data, raw), and how the answer ended.
-type Outcome = (Vec<(String, String, String)>, Result<(), Broken>);
+type Outcome = (Vec<(String, String, String)>, Result<(), FramingError>);
 
 /// Splits `chunks`, at most `frame_bytes_max` bytes a frame.
 fn split_within(framing: Framing, chunks: &[&[u8]], frame_bytes_max: usize) -> Outcome {
@@ -142,18 +142,18 @@ fn elements_of_an_array_are_frames() {
 #[test]
 fn what_is_no_array_of_objects_breaks() {
     for (answer, broken) in [
-        ("<html>", Broken::NotAnArray),
-        ("[1]", Broken::NotAnArray),
-        ("[\"a\"]", Broken::NotAnArray),
-        ("[{},]", Broken::NotAnArray),
-        ("[,{}]", Broken::NotAnArray),
-        ("[{} {}]", Broken::NotAnArray),
-        ("[{}]{}", Broken::NotAnArray),
-        ("{}{}", Broken::NotAnArray),
-        ("[{}", Broken::Truncated),
-        ("[{},", Broken::Truncated),
-        ("[{\"a\":\"]}", Broken::Truncated),
-        ("[", Broken::Truncated),
+        ("<html>", FramingError::NotAnArray),
+        ("[1]", FramingError::NotAnArray),
+        ("[\"a\"]", FramingError::NotAnArray),
+        ("[{},]", FramingError::NotAnArray),
+        ("[,{}]", FramingError::NotAnArray),
+        ("[{} {}]", FramingError::NotAnArray),
+        ("[{}]{}", FramingError::NotAnArray),
+        ("{}{}", FramingError::NotAnArray),
+        ("[{}", FramingError::Truncated),
+        ("[{},", FramingError::Truncated),
+        ("[{\"a\":\"]}", FramingError::Truncated),
+        ("[", FramingError::Truncated),
     ] {
         assert_eq!(check(Framing::JsonArray, answer.as_bytes()).1, Err(broken), "{answer:?}");
     }
@@ -242,16 +242,20 @@ fn a_binary_frame_that_is_damaged_breaks() {
     for at in 0..good.len() {
         let mut damaged = good.clone();
         damaged[at] ^= 1;
-        assert_eq!(split(Framing::AwsEventStream, &damaged).1, Err(Broken::Checksum), "byte {at}");
+        assert_eq!(split(Framing::AwsEventStream, &damaged).1, Err(FramingError::Checksum), "byte {at}");
         assert_eq!(
             check(Framing::AwsEventStream, &good[..at]).1,
-            if at == 0 { Ok(()) } else { Err(Broken::Truncated) }
+            if at == 0 { Ok(()) } else { Err(FramingError::Truncated) }
         );
     }
     for headers in [&[1][..], b"\x01h", b"\x01h\x0a", b"\x01h\x07\x00\x05a", b"\x01h\x07\x00\x01\xff"] {
-        assert_eq!(check(Framing::AwsEventStream, &aws_frame(headers, b"{}")).1, Err(Broken::Malformed), "{headers:?}");
+        assert_eq!(
+            check(Framing::AwsEventStream, &aws_frame(headers, b"{}")).1,
+            Err(FramingError::Malformed),
+            "{headers:?}"
+        );
     }
-    assert_eq!(check(Framing::AwsEventStream, &aws_frame(b"", b"\xff")).1, Err(Broken::NotUtf8));
+    assert_eq!(check(Framing::AwsEventStream, &aws_frame(b"", b"\xff")).1, Err(FramingError::NotUtf8));
 }
 
 #[test]
@@ -259,13 +263,13 @@ fn lengths_that_contradict_each_other_break_at_once() {
     for (total, headers) in [(0u32, 0u32), (15, 0), (20, 5), (1 << 30, (128 << 10) + 1)] {
         let mut prelude = [total.to_be_bytes(), headers.to_be_bytes()].concat();
         prelude.extend(crc32fast::hash(&prelude).to_be_bytes());
-        assert_eq!(check(Framing::AwsEventStream, &prelude).1, Err(Broken::Malformed), "{total} {headers}");
+        assert_eq!(check(Framing::AwsEventStream, &prelude).1, Err(FramingError::Malformed), "{total} {headers}");
     }
 }
 
 #[test]
 fn a_frame_may_be_as_long_as_the_bound_and_no_longer() {
-    let broken = |frame_bytes_max| Err(Broken::TooLong { frame_bytes_max });
+    let broken = |frame_bytes_max| Err(FramingError::TooLong { frame_bytes_max });
     let [event, ..] = aws_examples();
     for (framing, frame) in [
         (Framing::Whole, b"0123456789".to_vec()),
@@ -299,7 +303,7 @@ fn frames_that_are_not_utf8_break_and_those_before_them_stand() {
         (Framing::JsonArray, b"[{},{\"\xff\":1}]", 1),
     ] {
         let (frames, ended) = check(framing, answer);
-        assert_eq!((frames.len(), ended), (good, Err(Broken::NotUtf8)), "{framing:?}");
+        assert_eq!((frames.len(), ended), (good, Err(FramingError::NotUtf8)), "{framing:?}");
     }
 }
 
@@ -308,7 +312,7 @@ fn once_broken_an_answer_stays_broken() {
     let mut splitter = Splitter::new(Framing::JsonArray, 100);
     let mut frames = Vec::new();
     let broken = splitter.push(Bytes::from_static(b"x"), &mut frames);
-    assert_eq!(broken, Err(Broken::NotAnArray));
+    assert_eq!(broken, Err(FramingError::NotAnArray));
     assert_eq!(splitter.push(Bytes::from_static(b"[{}]"), &mut frames), broken);
     assert_eq!(splitter.finish(&mut frames), broken);
     assert!(frames.is_empty());

@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::frame::Entry;
-use crate::limit::{day_of, month_of};
-use crate::store::{Batch, Dimension, Position, Record, Rollup, RollupKey, Sums};
+use crate::{
+    limit::{day_of, month_of},
+    store::{Batch, Dimension, Position, Record, Rollup, RollupKey, Sums},
+};
 
 const HOUR_MS: u64 = 3_600_000;
 /// The model of calls that no provider saw: clients choose those names, and may choose new ones without end.

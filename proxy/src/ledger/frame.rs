@@ -1,7 +1,6 @@
 //! Entries of the spool as bytes: a length, a checksum over length and payload, then the payload.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
 use crate::store::{self, Opened, Record};

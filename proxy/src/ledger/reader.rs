@@ -1,12 +1,17 @@
 //! The reading end of the spool, the same for a running ledger and for a restart.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
 
-use super::frame::{self, Entry, Front, HEADER_BYTES, PAYLOAD_BYTES_MAX};
-use super::{Error, spool};
+use super::{
+    Error,
+    frame::{self, Entry, Front, HEADER_BYTES, PAYLOAD_BYTES_MAX},
+    spool,
+};
 use crate::store::Position;
 
 /// Bytes read at once. More than two frames of the largest size, so that each read gets on.

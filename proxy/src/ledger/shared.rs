@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::spool::Spool;
-use super::ticket::Flight;
-use super::{Clock, Error, Lag, frame};
+use super::{Clock, Error, Lag, frame, spool::Spool, ticket::OpenCalls};
 use crate::store::{Opened, Record};
 
 pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) spool: Mutex<Spool>,
-    pub(super) flight: Flight,
+    pub(super) open_calls: OpenCalls,
     progress: Mutex<Progress>,
     /// Something is asked of the thread.
     asked: Condvar,
@@ -37,7 +35,7 @@ impl Shared {
         Shared {
             clock,
             spool: Mutex::new(spool),
-            flight: Flight::default(),
+            open_calls: OpenCalls::default(),
             progress: Mutex::default(),
             asked: Condvar::new(),
             advanced: Condvar::new(),

@@ -1,10 +1,12 @@
 //! The writing end of the spool: numbered segments, each only ever appended to.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs::{DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
 
 /// Where a segment's bytes go. A file, but for tests of a full disk.
 pub(super) trait Segment: Send {

@@ -5,15 +5,21 @@ mod broken;
 mod kill;
 mod torn;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use super::*;
-use crate::call::Tokens;
-use crate::limit::{DAY_MS, day_of, month_of};
-use crate::store::{Charge, Dimension, SledStore, totals};
+use crate::{
+    call::Tokens,
+    limit::{DAY_MS, day_of, month_of},
+    store::{Charge, Dimension, SledStore, totals},
+};
 
 /// 2024-02-28 23:59:00 UTC.
 const NOW_MS: u64 = 1_709_164_740_000;
@@ -51,8 +57,8 @@ impl House {
         Ledger::open(&self.spool_dir(), store, Settings::default(), self.clock()).unwrap()
     }
 
-    /// A ledger whose thread is the test: nothing happens until [`Keeper::round`].
-    fn by_hand(&self, store: Arc<dyn Store>, settings: Settings) -> (Ledger, Keeper, Recovered) {
+    /// A ledger whose thread is the test: nothing happens until [`Writer::round`].
+    fn by_hand(&self, store: Arc<dyn Store>, settings: Settings) -> (Ledger, Writer, Recovered) {
         self.by_hand_onto(store, settings, Box::new(spool::create))
     }
 
@@ -61,10 +67,10 @@ impl House {
         store: Arc<dyn Store>,
         settings: Settings,
         create: spool::Create,
-    ) -> (Ledger, Keeper, Recovered) {
-        let (keeper, recovered) = Keeper::recover(&self.spool_dir(), store, settings, self.clock(), create).unwrap();
-        let ledger = Ledger { shared: keeper.shared().clone(), thread: Mutex::new(None) };
-        (ledger, keeper, recovered)
+    ) -> (Ledger, Writer, Recovered) {
+        let (writer, recovered) = Writer::recover(&self.spool_dir(), store, settings, self.clock(), create).unwrap();
+        let ledger = Ledger { shared: writer.shared().clone(), thread: Mutex::new(None) };
+        (ledger, writer, recovered)
     }
 
     fn segments(&self) -> usize {
@@ -161,13 +167,13 @@ fn shutting_down_drains_everything_and_leaves_one_empty_segment() {
 fn a_dropped_ticket_writes_an_aborted_row() {
     let house = House::new();
     let store = house.store();
-    let (ledger, mut keeper, _) = house.by_hand(store.clone(), small());
+    let (ledger, mut writer, _) = house.by_hand(store.clone(), small());
     let unsent = ledger.open_call(opened("req_unsent", 50));
     let mut sent = ledger.open_call(opened("req_sent", 60));
     sent.sent();
     house.pass_ms(5);
     drop((unsent, sent));
-    keeper.round().unwrap();
+    writer.round().unwrap();
     let expected =
         [("req_unsent", 0), ("req_sent", 60)].map(|(id, tokens)| (id.to_owned(), (ABORTED.to_owned(), tokens)));
     assert_eq!(rows(&*store), HashMap::from(expected));
@@ -178,18 +184,18 @@ fn a_dropped_ticket_writes_an_aborted_row() {
 fn a_call_cut_by_a_crash_gets_a_row_if_it_had_lived_long_enough() {
     let house = House::new();
     let store = house.store();
-    let (ledger, mut keeper, _) = house.by_hand(store.clone(), small());
+    let (ledger, mut writer, _) = house.by_hand(store.clone(), small());
     let old = ledger.open_call(opened("req_old", 50));
     let ended = ledger.open_call(opened("req_ended", 50));
     let early = ledger.open_call(opened("req_early", 50));
     ledger.record(early, row("req_early", 1)).unwrap();
     house.pass_ms(51);
     let young = ledger.open_call(Opened { started_ms: NOW_MS + 51, ..opened("req_young", 50) });
-    keeper.round().unwrap();
+    writer.round().unwrap();
     assert_eq!(store.opened().unwrap().len(), 2);
     ledger.record(ended, row("req_ended", 2)).unwrap();
     std::mem::forget((old, young, ledger));
-    drop((keeper, store));
+    drop((writer, store));
 
     for round in 0..3 {
         let store = house.store();
@@ -215,12 +221,12 @@ fn a_call_cut_by_a_crash_gets_a_row_if_it_had_lived_long_enough() {
 fn a_call_that_ends_between_two_rounds_leaves_no_mark() {
     let house = House::new();
     let store = house.store();
-    let (ledger, mut keeper, _) = house.by_hand(store.clone(), small());
+    let (ledger, mut writer, _) = house.by_hand(store.clone(), small());
     let ticket = ledger.open_call(opened("req_1", 50));
     house.pass_ms(51);
-    keeper.mark_calls(NOW_MS + 51);
+    writer.mark_calls(NOW_MS + 51);
     ledger.record(ticket, row("req_1", 1)).unwrap();
-    keeper.round().unwrap();
+    writer.round().unwrap();
     assert!(store.opened().unwrap().is_empty());
     assert_eq!(rows(&*store).len(), 1);
 }
@@ -228,14 +234,14 @@ fn a_call_that_ends_between_two_rounds_leaves_no_mark() {
 #[test]
 fn refused_calls_and_calls_of_other_minutes_do_not_count_for_the_limiter() {
     let house = House::new();
-    let (ledger, keeper, _) = house.by_hand(house.store(), small());
+    let (ledger, writer, _) = house.by_hand(house.store(), small());
     for (id, age_ms) in [("req_1", 0), ("req_2", 59_000), ("req_3", 120_000)] {
         let started_ms = NOW_MS - age_ms;
         let ticket = ledger.open_call(Opened { started_ms, ..opened(id, 50) });
         ledger.record(ticket, Record { started_ms, ..row(id, 1) }).unwrap();
     }
     ledger.record(None, row("req_4", 0)).unwrap();
-    drop((ledger, keeper));
+    drop((ledger, writer));
     let (_ledger, _keeper, recovered) = house.by_hand(house.store(), small());
     let mut requests_ms = recovered.accounts[0].1.requests_ms.clone();
     requests_ms.sort_unstable();
@@ -246,7 +252,7 @@ fn refused_calls_and_calls_of_other_minutes_do_not_count_for_the_limiter() {
 fn roll_ups_are_by_hour_and_by_everything_that_has_a_name() {
     let house = House::new();
     let store = house.store();
-    let (ledger, mut keeper, _) = house.by_hand(store.clone(), small());
+    let (ledger, mut writer, _) = house.by_hand(store.clone(), small());
     let priced = |id: &str, started_ms, currency: &str| Record {
         started_ms,
         user: "ann".to_owned(),
@@ -263,7 +269,7 @@ fn roll_ups_are_by_hour_and_by_everything_that_has_a_name() {
     ledger.record(None, priced("req_3", next_hour_ms, "USD")).unwrap();
     ledger.record(None, Record { error_class: "upstream".to_owned(), ..row("req_4", 1) }).unwrap();
     ledger.record(None, Record { provider: String::new(), model: "made up".to_owned(), ..row("req_5", 0) }).unwrap();
-    keeper.round().unwrap();
+    writer.round().unwrap();
 
     let hour = (NOW_MS / 3_600_000) as u32;
     let user = totals(&*store, Dimension::User, hour..hour + 1).unwrap();
@@ -284,15 +290,15 @@ fn old_rows_are_removed_and_roll_ups_kept() {
     let house = House::new();
     let store = house.store();
     let settings = Settings { retention_days: Some(2), ..small() };
-    let (ledger, mut keeper, _) = house.by_hand(store.clone(), settings);
+    let (ledger, mut writer, _) = house.by_hand(store.clone(), settings);
     ledger.record(None, row("req_old", 1)).unwrap();
-    keeper.round().unwrap();
+    writer.round().unwrap();
     house.pass_ms(DAY_MS + 120_000);
     ledger.record(None, Record { started_ms: NOW_MS + DAY_MS, ..row("req_new", 1) }).unwrap();
-    keeper.round().unwrap();
+    writer.round().unwrap();
     assert!(store.find("req_old").unwrap().is_some());
     house.pass_ms(DAY_MS);
-    keeper.round().unwrap();
+    writer.round().unwrap();
     assert!(store.find("req_old").unwrap().is_none());
     assert!(store.find("req_new").unwrap().is_some());
     assert_eq!(totals(&*store, Dimension::Key, 0..u32::MAX).unwrap()["key_a"].calls, 2);
@@ -302,13 +308,13 @@ fn old_rows_are_removed_and_roll_ups_kept() {
 fn texts_of_any_length_are_cut_to_what_a_row_takes() {
     let house = House::new();
     let store = house.store();
-    let (ledger, mut keeper, _) = house.by_hand(store.clone(), small());
+    let (ledger, mut writer, _) = house.by_hand(store.clone(), small());
     let long = "模型".repeat(1_000_000);
     let ticket = ledger.open_call(Opened { model: long.clone(), user: long.clone(), ..opened("req_1", 1) });
     house.pass_ms(51);
-    keeper.round().unwrap();
+    writer.round().unwrap();
     ledger.record(ticket, Record { model: long.clone(), user: long, ..row("req_1", 1) }).unwrap();
-    keeper.round().unwrap();
+    writer.round().unwrap();
     let row = store.find("req_1").unwrap().unwrap();
     assert_eq!(row.model, "模型".repeat(42) + "模");
 }
@@ -322,5 +328,5 @@ fn ended_calls_do_not_pile_up_in_flight() {
         let ticket = ledger.open_call(opened(&id, 1));
         ledger.record(ticket, row(&id, 1)).unwrap();
     }
-    assert!(ledger.shared.flight.len() <= 2);
+    assert!(ledger.shared.open_calls.len() <= 2);
 }

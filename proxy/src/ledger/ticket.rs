@@ -1,19 +1,16 @@
-//! Calls in flight, and the ticket that each of them holds.
+//! Calls in open_calls, and the ticket that each of them holds.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
 
-use super::ABORTED;
-use super::shared::Shared;
-use crate::call::Tokens;
-use crate::store::Opened;
+use super::{ABORTED, shared::Shared};
+use crate::{call::Tokens, store::Opened};
 
 /// How many ended calls an opening call clears away: more than one, so that they do not add up.
 const CLEARED_PER_CALL: usize = 2;
 
-/// A call in flight. Hand it back with the row; dropped, it writes a row of its own.
+/// A call in open_calls. Hand it back with the row; dropped, it writes a row of its own.
 #[must_use = "a ticket that is dropped at once writes an aborted row"]
 pub struct CallTicket {
     shared: Arc<Shared>,
@@ -31,7 +28,7 @@ pub(super) struct Call {
 
 /// Calls that are not marked in the spool, oldest first. Ended ones are cleared away in passing.
 #[derive(Default)]
-pub(super) struct Flight {
+pub(super) struct OpenCalls {
     calls: Mutex<VecDeque<Arc<Call>>>,
 }
 
@@ -39,7 +36,7 @@ impl CallTicket {
     pub(super) fn open(shared: &Arc<Shared>, mut opened: Opened) -> CallTicket {
         opened.clip();
         let call = Arc::new(Call { started_ms: opened.started_ms, opened: Mutex::new(Some(opened)) });
-        shared.flight.add(call.clone());
+        shared.open_calls.add(call.clone());
         CallTicket { shared: shared.clone(), call, sent: false }
     }
 
@@ -79,7 +76,7 @@ impl Call {
     }
 }
 
-impl Flight {
+impl OpenCalls {
     fn add(&self, call: Arc<Call>) {
         let mut calls = self.calls.lock();
         for _ in 0..CLEARED_PER_CALL {

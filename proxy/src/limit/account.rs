@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::calendar::{DAY_MS, day_of, month_end_ms, month_of};
-use super::minute::Minute;
-use super::{Caps, Exceeded, Limit, Past};
+use super::{
+    Caps, Limit, LimitError, Past,
+    calendar::{DAY_MS, day_of, month_end_ms, month_of},
+    minute::Minute,
+};
 
 /// What to tell a client that only calls in flight keep out: they end at no known time.
 const IN_FLIGHT_RETRY_MS: u64 = 1_000;
@@ -89,7 +91,7 @@ struct Window {
 
 impl Account {
     /// As [`super::Limiter::reserve`].
-    pub fn reserve(self: &Arc<Self>, caps: &Caps, tokens: u64, now_ms: u64) -> Result<Hold, Exceeded> {
+    pub fn reserve(self: &Arc<Self>, caps: &Caps, tokens: u64, now_ms: u64) -> Result<Hold, LimitError> {
         let mut state = self.state.lock();
         state.advance(now_ms);
         if !state.fits(caps, tokens) {
@@ -201,7 +203,7 @@ impl State {
     }
 
     #[cold]
-    fn refusal(&self, caps: &Caps, tokens: u64) -> Exceeded {
+    fn refusal(&self, caps: &Caps, tokens: u64) -> LimitError {
         let by_tokens = self.token_caps(caps).into_iter().filter_map(|(limit, cap, window, rolls_ms)| {
             let cap = cap.filter(|&cap| !window.fits(cap, tokens))?;
             let retry_after_ms = match window.settled.checked_add(tokens) {
@@ -209,17 +211,17 @@ impl State {
                 Some(sum) if sum <= cap => Some(IN_FLIGHT_RETRY_MS),
                 _ => rolls_ms,
             };
-            Some(Exceeded { limit, cap, remaining: window.remaining(cap), wanted: tokens, retry_after_ms })
+            Some(LimitError { limit, cap, remaining: window.remaining(cap), wanted: tokens, retry_after_ms })
         });
         let (sum, concurrent) = (self.minute.sum(), self.concurrent);
-        let by_minute = caps.requests_per_minute.filter(|&cap| sum >= cap).map(|cap| Exceeded {
+        let by_minute = caps.requests_per_minute.filter(|&cap| sum >= cap).map(|cap| LimitError {
             limit: Limit::RequestsPerMinute,
             cap: cap.into(),
             remaining: 0,
             wanted: 1,
             retry_after_ms: cap.checked_sub(1).map(|room| self.minute.wait_ms(room, self.now_ms)),
         });
-        let by_concurrent = caps.concurrent.filter(|&cap| concurrent >= cap).map(|cap| Exceeded {
+        let by_concurrent = caps.concurrent.filter(|&cap| concurrent >= cap).map(|cap| LimitError {
             limit: Limit::Concurrent,
             cap: cap.into(),
             remaining: 0,

@@ -16,7 +16,7 @@ fn caps(set: impl FnOnce(&mut Caps)) -> Caps {
     caps
 }
 
-fn refusal(result: Result<Hold, Exceeded>) -> Exceeded {
+fn refusal(result: Result<Hold, LimitError>) -> LimitError {
     result.expect_err("the cap must refuse")
 }
 

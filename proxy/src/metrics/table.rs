@@ -1,7 +1,6 @@
 //! Every metric: name, meaning, labels, buckets. No other file spells one.
 
-use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector};
 
 /// One metric family.
 pub(super) struct Family {

@@ -1,11 +1,15 @@
-use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use super::*;
-use crate::plugin::{Called, Function, Observer};
-use crate::store::Record;
-use crate::usage::Source;
+use crate::{
+    plugin::{Called, Function, Observer},
+    store::Record,
+    usage::Source,
+};
 
 fn metrics() -> Metrics {
     Metrics::new("1.2.3", Bounds::default())
@@ -44,11 +48,11 @@ fn check(text: &str, lines: &[&str]) {
 /// Every family with a series or more.
 fn filled() -> Metrics {
     let metrics = metrics();
-    let lane = metrics.lane("gpt-4o", "openai");
-    lane.count(&record());
-    lane.count(&Record { priced: false, ..record() });
-    lane.attempt("ok");
-    lane.attempt("timeout");
+    let target = metrics.target("gpt-4o", "openai");
+    target.count(&record());
+    target.count(&Record { priced: false, ..record() });
+    target.attempt("ok");
+    target.attempt("timeout");
     metrics.watch("anthropic").called(&called(Function::Encode, Some("deadline")));
     metrics.set_ledger(3, 4096);
     metrics.set_store_bytes(1 << 20);
@@ -59,7 +63,7 @@ fn filled() -> Metrics {
 #[test]
 fn a_good_call_counts_once_in_every_family() {
     let metrics = metrics();
-    metrics.lane("gpt-4o", "openai").count(&record());
+    metrics.target("gpt-4o", "openai").count(&record());
     check(
         &rendered(&metrics),
         &[
@@ -80,10 +84,10 @@ fn a_good_call_counts_once_in_every_family() {
 #[test]
 fn a_refusal_counts_under_its_code() {
     let metrics = metrics();
-    let lane = metrics.unknown_lane();
-    lane.count(&Record { status: 404, error_class: "model_unknown".into(), ..Record::default() });
-    lane.count(&Record { status: 502, error_class: "upstream_failed".into(), ..Record::default() });
-    lane.count(&Record { status: 200, error_class: "stream_cut".into(), ..Record::default() });
+    let target = metrics.unknown_target();
+    target.count(&Record { status: 404, error_class: "model_unknown".into(), ..Record::default() });
+    target.count(&Record { status: 502, error_class: "upstream_failed".into(), ..Record::default() });
+    target.count(&Record { status: 200, error_class: "stream_cut".into(), ..Record::default() });
     check(
         &rendered(&metrics),
         &[
@@ -97,9 +101,9 @@ fn a_refusal_counts_under_its_code() {
 #[test]
 fn a_call_without_a_price_is_reported_and_never_charged() {
     let metrics = metrics();
-    let lane = metrics.lane("free", "local");
-    lane.count(&Record { priced: false, ..record() });
-    lane.count(&Record { priced: false, tokens: Default::default(), ..record() });
+    let target = metrics.target("free", "local");
+    target.count(&Record { priced: false, ..record() });
+    target.count(&Record { priced: false, tokens: Default::default(), ..record() });
     let text = rendered(&metrics);
     check(&text, &[r#"tollgate_unpriced_calls_total{model="free"} 1"#]);
     assert!(!text.contains("tollgate_charge_nanos_total"));
@@ -108,10 +112,10 @@ fn a_call_without_a_price_is_reported_and_never_charged() {
 #[test]
 fn a_price_in_another_currency_counts_apart() {
     let metrics = metrics();
-    let lane = metrics.lane("m", "p");
-    lane.count(&record());
-    lane.count(&Record { currency: "CNY".into(), ..record() });
-    lane.count(&record());
+    let target = metrics.target("m", "p");
+    target.count(&record());
+    target.count(&Record { currency: "CNY".into(), ..record() });
+    target.count(&record());
     check(
         &rendered(&metrics),
         &[
@@ -123,10 +127,10 @@ fn a_price_in_another_currency_counts_apart() {
 
 #[test]
 fn lanes_beyond_the_bound_are_folded_together() {
-    let metrics = Metrics::new("1", Bounds { lanes_max: 3, ..Bounds::default() });
+    let metrics = Metrics::new("1", Bounds { targets_max: 3, ..Bounds::default() });
     let labels = |model: &str| {
-        let lane = metrics.lane(model, "p");
-        (lane.model().to_owned(), lane.provider().to_owned())
+        let target = metrics.target(model, "p");
+        (target.model().to_owned(), target.provider().to_owned())
     };
     let own = |model: &str| (model.to_owned(), "p".to_owned());
     let folded = ("other".to_owned(), "other".to_owned());
@@ -156,7 +160,7 @@ fn codes_and_plugins_beyond_the_bound_are_folded_together() {
 #[test]
 fn a_lane_asked_for_again_is_the_same_lane() {
     let metrics = metrics();
-    assert!(Arc::ptr_eq(&metrics.lane("m", "p"), &metrics.lane("m", "p")));
+    assert!(Arc::ptr_eq(&metrics.target("m", "p"), &metrics.target("m", "p")));
     assert!(Arc::ptr_eq(&metrics.plugin("x"), &metrics.plugin("x")));
 }
 

@@ -1,15 +1,16 @@
-//! An adapter: one provider's dialect. Each function call is a visit of its own to the guest.
+//! An adapter: one provider's dialect. Each function call is a instance of its own to the guest.
 
 use std::sync::Arc;
 
 use wasmtime::component::{ComponentExportIndex, ResourceAny};
 
-use super::bindings::adapter::exports::tollgate::plugin::adapter as exported;
-use super::bindings::adapter::tollgate::plugin::types as wire;
-use super::compile::Compiled;
-use super::guest::{Errand, Guest, Visit};
-use super::validate::{self, Invalid};
-use super::{Answer, Capabilities, Fault, Function, LoadError, Request, Room, Stream};
+use super::{
+    Answer, Capabilities, Function, HostShared, LoadError, PluginError, Request, Stream,
+    bindings::adapter::{exports::tollgate::plugin::adapter as exported, tollgate::plugin::types as wire},
+    compile::Compiled,
+    guest::{CallInput, Guest, Instance},
+    validate::{self, ValidateError},
+};
 use crate::call::{Failure, Operation};
 
 const INTERFACE: &str = "tollgate:plugin/adapter@0.1.0";
@@ -93,23 +94,23 @@ pub(super) type Events = (Result<Vec<wire::Event>, wire::Failure>,);
 impl Adapter {
     /// Links the component, checks each function against the contract, and asks it who it is.
     pub(super) fn load(
-        room: &Arc<Room>,
+        room: &Arc<HostShared>,
         name: &str,
         compiled: &Compiled,
         granted: Capabilities,
     ) -> Result<Adapter, LoadError> {
-        let voice = room.voice(name);
-        let guest = Guest::link(room, &voice, &compiled.calls, granted)?;
+        let context = room.context(name);
+        let guest = Guest::link(room, &context, &compiled.calls, granted)?;
         let exports = Exports::find(&guest)?;
-        let streamed = Streamed::find(Guest::link(room, &voice, &compiled.streams, granted)?)?;
+        let streamed = Streamed::find(Guest::link(room, &context, &compiled.streams, granted)?)?;
         let first_call = |fault| LoadError::FirstCall { function: "describe", fault };
-        let mut visit = guest.enter(room.settings.describe_deadline_ms, Errand::default()).map_err(first_call)?;
-        exports.agree(&mut visit)?;
-        let (described,) = visit.call::<(), (exported::Description,)>(&exports.describe, ()).map_err(first_call)?;
+        let mut instance = guest.enter(room.settings.describe_deadline_ms, CallInput::default()).map_err(first_call)?;
+        exports.agree(&mut instance)?;
+        let (described,) = instance.call::<(), (exported::Description,)>(&exports.describe, ()).map_err(first_call)?;
         let description = description(described).map_err(|invalid| first_call(invalid.into()))?;
-        drop(visit);
+        drop(instance);
         streamed.agree(
-            &mut streamed.guest.enter(room.settings.describe_deadline_ms, Errand::default()).map_err(first_call)?,
+            &mut streamed.guest.enter(room.settings.describe_deadline_ms, CallInput::default()).map_err(first_call)?,
         )?;
         Ok(Adapter(Arc::new(Loaded { guest, exports, streamed, description })))
     }
@@ -122,18 +123,18 @@ impl Adapter {
     /// reaches nothing but the host's side of `sign`, and that only for an adapter that was granted it.
     ///
     /// # Errors
-    /// [`Fault`] if the guest failed; the inner [`Failure`] if it refused.
+    /// [`PluginError`] if the guest failed; the inner [`Failure`] if it refused.
     pub fn encode(
         &self,
         context: &Context<'_>,
         request: &str,
         secret: Option<&[u8]>,
-    ) -> Result<Result<Request, Failure>, Fault> {
+    ) -> Result<Result<Request, Failure>, PluginError> {
         let context_in = lowered(context);
-        let errand = Errand { secret, now_ms: context.now_ms, input_bytes: request.len() };
+        let input = CallInput { secret, now_ms: context.now_ms, input_bytes: request.len() };
         let Loaded { guest, exports, .. } = &*self.0;
-        guest.visit(Function::Encode, guest.room().settings.encode_deadline_ms, errand, |visit| {
-            let (encoded,) = visit.call::<Encode<'_>, Encoded>(&exports.encode, (&context_in, request))?;
+        guest.instance(Function::Encode, guest.room().settings.encode_deadline_ms, input, |instance| {
+            let (encoded,) = instance.call::<Encode<'_>, Encoded>(&exports.encode, (&context_in, request))?;
             admit(encoded, validate::request)
         })
     }
@@ -148,13 +149,13 @@ impl Adapter {
         status: u16,
         headers: &[(String, String)],
         body: &str,
-    ) -> Result<Result<Answer, Failure>, Fault> {
+    ) -> Result<Result<Answer, Failure>, PluginError> {
         let (context_in, headers) = (lowered(context), lowered_headers(headers));
         let Loaded { guest, exports, .. } = &*self.0;
-        let errand = Errand { input_bytes: body.len(), ..errand(context) };
-        guest.visit(Function::Decode, guest.room().settings.decode_deadline_ms, errand, |visit| {
+        let input = CallInput { input_bytes: body.len(), ..input(context) };
+        guest.instance(Function::Decode, guest.room().settings.decode_deadline_ms, input, |instance| {
             let reply = (&context_in, status, headers.as_slice(), body);
-            let (decoded,) = visit.call::<Reply<'_>, Decoded>(&exports.decode, reply)?;
+            let (decoded,) = instance.call::<Reply<'_>, Decoded>(&exports.decode, reply)?;
             admit(decoded, validate::answer)
         })
     }
@@ -162,19 +163,19 @@ impl Adapter {
     /// What an unsuccessful answer means.
     ///
     /// # Errors
-    /// [`Fault`] if the guest failed.
+    /// [`PluginError`] if the guest failed.
     pub fn classify(
         &self,
         context: &Context<'_>,
         status: u16,
         headers: &[(String, String)],
         body: &str,
-    ) -> Result<Failure, Fault> {
+    ) -> Result<Failure, PluginError> {
         let (context_in, headers) = (lowered(context), lowered_headers(headers));
         let Loaded { guest, exports, .. } = &*self.0;
-        guest.visit(Function::Classify, guest.room().settings.decode_deadline_ms, errand(context), |visit| {
+        guest.instance(Function::Classify, guest.room().settings.decode_deadline_ms, input(context), |instance| {
             let reply = (&context_in, status, headers.as_slice(), body);
-            let (classified,) = visit.call::<Reply<'_>, Classified>(&exports.classify, reply)?;
+            let (classified,) = instance.call::<Reply<'_>, Classified>(&exports.classify, reply)?;
             Ok(validate::failure(classified))
         })
     }
@@ -182,9 +183,9 @@ impl Adapter {
     /// An instance for one streamed answer. Make it at the answer's first byte: it occupies a sandbox.
     ///
     /// # Errors
-    /// [`Fault`] if there is no sandbox free, or the guest failed.
-    pub fn stream(&self, context: &Context<'_>) -> Result<Stream, Fault> {
-        Stream::open(self.clone(), &lowered(context), errand(context))
+    /// [`PluginError`] if there is no sandbox free, or the guest failed.
+    pub fn stream(&self, context: &Context<'_>) -> Result<Stream, PluginError> {
+        Stream::open(self.clone(), &lowered(context), input(context))
     }
 
     pub(super) fn streamed(&self) -> &Streamed {
@@ -203,11 +204,11 @@ impl Exports {
         })
     }
 
-    fn agree(&self, visit: &mut Visit) -> Result<(), LoadError> {
-        visit.agrees::<(), (exported::Description,)>("describe", &self.describe)?;
-        visit.agrees::<Encode<'_>, Encoded>("encode", &self.encode)?;
-        visit.agrees::<Reply<'_>, Decoded>("decode", &self.decode)?;
-        visit.agrees::<Reply<'_>, Classified>("classify", &self.classify)
+    fn agree(&self, instance: &mut Instance) -> Result<(), LoadError> {
+        instance.agrees::<(), (exported::Description,)>("describe", &self.describe)?;
+        instance.agrees::<Encode<'_>, Encoded>("encode", &self.encode)?;
+        instance.agrees::<Reply<'_>, Decoded>("decode", &self.decode)?;
+        instance.agrees::<Reply<'_>, Classified>("classify", &self.classify)
     }
 }
 
@@ -219,22 +220,22 @@ impl Streamed {
         Ok(Streamed { guest, open, push, finish })
     }
 
-    fn agree(&self, visit: &mut Visit) -> Result<(), LoadError> {
-        visit.agrees::<Open<'_>, (ResourceAny,)>("stream", &self.open)?;
-        visit.agrees::<Push<'_>, Events>("stream.push", &self.push)?;
-        visit.agrees::<Finish, Events>("stream.finish", &self.finish)
+    fn agree(&self, instance: &mut Instance) -> Result<(), LoadError> {
+        instance.agrees::<Open<'_>, (ResourceAny,)>("stream", &self.open)?;
+        instance.agrees::<Push<'_>, Events>("stream.push", &self.push)?;
+        instance.agrees::<Finish, Events>("stream.finish", &self.finish)
     }
 }
 
-fn errand<'a>(context: &Context<'_>) -> Errand<'a> {
-    Errand { secret: None, now_ms: context.now_ms, input_bytes: 0 }
+fn input<'a>(context: &Context<'_>) -> CallInput<'a> {
+    CallInput { secret: None, now_ms: context.now_ms, input_bytes: 0 }
 }
 
 /// The guest's success through `admit`, or its refusal.
 fn admit<W, T>(
     said: Result<W, wire::Failure>,
-    admit: impl FnOnce(W) -> Result<T, Invalid>,
-) -> Result<Result<T, Failure>, Fault> {
+    admit: impl FnOnce(W) -> Result<T, ValidateError>,
+) -> Result<Result<T, Failure>, PluginError> {
     match said {
         Ok(value) => Ok(Ok(admit(value)?)),
         Err(failure) => Ok(Err(validate::failure(failure))),
@@ -261,8 +262,8 @@ fn lowered_headers(headers: &[(String, String)]) -> Vec<wire::HeaderParam<'_>> {
     headers.iter().map(|(name, value)| wire::HeaderParam { name, value }).collect()
 }
 
-fn description(said: exported::Description) -> Result<Description, Invalid> {
-    validate::identity(&said.name, &said.version).map_err(Invalid::Description)?;
+fn description(said: exported::Description) -> Result<Description, ValidateError> {
+    validate::identity(&said.name, &said.version).map_err(ValidateError::Description)?;
     let mut operations: Vec<Operation> = Vec::new();
     for operation in said.operations {
         let operation = match operation {
@@ -270,18 +271,18 @@ fn description(said: exported::Description) -> Result<Description, Invalid> {
             wire::Operation::Embeddings => Operation::Embeddings,
         };
         if operations.contains(&operation) {
-            return Err(Invalid::Description("names an operation twice"));
+            return Err(ValidateError::Description("names an operation twice"));
         }
         operations.push(operation);
     }
     if operations.is_empty() {
-        return Err(Invalid::Description("names no operation"));
+        return Err(ValidateError::Description("names no operation"));
     }
     if said.config_schema.len() > SCHEMA_BYTES_MAX {
-        return Err(Invalid::Description("has a schema that is too long"));
+        return Err(ValidateError::Description("has a schema that is too long"));
     }
     if validate::object(&said.config_schema, SCHEMA_DEPTH_MAX).is_err() {
-        return Err(Invalid::Description("has a schema that is no JSON object, or too deep a one"));
+        return Err(ValidateError::Description("has a schema that is no JSON object, or too deep a one"));
     }
     let view = match said.view {
         exported::View::Head => View::Head,

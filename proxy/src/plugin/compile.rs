@@ -8,14 +8,12 @@ mod child;
 
 use std::path::PathBuf;
 
-use wasmtime::Engine;
-use wasmtime::component::Component;
+use wasmtime::{Engine, component::Component};
 
 pub(super) use cache::Cache;
 pub use child::compile_child;
 
-use super::engine::Engines;
-use super::{LoadError, Settings};
+use super::{LoadError, Settings, engine::Engines};
 
 /// How to start the process that compiles: a program that runs [`compile_child`] with the arguments that follow
 /// `args`. The gateway names itself.

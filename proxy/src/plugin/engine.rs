@@ -8,9 +8,11 @@
 //! Streams are long and may be many: their slots are given back to the kernel, so that an open stream costs what it
 //! touched and a closed one nothing. Invariant: nothing made by one engine ever meets the other.
 
-use std::num::NonZeroUsize;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::{
+    num::NonZeroUsize,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
@@ -111,7 +113,7 @@ fn config(settings: &Settings, allocation: Allocation) -> Config {
     config
 }
 
-/// Room for every permit's instance at its largest, so that a permit held is a slot there. Keeps no memories.
+/// HostShared for every permit's instance at its largest, so that a permit held is a slot there. Keeps no memories.
 fn pool(settings: &Settings) -> PoolingAllocationConfig {
     let instances = settings.instances_max;
     let mut pool = PoolingAllocationConfig::new();

@@ -21,7 +21,7 @@ pub enum LoadError {
     Compile(String),
     /// It compiled, but faulted when it was first run.
     #[error("failed its first call, `{function}`: {fault}")]
-    FirstCall { function: &'static str, fault: Fault },
+    FirstCall { function: &'static str, fault: PluginError },
     /// The cache of compiled code cannot be used.
     #[error("cache of compiled code at `{path}`: {reason}")]
     Cache { path: String, reason: String },
@@ -32,7 +32,7 @@ pub enum LoadError {
 
 /// How a call into a plugin ended, other than by an answer. The instance is gone, and the call is the only one hurt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum PluginError {
     /// The guest stopped itself or was stopped by the processor.
     #[error("trapped: {kind}")]
     Trap { kind: &'static str, detail: String },
@@ -53,7 +53,7 @@ pub enum Fault {
     Malformed { detail: String },
     /// The guest's answer is well-formed and forbidden.
     #[error("gave a forbidden answer: {0}")]
-    Invalid(#[from] super::validate::Invalid),
+    Invalid(#[from] super::validate::ValidateError),
     /// The stream's pushes together took more processor time than one stream may.
     #[error("used up its stream's processor time")]
     Exhausted,
@@ -65,53 +65,53 @@ pub enum Fault {
     Ended,
 }
 
-impl Fault {
+impl PluginError {
     /// A stable name: metric label and log field.
     pub fn kind(&self) -> &'static str {
         match self {
-            Fault::Trap { kind, .. } => kind,
-            Fault::Deadline => "deadline",
-            Fault::Memory => "memory",
-            Fault::Output => "output",
-            Fault::Busy => "busy",
-            Fault::Malformed { .. } => "malformed",
-            Fault::Invalid(_) => "invalid",
-            Fault::Exhausted => "stream_cpu",
-            Fault::Silent => "silent",
-            Fault::Ended => "ended",
+            PluginError::Trap { kind, .. } => kind,
+            PluginError::Deadline => "deadline",
+            PluginError::Memory => "memory",
+            PluginError::Output => "output",
+            PluginError::Busy => "busy",
+            PluginError::Malformed { .. } => "malformed",
+            PluginError::Invalid(_) => "invalid",
+            PluginError::Exhausted => "stream_cpu",
+            PluginError::Silent => "silent",
+            PluginError::Ended => "ended",
         }
     }
 
     /// The engine's words for the operator's log: one line, bounded. May quote the guest; never for a client.
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Fault::Trap { detail, .. } | Fault::Malformed { detail } => Some(detail),
+            PluginError::Trap { detail, .. } | PluginError::Malformed { detail } => Some(detail),
             _ => None,
         }
     }
 
     /// What an error of the engine means. `starved`: the guest was refused memory during the call.
-    pub(super) fn of(error: &wasmtime::Error, starved: bool) -> Fault {
+    pub(super) fn of(error: &wasmtime::Error, starved: bool) -> PluginError {
         if let Some(trap) = error.downcast_ref::<Trap>() {
             return match trap {
-                Trap::Interrupt => Fault::Deadline,
+                Trap::Interrupt => PluginError::Deadline,
                 // An allocator that is refused memory aborts: the refusal is the cause, the trap its symptom.
-                Trap::UnreachableCodeReached if starved => Fault::Memory,
-                trap => Fault::Trap { kind: trap_kind(trap), detail: detail(error) },
+                Trap::UnreachableCodeReached if starved => PluginError::Memory,
+                trap => PluginError::Trap { kind: trap_kind(trap), detail: detail(error) },
             };
         }
         if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
-            return Fault::Busy;
+            return PluginError::Busy;
         }
         // The engine keeps the types of these two to itself; the attack suite holds their texts in place.
         let cause = error.root_cause().to_string();
         if cause.contains("fuel allocated for hostcalls") {
-            return Fault::Output;
+            return PluginError::Output;
         }
         if cause.contains("handle limit exceeded") {
-            return Fault::Trap { kind: "handles", detail: detail(error) };
+            return PluginError::Trap { kind: "handles", detail: detail(error) };
         }
-        Fault::Malformed { detail: detail(error) }
+        PluginError::Malformed { detail: detail(error) }
     }
 }
 

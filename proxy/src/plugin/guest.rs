@@ -1,23 +1,27 @@
-//! A loaded component, and one visit to it: fresh memory, one unit of work, gone.
+//! A loaded component, and one instance to it: fresh memory, one unit of work, gone.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use wasmtime::Store;
-use wasmtime::component::{
-    Component, ComponentExportIndex, ComponentNamedList, HasSelf, Instance, InstancePre, Lift, Linker, Lower,
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use super::bindings::adapter::tollgate::plugin::{log, sign, tokenize};
-use super::permit::Permit;
-use super::state::{State, Voice};
-use super::{Called, Capabilities, Fault, Function, LoadError, Room};
+use wasmtime::{
+    Store,
+    component::{Component, ComponentExportIndex, ComponentNamedList, HasSelf, InstancePre, Lift, Linker, Lower},
+};
+
+use super::{
+    Called, Capabilities, Function, HostShared, LoadError, PluginError,
+    bindings::adapter::tollgate::plugin::{log, sign, tokenize},
+    permit::Permit,
+    state::{PluginContext, State},
+};
 
 /// A component, compiled and linked with what it was granted.
 pub(super) struct Guest {
-    room: Arc<Room>,
+    room: Arc<HostShared>,
     pre: InstancePre<State>,
-    voice: Arc<Voice>,
+    context: Arc<PluginContext>,
     may_sign: bool,
 }
 
@@ -25,8 +29,8 @@ impl Guest {
     /// # Errors
     /// [`LoadError::Refused`] if the component imports what the linker does not offer, or does not fit the pool.
     pub(super) fn link(
-        room: &Arc<Room>,
-        voice: &Arc<Voice>,
+        room: &Arc<HostShared>,
+        context: &Arc<PluginContext>,
         component: &Component,
         granted: Capabilities,
     ) -> Result<Guest, LoadError> {
@@ -45,12 +49,12 @@ impl Guest {
         Ok(Guest {
             room: Arc::clone(room),
             pre: linker.instantiate_pre(component).map_err(refused)?,
-            voice: Arc::clone(voice),
+            context: Arc::clone(context),
             may_sign: granted.sign,
         })
     }
 
-    pub(super) fn room(&self) -> &Room {
+    pub(super) fn room(&self) -> &HostShared {
         &self.room
     }
 
@@ -64,50 +68,50 @@ impl Guest {
     }
 
     /// Does `work` in a fresh instance, and reports how it went.
-    pub(super) fn visit<R>(
+    pub(super) fn instance<R>(
         &self,
         function: Function,
         deadline_ms: u64,
-        errand: Errand<'_>,
-        work: impl FnOnce(&mut Visit) -> Result<R, Fault>,
-    ) -> Result<R, Fault> {
+        input: CallInput<'_>,
+        work: impl FnOnce(&mut Instance) -> Result<R, PluginError>,
+    ) -> Result<R, PluginError> {
         let began = Instant::now();
         let mut memory_bytes = 0;
-        let result = self.enter(deadline_ms, errand).and_then(|mut visit| {
-            let result = work(&mut visit);
-            memory_bytes = visit.memory_bytes();
+        let result = self.enter(deadline_ms, input).and_then(|mut instance| {
+            let result = work(&mut instance);
+            memory_bytes = instance.memory_bytes();
             result
         });
         self.report(function, began.elapsed(), memory_bytes, result.as_ref().err());
         result
     }
 
-    pub(super) fn report(&self, function: Function, took: Duration, memory_bytes: usize, fault: Option<&Fault>) {
-        self.voice.watch.called(&Called { function, took, memory_bytes, fault: fault.map(Fault::kind) });
+    pub(super) fn report(&self, function: Function, took: Duration, memory_bytes: usize, fault: Option<&PluginError>) {
+        self.context.watch.called(&Called { function, took, memory_bytes, fault: fault.map(PluginError::kind) });
     }
 
     /// A fresh instance whose clock runs.
-    pub(super) fn enter(&self, deadline_ms: u64, errand: Errand<'_>) -> Result<Visit, Fault> {
+    pub(super) fn enter(&self, deadline_ms: u64, input: CallInput<'_>) -> Result<Instance, PluginError> {
         let settings = &self.room.settings;
-        let permit = self.room.permits.take().ok_or(Fault::Busy)?;
-        let secret = errand.secret.filter(|_| self.may_sign);
-        let state = State::new(settings, &self.voice, secret, errand.now_ms);
-        let mut store = Store::try_new(self.pre.engine(), state).map_err(|error| Fault::of(&error, false))?;
+        let permit = self.room.permits.take().ok_or(PluginError::Busy)?;
+        let secret = input.secret.filter(|_| self.may_sign);
+        let state = State::new(settings, &self.context, secret, input.now_ms);
+        let mut store = Store::try_new(self.pre.engine(), state).map_err(|error| PluginError::of(&error, false))?;
         store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(settings.output_bytes_max + errand.input_bytes.saturating_mul(PASSES));
+        store.set_hostcall_fuel(settings.output_bytes_max + input.input_bytes.saturating_mul(PASSES));
         store.set_max_component_handles(settings.handles_max);
         store.epoch_deadline_callback(State::at_deadline);
         // Before instantiation: a start function runs there.
-        let ticks = store.data_mut().begin(deadline_ms + (errand.input_bytes / BYTES_PER_MS) as u64);
+        let ticks = store.data_mut().begin(deadline_ms + (input.input_bytes / BYTES_PER_MS) as u64);
         store.set_epoch_deadline(ticks);
         let instance = self.pre.instantiate(&mut store).map_err(|error| fault(&error, &store))?;
-        Ok(Visit { store, instance, _permit: permit })
+        Ok(Instance { store, instance, _permit: permit })
     }
 }
 
-/// What a visit is for, as far as the guest's imports need to know.
+/// What a instance is for, as far as the guest's imports need to know.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Errand<'a> {
+pub(super) struct CallInput<'a> {
     /// What `sign` may sign with.
     pub(super) secret: Option<&'a [u8]>,
     pub(super) now_ms: u64,
@@ -121,21 +125,21 @@ const BYTES_PER_MS: usize = 64 << 10;
 const PASSES: usize = 3;
 
 /// One instance. Any error leaves it in an unknown state: whoever sees one must drop it.
-pub(super) struct Visit {
+pub(super) struct Instance {
     store: Store<State>,
-    instance: Instance,
+    instance: wasmtime::component::Instance,
     /// After the store, which holds the slot that this stands for.
     _permit: Permit,
 }
 
-impl Visit {
+impl Instance {
     /// Starts the clock anew.
     pub(super) fn renew(&mut self, deadline_ms: u64) {
         let ticks = self.store.data_mut().begin(deadline_ms);
         self.store.set_epoch_deadline(ticks);
     }
 
-    pub(super) fn call<P, R>(&mut self, export: &ComponentExportIndex, params: P) -> Result<R, Fault>
+    pub(super) fn call<P, R>(&mut self, export: &ComponentExportIndex, params: P) -> Result<R, PluginError>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift,
@@ -168,6 +172,6 @@ impl Visit {
     }
 }
 
-fn fault(error: &wasmtime::Error, store: &Store<State>) -> Fault {
-    Fault::of(error, store.data().limiter.starved)
+fn fault(error: &wasmtime::Error, store: &Store<State>) -> PluginError {
+    PluginError::of(error, store.data().limiter.starved)
 }

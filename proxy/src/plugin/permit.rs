@@ -1,8 +1,10 @@
 //! Who may have an instance now: a count that never passes the pool's size, so that a full pool is an answer and
 //! not an error.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 /// The permits of one engine.
 pub(super) struct Permits {

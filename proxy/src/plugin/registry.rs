@@ -1,7 +1,6 @@
 //! The plugins of one generation, by name. Made whole and swapped whole; calls keep the generation they began with.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use sha2::{Digest, Sha256};
 
@@ -28,7 +27,7 @@ pub struct Source<'a> {
 /// A plugin that was not loaded.
 #[derive(Debug, thiserror::Error)]
 #[error("plugin `{name}` {reason}")]
-pub struct NotLoaded {
+pub struct NotLoadedError {
     pub name: String,
     pub reason: LoadError,
 }
@@ -67,13 +66,13 @@ impl Registry {
         &self,
         host: &Host,
         sources: impl IntoIterator<Item = Source<'a>>,
-    ) -> Result<Registry, Vec<NotLoaded>> {
+    ) -> Result<Registry, Vec<NotLoadedError>> {
         let mut next = Registry { generation: self.generation + 1, ..Registry::empty() };
         let mut failed = Vec::new();
         for source in sources {
             let name = source.name.to_owned();
             if let Err(reason) = next.add(host, source, self) {
-                failed.push(NotLoaded { name, reason });
+                failed.push(NotLoadedError { name, reason });
             }
         }
         if failed.is_empty() { Ok(next) } else { Err(failed) }

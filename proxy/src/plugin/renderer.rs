@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use wasmtime::component::ComponentExportIndex;
 
-use super::bindings::renderer::exports::tollgate::plugin::renderer as exported;
-use super::compile::Compiled;
-use super::fault::printable;
-use super::guest::{Errand, Guest};
-use super::validate::{self, Invalid};
-use super::{Capabilities, Fault, Function, LoadError, Room};
+use super::{
+    Capabilities, Function, HostShared, LoadError, PluginError,
+    bindings::renderer::exports::tollgate::plugin::renderer as exported,
+    compile::Compiled,
+    fault::printable,
+    guest::{CallInput, Guest},
+    validate::{self, ValidateError},
+};
 
 const INTERFACE: &str = "tollgate:plugin/renderer@0.1.0";
 const VARIABLES_MAX: usize = 1024;
@@ -23,13 +25,13 @@ pub enum RenderError {
     #[error("variable `{0}` is missing")]
     Missing(String),
     #[error("{0}")]
-    Invalid(TemplateFault),
+    Invalid(TemplateSyntaxError),
 }
 
 /// Where a template is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
-pub struct TemplateFault {
+pub struct TemplateSyntaxError {
     /// Counted from 1.
     pub line: u32,
     /// Counted from 1, in characters.
@@ -57,23 +59,23 @@ type Rendered = (Result<String, exported::RenderError>,);
 impl Renderer {
     /// Links the component, checks each function against the contract, and asks it who it is.
     pub(super) fn load(
-        room: &Arc<Room>,
+        room: &Arc<HostShared>,
         name: &str,
         compiled: &Compiled,
         granted: Capabilities,
     ) -> Result<Renderer, LoadError> {
-        let guest = Guest::link(room, &room.voice(name), &compiled.calls, granted)?;
+        let guest = Guest::link(room, &room.context(name), &compiled.calls, granted)?;
         let export = |function| guest.export(INTERFACE, function);
         let (describe, check, render) = (export("describe")?, export("check")?, export("render")?);
         let first_call = |fault| LoadError::FirstCall { function: "describe", fault };
-        let mut visit = guest.enter(room.settings.describe_deadline_ms, Errand::default()).map_err(first_call)?;
-        visit.agrees::<(), (exported::Description,)>("describe", &describe)?;
-        visit.agrees::<Check<'_>, Checked>("check", &check)?;
-        visit.agrees::<Render<'_>, Rendered>("render", &render)?;
-        let (said,) = visit.call::<(), (exported::Description,)>(&describe, ()).map_err(first_call)?;
-        drop(visit);
+        let mut instance = guest.enter(room.settings.describe_deadline_ms, CallInput::default()).map_err(first_call)?;
+        instance.agrees::<(), (exported::Description,)>("describe", &describe)?;
+        instance.agrees::<Check<'_>, Checked>("check", &check)?;
+        instance.agrees::<Render<'_>, Rendered>("render", &render)?;
+        let (said,) = instance.call::<(), (exported::Description,)>(&describe, ()).map_err(first_call)?;
+        drop(instance);
         validate::identity(&said.name, &said.version)
-            .map_err(|reason| first_call(Invalid::Description(reason).into()))?;
+            .map_err(|reason| first_call(ValidateError::Description(reason).into()))?;
         Ok(Renderer(Arc::new(Loaded { guest, check, render, name: said.name, version: said.version })))
     }
 
@@ -88,17 +90,17 @@ impl Renderer {
     /// The names of the variables that `source` uses, each once, in order of appearance.
     ///
     /// # Errors
-    /// [`Fault`] if the guest failed; the inner [`TemplateFault`] if `source` is no template.
-    pub fn check(&self, source: &str) -> Result<Result<Vec<String>, TemplateFault>, Fault> {
+    /// [`PluginError`] if the guest failed; the inner [`TemplateSyntaxError`] if `source` is no template.
+    pub fn check(&self, source: &str) -> Result<Result<Vec<String>, TemplateSyntaxError>, PluginError> {
         let Loaded { guest, check, .. } = &*self.0;
-        guest.visit(Function::Check, guest.room().settings.encode_deadline_ms, Errand::default(), |visit| {
-            let (checked,) = visit.call::<Check<'_>, Checked>(check, (source,))?;
+        guest.instance(Function::Check, guest.room().settings.encode_deadline_ms, CallInput::default(), |instance| {
+            let (checked,) = instance.call::<Check<'_>, Checked>(check, (source,))?;
             let names = match checked {
                 Ok(names) => names,
                 Err(fault) => return Ok(Err(template_fault(fault))),
             };
             if names.len() > VARIABLES_MAX || names.iter().any(|name| name.len() > VARIABLE_BYTES_MAX) {
-                return Err(Invalid::Renderer("names too many variables, or too long ones").into());
+                return Err(ValidateError::Renderer("names too many variables, or too long ones").into());
             }
             Ok(Ok(names))
         })
@@ -107,11 +109,11 @@ impl Renderer {
     /// `source` with each variable replaced by its value of `variables`, a JSON object.
     ///
     /// # Errors
-    /// [`Fault`] if the guest failed; the inner [`RenderError`] if the template or its variables do not do.
-    pub fn render(&self, source: &str, variables: &str) -> Result<Result<String, RenderError>, Fault> {
+    /// [`PluginError`] if the guest failed; the inner [`RenderError`] if the template or its variables do not do.
+    pub fn render(&self, source: &str, variables: &str) -> Result<Result<String, RenderError>, PluginError> {
         let Loaded { guest, render, .. } = &*self.0;
-        guest.visit(Function::Render, guest.room().settings.encode_deadline_ms, Errand::default(), |visit| {
-            let (rendered,) = visit.call::<Render<'_>, Rendered>(render, (source, variables))?;
+        guest.instance(Function::Render, guest.room().settings.encode_deadline_ms, CallInput::default(), |instance| {
+            let (rendered,) = instance.call::<Render<'_>, Rendered>(render, (source, variables))?;
             Ok(rendered.map_err(|error| match error {
                 exported::RenderError::Missing(name) => RenderError::Missing(printable(&name, VARIABLE_BYTES_MAX)),
                 exported::RenderError::Invalid(fault) => RenderError::Invalid(template_fault(fault)),
@@ -120,7 +122,7 @@ impl Renderer {
     }
 }
 
-fn template_fault(fault: exported::Fault) -> TemplateFault {
+fn template_fault(fault: exported::Fault) -> TemplateSyntaxError {
     let message = printable(&fault.message, MESSAGE_BYTES_MAX);
-    TemplateFault { line: fault.line, column: fault.column, message }
+    TemplateSyntaxError { line: fault.line, column: fault.column, message }
 }

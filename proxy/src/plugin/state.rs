@@ -3,19 +3,26 @@
 //! One state belongs to one store, and one store to one unit of work. Nothing here outlives it but the log's
 //! counters, which hold no word of any call.
 
-use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use zeroize::Zeroizing;
 
-use super::bindings::adapter::tollgate::plugin::{log, sign, tokenize, types};
-use super::fault::printable;
-use super::{Settings, Tokenize, Watch, engine};
+use super::{
+    Settings, Tokenize, Watch,
+    bindings::adapter::tollgate::plugin::{log, sign, tokenize, types},
+    engine,
+    fault::printable,
+};
 
 const LOG_LINES_PER_WORK: u32 = 16;
 const LOG_LINES_PER_SECOND: u64 = 50;
@@ -29,7 +36,7 @@ const SIGNATURES_PER_WORK: u32 = 16;
 const WALL_FACTOR: u64 = 10;
 
 /// What all units of work of one plugin share.
-pub(super) struct Voice {
+pub(super) struct PluginContext {
     /// The operator's name for the plugin.
     name: String,
     tokenize: Arc<dyn Tokenize>,
@@ -37,9 +44,9 @@ pub(super) struct Voice {
     window: AtomicU64,
 }
 
-impl Voice {
-    pub(super) fn new(name: &str, tokenize: Arc<dyn Tokenize>, watch: Arc<dyn Watch>) -> Arc<Voice> {
-        Arc::new(Voice { name: name.to_owned(), tokenize, watch, window: AtomicU64::new(0) })
+impl PluginContext {
+    pub(super) fn new(name: &str, tokenize: Arc<dyn Tokenize>, watch: Arc<dyn Watch>) -> Arc<PluginContext> {
+        Arc::new(PluginContext { name: name.to_owned(), tokenize, watch, window: AtomicU64::new(0) })
     }
 
     /// Whether one more line may be logged in `second`. The window packs the second above a count of 16 bits.
@@ -56,7 +63,7 @@ impl Voice {
 pub(super) struct State {
     pub(super) limiter: Limiter,
     deadline: Deadline,
-    voice: Arc<Voice>,
+    context: Arc<PluginContext>,
     /// The attempt's credential; only there when the plugin may sign.
     secret: Option<Zeroizing<Vec<u8>>>,
     now_ms: u64,
@@ -67,11 +74,11 @@ pub(super) struct State {
 
 impl State {
     /// `now_ms` is the call's own time: it paces the log, and nothing else reads it.
-    pub(super) fn new(settings: &Settings, voice: &Arc<Voice>, secret: Option<&[u8]>, now_ms: u64) -> State {
+    pub(super) fn new(settings: &Settings, context: &Arc<PluginContext>, secret: Option<&[u8]>, now_ms: u64) -> State {
         State {
             limiter: Limiter::new(settings.memory_bytes_max),
             deadline: Deadline::default(),
-            voice: Arc::clone(voice),
+            context: Arc::clone(context),
             secret: secret.map(|secret| Zeroizing::new(secret.to_vec())),
             now_ms,
             lines: 0,
@@ -187,11 +194,11 @@ impl types::Host for State {}
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) {
-        if self.lines >= LOG_LINES_PER_WORK || !self.voice.may_log(self.now_ms / 1000) {
+        if self.lines >= LOG_LINES_PER_WORK || !self.context.may_log(self.now_ms / 1000) {
             return;
         }
         self.lines += 1;
-        let plugin = self.voice.name.as_str();
+        let plugin = self.context.name.as_str();
         let line = printable(&message, LOG_LINE_BYTES_MAX);
         match level {
             log::Level::Debug => tracing::debug!(target: "tollgate::plugin", plugin, "{line}"),
@@ -210,7 +217,7 @@ impl tokenize::Host for State {
             return None;
         }
         self.tokenized_bytes = total;
-        self.voice.tokenize.count(&model, &text)
+        self.context.tokenize.count(&model, &text)
     }
 }
 

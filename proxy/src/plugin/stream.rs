@@ -6,13 +6,17 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceAny;
 
-use super::adapter::{Adapter, Events, Finish, Open, Push};
-use super::bindings::adapter::tollgate::plugin::types as wire;
-use super::guest::{Errand, Visit};
-use super::validate::{self, Turn};
-use super::{Fault, Function};
-use crate::call::{Event, Failure};
-use crate::framing::Frame;
+use super::{
+    Function, PluginError,
+    adapter::{Adapter, Events, Finish, Open, Push},
+    bindings::adapter::tollgate::plugin::types as wire,
+    guest::{CallInput, Instance},
+    validate::{self, Turn},
+};
+use crate::{
+    call::{Event, Failure},
+    framing::Frame,
+};
 
 /// A stream being decoded. Occupies a sandbox until it ends or is dropped.
 pub struct Stream {
@@ -27,15 +31,19 @@ pub struct Stream {
 }
 
 struct Live {
-    visit: Visit,
+    instance: Instance,
     stream: ResourceAny,
 }
 
 impl Stream {
-    pub(super) fn open(adapter: Adapter, context: &wire::CallContext<'_>, errand: Errand<'_>) -> Result<Stream, Fault> {
+    pub(super) fn open(
+        adapter: Adapter,
+        context: &wire::CallContext<'_>,
+        input: CallInput<'_>,
+    ) -> Result<Stream, PluginError> {
         let began = Instant::now();
-        let live = Live::open(&adapter, context, errand);
-        let memory_bytes = live.as_ref().map_or(0, |live| live.visit.memory_bytes());
+        let live = Live::open(&adapter, context, input);
+        let memory_bytes = live.as_ref().map_or(0, |live| live.instance.memory_bytes());
         adapter.streamed().guest.report(Function::Open, began.elapsed(), memory_bytes, live.as_ref().err());
         let live = Some(live?);
         Ok(Stream { adapter, live, turn: Turn::default(), spent: Duration::ZERO, silent_bytes: 0 })
@@ -44,8 +52,8 @@ impl Stream {
     /// What `frames`, the next of the answer, mean.
     ///
     /// # Errors
-    /// [`Fault`] if the guest failed or the stream has ended; the inner [`Failure`] if the guest gave up.
-    pub fn push(&mut self, frames: &[Frame]) -> Result<Result<Vec<Event>, Failure>, Fault> {
+    /// [`PluginError`] if the guest failed or the stream has ended; the inner [`Failure`] if the guest gave up.
+    pub fn push(&mut self, frames: &[Frame]) -> Result<Result<Vec<Event>, Failure>, PluginError> {
         let mut pushed = Vec::with_capacity(frames.len());
         let mut bytes = 0;
         for frame in frames {
@@ -53,7 +61,7 @@ impl Stream {
             pushed.push(wire::Frame { event: text(&frame.event)?, data: text(&frame.data)? });
         }
         let result = self.call(Function::Push, frames.len(), |adapter, live| {
-            live.visit.call::<Push<'_>, Events>(&adapter.streamed().push, (live.stream, &pushed))
+            live.instance.call::<Push<'_>, Events>(&adapter.streamed().push, (live.stream, &pushed))
         });
         let Ok(Ok(events)) = &result else {
             return result;
@@ -61,7 +69,7 @@ impl Stream {
         self.silent_bytes = if events.is_empty() { self.silent_bytes.saturating_add(bytes) } else { 0 };
         if self.silent_bytes > self.adapter.streamed().guest.room().settings.silent_bytes_max {
             self.live = None;
-            return Err(Fault::Silent);
+            return Err(PluginError::Silent);
         }
         result
     }
@@ -70,9 +78,9 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Stream::push`].
-    pub fn finish(&mut self) -> Result<Result<Vec<Event>, Failure>, Fault> {
+    pub fn finish(&mut self) -> Result<Result<Vec<Event>, Failure>, PluginError> {
         let result = self.call(Function::Finish, 0, |adapter, live| {
-            live.visit.call::<Finish, Events>(&adapter.streamed().finish, (live.stream,))
+            live.instance.call::<Finish, Events>(&adapter.streamed().finish, (live.stream,))
         });
         self.live = None;
         result
@@ -83,24 +91,24 @@ impl Stream {
         &mut self,
         function: Function,
         frames: usize,
-        work: impl FnOnce(&Adapter, &mut Live) -> Result<Events, Fault>,
-    ) -> Result<Result<Vec<Event>, Failure>, Fault> {
-        let mut live = self.live.take().ok_or(Fault::Ended)?;
+        work: impl FnOnce(&Adapter, &mut Live) -> Result<Events, PluginError>,
+    ) -> Result<Result<Vec<Event>, Failure>, PluginError> {
+        let mut live = self.live.take().ok_or(PluginError::Ended)?;
         let settings = &self.adapter.streamed().guest.room().settings;
         let began = Instant::now();
-        live.visit.renew(settings.push_deadline_ms);
+        live.instance.renew(settings.push_deadline_ms);
         let said = work(&self.adapter, &mut live);
         let took = began.elapsed();
-        self.spent += live.visit.charge(took);
+        self.spent += live.instance.charge(took);
         let said = match said {
-            Ok(_) if self.spent > Duration::from_millis(settings.stream_cpu_ms_max) => Err(Fault::Exhausted),
+            Ok(_) if self.spent > Duration::from_millis(settings.stream_cpu_ms_max) => Err(PluginError::Exhausted),
             said => said,
         };
         let result = said.and_then(|(said,)| match said {
             Ok(events) => Ok(Ok(self.turn.events(events, frames, settings.events_per_push_max)?)),
             Err(failure) => Ok(Err(validate::failure(failure))),
         });
-        self.adapter.streamed().guest.report(function, took, live.visit.memory_bytes(), result.as_ref().err());
+        self.adapter.streamed().guest.report(function, took, live.instance.memory_bytes(), result.as_ref().err());
         if matches!(result, Ok(Ok(_))) && !self.turn.failed {
             self.live = Some(live);
         }
@@ -109,15 +117,16 @@ impl Stream {
 }
 
 impl Live {
-    fn open(adapter: &Adapter, context: &wire::CallContext<'_>, errand: Errand<'_>) -> Result<Live, Fault> {
+    fn open(adapter: &Adapter, context: &wire::CallContext<'_>, input: CallInput<'_>) -> Result<Live, PluginError> {
         let guest = &adapter.streamed().guest;
-        let mut visit = guest.enter(guest.room().settings.push_deadline_ms, errand)?;
-        let (stream,) = visit.call::<Open<'_>, (ResourceAny,)>(&adapter.streamed().open, (context,))?;
-        Ok(Live { visit, stream })
+        let mut instance = guest.enter(guest.room().settings.push_deadline_ms, input)?;
+        let (stream,) = instance.call::<Open<'_>, (ResourceAny,)>(&adapter.streamed().open, (context,))?;
+        Ok(Live { instance, stream })
     }
 }
 
 /// A frame's text. `framing` lets nothing else through, so another answer here is a fault of the host's.
-fn text(bytes: &[u8]) -> Result<&str, Fault> {
-    str::from_utf8(bytes).map_err(|_| Fault::Malformed { detail: "a frame that is not UTF-8 was pushed".to_owned() })
+fn text(bytes: &[u8]) -> Result<&str, PluginError> {
+    str::from_utf8(bytes)
+        .map_err(|_| PluginError::Malformed { detail: "a frame that is not UTF-8 was pushed".to_owned() })
 }

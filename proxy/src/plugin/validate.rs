@@ -9,7 +9,7 @@ mod request;
 
 pub use answer::Answer;
 pub(super) use answer::{Turn, answer, failure};
-pub use json::Flaw;
+pub use json::JsonFlaw;
 pub(super) use json::object;
 pub(super) use request::request;
 pub use request::{Auth, Body, Request};
@@ -18,7 +18,7 @@ use super::fault::printable;
 
 /// A guest's value that the host refuses. Says what, for the operator; quotes no more of the guest than a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
+pub enum ValidateError {
     #[error("method is neither `GET` nor `POST`")]
     Method,
     #[error("path {0}")]
@@ -30,9 +30,9 @@ pub enum Invalid {
     #[error("authentication plan {0}")]
     Auth(&'static str),
     #[error("body: {0}")]
-    Body(Flaw),
+    Body(JsonFlaw),
     #[error("edit of `{field}`: {reason}")]
-    Edit { field: String, reason: EditFlaw },
+    Edit { field: String, reason: EditError },
     #[error("too many edits")]
     Edits,
     #[error("state is too long")]
@@ -49,13 +49,13 @@ pub enum Invalid {
 
 /// What is wrong with one edit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EditFlaw {
+pub enum EditError {
     #[error("the name is empty or too long")]
     Name,
     #[error("the field is edited twice")]
     Twice,
     #[error("{0}")]
-    Value(Flaw),
+    Value(JsonFlaw),
 }
 
 /// How deep JSON from a guest may nest.

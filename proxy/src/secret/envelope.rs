@@ -3,8 +3,10 @@
 //! Format, version 1: one byte version, four bytes naming the master key, twelve bytes nonce, ciphertext, sixteen
 //! bytes tag. What the secret is for is authenticated with it, so that an envelope moved to another row won't open.
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Nonce};
+use aes_gcm::{
+    Aes256Gcm, Nonce,
+    aead::{Aead, KeyInit, Payload},
+};
 use zeroize::Zeroizing;
 
 use super::MasterKey;
@@ -17,7 +19,7 @@ const HEAD_BYTES: usize = 1 + NAME_BYTES;
 
 /// Why an envelope stays shut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unsealable {
+pub enum EnvelopeError {
     #[error("sealed by a newer Tollgate, in format {0}")]
     Version(u8),
     #[error("sealed under another master key")]
@@ -60,19 +62,19 @@ impl Envelopes {
     }
 
     /// Opens what [`Envelopes::seal`] made for the same `purpose` and `id`.
-    pub fn open(&self, purpose: &str, id: &str, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
-        let version = *envelope.first().ok_or(Unsealable::Damaged)?;
+    pub fn open(&self, purpose: &str, id: &str, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
+        let version = *envelope.first().ok_or(EnvelopeError::Damaged)?;
         if version != VERSION {
-            return Err(Unsealable::Version(version));
+            return Err(EnvelopeError::Version(version));
         }
-        let (head, rest) = envelope.split_at_checked(HEAD_BYTES).ok_or(Unsealable::Damaged)?;
+        let (head, rest) = envelope.split_at_checked(HEAD_BYTES).ok_or(EnvelopeError::Damaged)?;
         if head[1..] != self.name {
-            return Err(Unsealable::OtherKey);
+            return Err(EnvelopeError::OtherKey);
         }
-        let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES).ok_or(Unsealable::Damaged)?;
+        let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES).ok_or(EnvelopeError::Damaged)?;
         let aad = place(head, purpose, id);
         let opened = self.cipher.decrypt(Nonce::from_slice(nonce), Payload { msg: sealed, aad: &aad });
-        opened.map(Zeroizing::new).map_err(|_| Unsealable::Damaged)
+        opened.map(Zeroizing::new).map_err(|_| EnvelopeError::Damaged)
     }
 }
 

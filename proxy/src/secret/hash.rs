@@ -4,6 +4,7 @@ use std::fmt;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 use super::MasterKey;
 
@@ -17,7 +18,8 @@ pub struct KeyHasher(Hmac<Sha256>);
 
 impl KeyHasher {
     pub fn new(master: &MasterKey) -> KeyHasher {
-        KeyHasher(mac(&*master.subkey("client keys")))
+        let key = master.subkey("client keys");
+        KeyHasher(<Hmac<Sha256> as Mac>::new_from_slice(&*key).expect("HMAC takes keys of every length"))
     }
 
     pub fn hash(&self, key: &[u8]) -> KeyHash {
@@ -41,10 +43,5 @@ impl fmt::Debug for KeyHasher {
 
 /// Whether two texts are the same, in a time that depends on their lengths alone.
 pub fn equal(one: &[u8], other: &[u8]) -> bool {
-    let differing = one.iter().zip(other).fold(0, |seen, (a, b)| std::hint::black_box(seen | (a ^ b)));
-    one.len() == other.len() && differing == 0
-}
-
-pub(super) fn mac(key: &[u8]) -> Hmac<Sha256> {
-    <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of every length")
+    one.ct_eq(other).into()
 }

@@ -1,15 +1,20 @@
 //! The master key: from the environment, else from a file that the first start makes.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use hmac::Mac;
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD},
+};
+use hkdf::Hkdf;
+use pbkdf2::pbkdf2_hmac_array;
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::hash::mac;
-use super::{Secret, Unkept, keep};
+use super::{Secret, SecretFileError, keep};
 
 const KEY_BYTES: usize = 32;
 const FILE_NAME: &str = "master-key";
@@ -35,13 +40,13 @@ pub enum Origin {
 
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum MasterKeyError {
     #[error("TOLLGATE_MASTER_KEY must be 32 bytes in base64 or hex, or a passphrase of at least 16 characters")]
     Weak,
     #[error("`{0}` does not hold a master key: 32 bytes in base64")]
     Broken(PathBuf),
     #[error(transparent)]
-    Unkept(#[from] Unkept),
+    Unkept(#[from] SecretFileError),
 }
 
 impl MasterKey {
@@ -52,7 +57,7 @@ impl MasterKey {
         given: Option<&str>,
         dir: &Path,
         fill: &mut dyn FnMut(&mut [u8]),
-    ) -> Result<(MasterKey, Origin), Refused> {
+    ) -> Result<(MasterKey, Origin), MasterKeyError> {
         if let Some(text) = given {
             return Ok((MasterKey::parse(text)?, Origin::Environment));
         }
@@ -62,28 +67,33 @@ impl MasterKey {
             fill(&mut *key);
             Secret::new(STANDARD.encode(*key))
         })?;
-        let key = decode(kept.secret.expose()).ok_or_else(|| Refused::Broken(path.clone()))?;
+        let key = decode(kept.secret.expose()).ok_or_else(|| MasterKeyError::Broken(path.clone()))?;
         Ok((key, if kept.made { Origin::Made(path) } else { Origin::Kept(path) }))
     }
 
     /// Reads 32 bytes in hex or base64; any other text of 16 characters or more is a passphrase.
-    pub fn parse(text: &str) -> Result<MasterKey, Refused> {
+    pub fn parse(text: &str) -> Result<MasterKey, MasterKeyError> {
         let text = text.trim();
         if let Some(key) = decode(text) {
             return Ok(key);
         }
         if text.chars().count() < PASSPHRASE_CHARS_MIN {
-            return Err(Refused::Weak);
+            return Err(MasterKeyError::Weak);
         }
-        Ok(MasterKey(Zeroizing::new(stretch(text.as_bytes(), PASSPHRASE_SALT, PASSPHRASE_ROUNDS))))
+        Ok(MasterKey(Zeroizing::new(pbkdf2_hmac_array::<Sha256, KEY_BYTES>(
+            text.as_bytes(),
+            PASSPHRASE_SALT,
+            PASSPHRASE_ROUNDS,
+        ))))
     }
 
     /// A key for one purpose, from which neither this key nor another purpose's can be found.
     pub fn subkey(&self, purpose: &str) -> Zeroizing<[u8; KEY_BYTES]> {
-        let mut state = mac(&*self.0);
-        state.update(b"tollgate v1: ");
-        state.update(purpose.as_bytes());
-        Zeroizing::new(state.finalize().into_bytes().into())
+        let from = Hkdf::<Sha256>::from_prk(&*self.0).expect("a master key is as long as the hash");
+        let mut subkey = Zeroizing::new([0; KEY_BYTES]);
+        let info = [b"tollgate v1: ", purpose.as_bytes()];
+        from.expand_multi_info(&info, &mut *subkey).expect("a subkey is far below 255 hashes long");
+        subkey
     }
 }
 
@@ -95,26 +105,10 @@ impl fmt::Debug for MasterKey {
 
 fn decode(text: &str) -> Option<MasterKey> {
     let whole = |bytes: &[u8]| <[u8; KEY_BYTES]>::try_from(bytes).ok().map(|key| MasterKey(Zeroizing::new(key)));
-    if text.len() == 2 * KEY_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        let digit = |byte: u8| char::from(byte).to_digit(16).map_or(0, |digit| digit as u8);
-        let bytes: Zeroizing<Vec<u8>> =
-            Zeroizing::new(text.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect());
+    if let Ok(bytes) = hex::decode(text).map(Zeroizing::new) {
         return whole(&bytes);
     }
     [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
         .iter()
         .find_map(|engine| engine.decode(text).ok().map(Zeroizing::new).and_then(|bytes| whole(&bytes)))
-}
-
-/// PBKDF2-HMAC-SHA256 for one block of output, which is all that a key needs.
-pub(super) fn stretch(passphrase: &[u8], salt: &[u8], rounds: u32) -> [u8; KEY_BYTES] {
-    let state = mac(passphrase);
-    let round = |input: &[u8]| -> [u8; KEY_BYTES] { state.clone().chain_update(input).finalize().into_bytes().into() };
-    let mut last = round(&[salt, &1u32.to_be_bytes()].concat());
-    let mut key = last;
-    for _ in 1..rounds {
-        last = round(&last);
-        key.iter_mut().zip(last).for_each(|(key, last)| *key ^= last);
-    }
-    key
 }

@@ -3,12 +3,11 @@
 #[cfg(feature = "fakes")]
 use tollgate_fakes::{Dialect, Fake};
 
+use super::Error;
 use crate::{
     config::{Config, ProviderKeys},
     secret::Secret,
 };
-
-use super::Error;
 
 /// What a build without the feature `fakes` has in their place: nothing.
 #[cfg(not(feature = "fakes"))]

@@ -19,6 +19,7 @@ use pingora::{
     },
 };
 
+use super::Error;
 use crate::{
     admin,
     config::{Config, Tls},
@@ -28,8 +29,6 @@ use crate::{
     plugin::Host,
     secret::Secret,
 };
-
-use super::Error;
 
 /// Everything that listens, bound or found to be free, and ready to run.
 pub(super) fn doors(
@@ -53,7 +52,7 @@ pub(super) fn doors(
     let router = |router: Router, address: Option<SocketAddr>| {
         address.map(|address| Ok::<_, Error>((bind(address)?, router))).transpose()
     };
-    let live = Arc::new(admin::Live { gateway: gateway.clone(), host });
+    let live = Arc::new(admin::LiveControl { gateway: gateway.clone(), host });
     let admin = admin::router(live, admin_token, config.plugins.sandbox.component_bytes_max);
     let operator = Operator {
         gateway: gateway.clone(),

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
+use super::{ClientKey, Error, Given, bootstrap};
 use crate::{
     admin,
     config::Config,
-    gateway::{self, Bounds, Gateway, Ids, Made, Snapshot, Tokenizer},
+    gateway::{self, Bounds, Gateway, GatewayParts, Ids, Tokenizer},
     ledger::{self, Ledger, Recovered},
     limit::Limiter,
     metrics::{self, Metrics},
     plugin::{Compiler, Host, Registry},
     secret::{KeyHasher, MasterKey, Secret, fill_from_system, make_private_dir},
+    snapshot::{self, Snapshot},
     store::{SledStore, Store},
     upstream::Connector,
     usage::Counter,
 };
-
-use super::{ClientKey, Error, Given, first_start};
 
 /// A gateway whose doors are still shut.
 pub(super) struct Opened {
@@ -31,7 +31,7 @@ pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>) -> Re
     make_private_dir(dir)?;
     let (master, _) = MasterKey::open(given.master_key.as_deref(), dir, &mut fill_from_system)?;
     let hasher = KeyHasher::new(&master);
-    let admin_token = first_start::kept_admin_token(dir)?;
+    let admin_token = bootstrap::kept_admin_token(dir)?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), metrics::Bounds::default()));
 
     let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"), &config.store)?);
@@ -39,21 +39,21 @@ pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>) -> Re
     let (ledger, recovered) = Ledger::open(&dir.join("spool"), store.clone(), config.ledger.clone(), clock)?;
     let limiter = Arc::new(Limiter::new());
     restore(&limiter, &recovered);
-    let client_key = first_start::config_keys(config, dir, store.as_ref(), &hasher, gateway::now_ms())?;
+    let client_key = bootstrap::config_keys(config, dir, store.as_ref(), &hasher, gateway::now_ms())?;
 
     let host = host(config, given, counter, &metrics)?;
     let registry = plugins(config, &host)?;
-    let serving = gateway::assemble(config, &registry, &metrics).map_err(|faults| Error::Config { faults })?;
+    let serving = snapshot::assemble(config, &registry, &metrics).map_err(|faults| Error::Config { faults })?;
     let snapshot = Snapshot {
         generation: 1,
         created_s: gateway::now_ms() / 1000,
-        keys: gateway::keys(&store.keys()?, &limiter),
+        keys: snapshot::keys(&store.keys()?, &limiter),
         serving: Arc::new(serving),
-        unknown_lane: metrics.unknown_lane(),
+        unknown_target: metrics.unknown_target(),
     };
     let mut random = [0; 8];
     fill_from_system(&mut random);
-    let gateway = Gateway::new(Made {
+    let gateway = Gateway::new(GatewayParts {
         snapshot,
         limiter,
         ledger,

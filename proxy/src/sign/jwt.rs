@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::Unsigned;
+use super::SignError;
 
 pub(super) const NAME: &str = "jwt-hs256";
 const LIFE_MS_MAX: u64 = 24 * 3600 * 1000;
@@ -36,8 +36,8 @@ struct Claims<'k> {
 }
 
 /// The token for a key of the form `id.secret`.
-pub(super) fn token(key: &str, params: &str, now_ms: u64) -> Result<Zeroizing<String>, Unsigned> {
-    let refused = |fault: String| Unsigned::Params { scheme: NAME, fault };
+pub(super) fn token(key: &str, params: &str, now_ms: u64) -> Result<Zeroizing<String>, SignError> {
+    let refused = |fault: String| SignError::Params { scheme: NAME, fault };
     let params = if params.trim().is_empty() { "{}" } else { params };
     let params: Params = serde_json::from_str(params).map_err(|error| refused(error.to_string()))?;
     if params.life_ms == 0 || params.life_ms > LIFE_MS_MAX {
@@ -47,7 +47,7 @@ pub(super) fn token(key: &str, params: &str, now_ms: u64) -> Result<Zeroizing<St
         return Err(refused("`header` must not set `alg`".to_owned()));
     }
     let halves = key.split_once('.').filter(|(id, secret)| !id.is_empty() && !secret.is_empty());
-    let (id, secret) = halves.ok_or(Unsigned::KeyForm { scheme: NAME, form: "`id.secret`" })?;
+    let (id, secret) = halves.ok_or(SignError::KeyForm { scheme: NAME, form: "`id.secret`" })?;
     let header = Header { typ: None, extras: params.header, ..Header::new(Algorithm::HS256) };
     let claims = Claims { api_key: id, exp: now_ms.saturating_add(params.life_ms), timestamp: now_ms };
     jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret.as_bytes()))

@@ -27,7 +27,7 @@ fn each_plan_puts_the_key_where_it_says() {
 fn only_the_plan_none_does_without_a_key() {
     assert_eq!(apply(&Auth::None, None, NOW_MS), Ok(Credential::None));
     for auth in [Auth::Bearer, Auth::Header("x".into()), Auth::Query("x".into()), jwt("{}")] {
-        assert_eq!(apply(&auth, None, NOW_MS), Err(Unsigned::NoKey));
+        assert_eq!(apply(&auth, None, NOW_MS), Err(SignError::NoKey));
     }
 }
 
@@ -43,7 +43,7 @@ fn zhipus_token_is_signed_as_its_sdk_signs_it() {
 fn a_key_without_two_halves_is_named_by_its_form_only() {
     for key in ["abc123", ".sekret", "abc123."] {
         let refused = apply(&jwt("{}"), Some(key), NOW_MS).unwrap_err();
-        assert!(matches!(refused, Unsigned::KeyForm { .. }));
+        assert!(matches!(refused, SignError::KeyForm { .. }));
         assert!(!refused.to_string().contains(key));
     }
 }
@@ -59,14 +59,14 @@ fn parameters_that_the_scheme_does_not_take_are_refused() {
         r#"{"life_ms":86400001}"#,
         r#"{"life_ms":-1}"#,
     ] {
-        assert!(matches!(apply(&jwt(params), Some("a.b"), NOW_MS), Err(Unsigned::Params { .. })), "{params}");
+        assert!(matches!(apply(&jwt(params), Some("a.b"), NOW_MS), Err(SignError::Params { .. })), "{params}");
     }
 }
 
 #[test]
 fn an_unknown_scheme_is_refused_by_name() {
     let auth = Auth::Scheme { name: "rot13".into(), params: "{}".into() };
-    assert_eq!(apply(&auth, Some("k"), NOW_MS), Err(Unsigned::UnknownScheme("rot13".into())));
+    assert_eq!(apply(&auth, Some("k"), NOW_MS), Err(SignError::UnknownScheme("rot13".into())));
     assert!(knows("jwt-hs256") && !knows("rot13") && !knows(""));
 }
 
@@ -81,7 +81,7 @@ fn every_known_scheme_signs() {
 #[test]
 fn a_key_that_would_break_its_header_is_refused() {
     for key in ["a\r\nx-evil: 1", "a\0b", "schl\u{fc}ssel"] {
-        assert_eq!(apply(&Auth::Bearer, Some(key), NOW_MS), Err(Unsigned::KeyText));
+        assert_eq!(apply(&Auth::Bearer, Some(key), NOW_MS), Err(SignError::KeyText));
     }
 }
 

@@ -5,8 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::TEXTS;
-use super::{Error, Record, value};
+use super::{Error, Record, record::TEXTS, value};
 
 /// A block is closed by the row that takes it to this size. sled keeps some thousand leaves of sixteen values in
 /// memory whatever its cache is set to, so this is the measure of the store's memory under load.

@@ -4,8 +4,7 @@ use std::io::{BufRead, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::value::VERSION;
-use super::{Batch, Dimension, Error, KeyEntry, Opened, Record, Rollup, RollupKey, Store, Sums};
+use super::{Batch, Dimension, Error, KeyEntry, Opened, Record, Rollup, RollupKey, Store, Sums, value::VERSION};
 
 /// Rows stored at once while loading.
 const LOAD_ROWS: usize = 1_000;

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::call::Tokens;
-use crate::usage::Source;
+use crate::{call::Tokens, usage::Source};
 
 /// Longest text of a row, in bytes; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 256;

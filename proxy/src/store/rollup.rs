@@ -1,7 +1,6 @@
 //! Usage added up: by hour for people, by key for the limits.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use serde::{Deserialize, Serialize};
 

@@ -5,9 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::call::Tokens;
-use crate::limit::Caps;
-use crate::usage::Source;
+use crate::{call::Tokens, limit::Caps, usage::Source};
 
 const NOW_MS: u64 = 1_709_164_740_000;
 

@@ -5,21 +5,22 @@
 
 mod rows;
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io;
-use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
-use std::time::Duration;
+use std::{
+    fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io,
+    ops::Range,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
-use super::value::{self, VERSION};
 use super::{
     Batch, Cursor, Dimension, Error, KEYS_MAX, KeyEntry, Opened, Page, Position, Record, Rollup, RollupKey, Store,
     Sums, Visit,
+    value::{self, VERSION},
 };
 
 /// What an operator may choose.

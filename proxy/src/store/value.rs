@@ -1,7 +1,6 @@
 //! Values as they lie in the tree: a byte of schema version, then postcard.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
 

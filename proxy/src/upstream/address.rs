@@ -15,7 +15,7 @@ pub struct Base {
 
 /// Why a base URL is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BaseInvalid {
+pub enum BaseUrlError {
     #[error("must begin with `http://` or `https://`")]
     Scheme,
     #[error("names no host")]
@@ -30,16 +30,16 @@ impl Base {
     /// Takes `url` apart.
     ///
     /// # Errors
-    /// [`BaseInvalid`] where it is not an absolute http or https URL of a host and a path.
-    pub fn parse(url: &str) -> Result<Base, BaseInvalid> {
+    /// [`BaseUrlError`] where it is not an absolute http or https URL of a host and a path.
+    pub fn parse(url: &str) -> Result<Base, BaseUrlError> {
         let (tls, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),
-            _ => return Err(BaseInvalid::Scheme),
+            _ => return Err(BaseUrlError::Scheme),
         };
         let printable = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'@' | b'?' | b'#' | b'\\');
         if !rest.bytes().all(printable) {
-            return Err(BaseInvalid::Extra);
+            return Err(BaseUrlError::Extra);
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (host, port) = split_port(authority)?;
@@ -47,18 +47,18 @@ impl Base {
         let port = port.unwrap_or(own_port);
         let name = host.trim_start_matches('[').trim_end_matches(']');
         if name.is_empty() {
-            return Err(BaseInvalid::Host);
+            return Err(BaseUrlError::Host);
         }
         let authority = if port == own_port { host.to_owned() } else { format!("{host}:{port}") };
         Ok(Base { tls, host: name.to_owned(), port, prefix: path.trim_end_matches('/').to_owned(), authority })
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), BaseInvalid> {
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), BaseUrlError> {
     let colon = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
     let Some(at) = colon else { return Ok((authority, None)) };
     match authority[at + 1..].parse::<u16>() {
         Ok(port) if port > 0 => Ok((&authority[..at], Some(port))),
-        _ => Err(BaseInvalid::Port),
+        _ => Err(BaseUrlError::Port),
     }
 }

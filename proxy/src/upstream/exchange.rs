@@ -12,7 +12,7 @@ use pingora::{
     upstreams::peer::HttpPeer,
 };
 
-use super::{Provider, Trouble};
+use super::{Provider, UpstreamError};
 use crate::sign::Credential;
 
 /// The pool of connections to providers. One for the whole process.
@@ -59,8 +59,8 @@ impl Connector {
     /// provider's connect clock.
     ///
     /// # Errors
-    /// [`Trouble`] where the provider cannot be reached.
-    pub async fn open(&self, provider: &Provider) -> Result<Exchange, Trouble> {
+    /// [`UpstreamError`] where the provider cannot be reached.
+    pub async fn open(&self, provider: &Provider) -> Result<Exchange, UpstreamError> {
         let peer = provider.peer().await?;
         match self.inner.get_http_session(&*peer).await {
             Ok((mut session, reused)) => {
@@ -87,8 +87,8 @@ impl Exchange {
     /// dropping too.
     ///
     /// # Errors
-    /// [`Trouble`] where the provider did not take it. An answer may be there to read all the same.
-    pub async fn send(&mut self, provider: &Provider, outgoing: Outgoing<'_>) -> Result<(), Trouble> {
+    /// [`UpstreamError`] where the provider did not take it. An answer may be there to read all the same.
+    pub async fn send(&mut self, provider: &Provider, outgoing: Outgoing<'_>) -> Result<(), UpstreamError> {
         let head = request_head(provider, &outgoing, matches!(self.session, Some(HttpSession::H2(_))))?;
         let reused = self.reused;
         let session = self.session_mut();
@@ -104,16 +104,16 @@ impl Exchange {
     /// Reads the answer's head, past any 1xx. Cancel-safe; the caller brings the clock.
     ///
     /// # Errors
-    /// [`Trouble`], [`Trouble::Stale`] among it.
-    pub async fn head(&mut self) -> Result<Answer, Trouble> {
+    /// [`UpstreamError`], [`UpstreamError::Stale`] among it.
+    pub async fn head(&mut self) -> Result<Answer, UpstreamError> {
         let reused = self.reused;
         let session = self.session_mut();
         loop {
             session.read_response_header().await.map_err(|error| trouble(&error, reused))?;
-            let Some(head) = session.response_header() else { return Err(Trouble::Protocol) };
+            let Some(head) = session.response_header() else { return Err(UpstreamError::Protocol) };
             let status = head.status.as_u16();
             if status == 101 {
-                return Err(Trouble::Protocol);
+                return Err(UpstreamError::Protocol);
             }
             if status >= 200 {
                 return Ok(Answer { status, headers: head.headers.clone() });
@@ -124,8 +124,8 @@ impl Exchange {
     /// The answer's next piece; none at its end. Cancel-safe; the caller brings the clock.
     ///
     /// # Errors
-    /// [`Trouble::Reset`] where the answer breaks off.
-    pub async fn piece(&mut self) -> Result<Option<Bytes>, Trouble> {
+    /// [`UpstreamError::Reset`] where the answer breaks off.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         match self.session_mut().read_response_body().await {
             Ok(piece) => Ok(piece),
             Err(error) => Err(trouble(&error, false)),
@@ -142,9 +142,9 @@ impl Exchange {
     }
 }
 
-fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Result<Box<RequestHeader>, Trouble> {
+fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Result<Box<RequestHeader>, UpstreamError> {
     let base = &provider.base;
-    let invalid = |_| Trouble::Protocol;
+    let invalid = |_| UpstreamError::Protocol;
     let path = [base.prefix.as_bytes(), outgoing.path.as_bytes()].concat();
     let mut head =
         RequestHeader::build_no_case(outgoing.method, &path, Some(outgoing.headers.len() + 4)).map_err(invalid)?;
@@ -155,7 +155,7 @@ fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Resul
             .authority(base.authority.as_str())
             .path_and_query(path.as_slice())
             .build()
-            .map_err(|_| Trouble::Protocol)?;
+            .map_err(|_| UpstreamError::Protocol)?;
         head.set_uri(uri);
     }
     head.insert_header(header::HOST, base.authority.as_str()).map_err(invalid)?;
@@ -168,27 +168,27 @@ fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Resul
         head.append_header(name.clone(), value.as_str()).map_err(invalid)?;
     }
     if let Credential::Header { name, value } = outgoing.credential {
-        let mut value = HeaderValue::from_str(value).map_err(|_| Trouble::Protocol)?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| UpstreamError::Protocol)?;
         value.set_sensitive(true);
         head.insert_header(name.clone(), value).map_err(invalid)?;
     }
     Ok(Box::new(head))
 }
 
-fn trouble(error: &pingora::Error, reused: bool) -> Trouble {
+fn trouble(error: &pingora::Error, reused: bool) -> UpstreamError {
     if reused && (matches!(error.retry, RetryType::ReusedOnly) || matches!(error.retry, RetryType::Decided(true))) {
-        return Trouble::Stale;
+        return UpstreamError::Stale;
     }
     match &error.etype {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Trouble::ConnectTimeout,
-        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => Trouble::Tls,
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => UpstreamError::ConnectTimeout,
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => UpstreamError::Tls,
         ErrorType::ConnectRefused
         | ErrorType::ConnectNoRoute
         | ErrorType::ConnectError
         | ErrorType::SocketError
-        | ErrorType::BindError => Trouble::Unreachable,
-        ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2 | ErrorType::H1Error => Trouble::Protocol,
-        ErrorType::ReadTimedout => Trouble::IdleTimeout,
-        _ => Trouble::Reset,
+        | ErrorType::BindError => UpstreamError::Unreachable,
+        ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2 | ErrorType::H1Error => UpstreamError::Protocol,
+        ErrorType::ReadTimedout => UpstreamError::IdleTimeout,
+        _ => UpstreamError::Reset,
     }
 }

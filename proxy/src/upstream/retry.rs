@@ -16,7 +16,7 @@ pub enum Class {
 
 /// How waits grow from one retry to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum Backoff {
     Fixed,
     Linear,
     Exponential,
@@ -26,7 +26,7 @@ pub enum Pace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     pub retries_max: u32,
-    pub pace: Pace,
+    pub backoff: Backoff,
     pub wait: Duration,
 }
 
@@ -93,10 +93,10 @@ impl Budget {
         if class == Class::RateLimit && other_key && (*used as usize) < keys {
             return Decision::Again(Duration::ZERO);
         }
-        let paced = match rule.pace {
-            Pace::Fixed => rule.wait,
-            Pace::Linear => rule.wait.saturating_mul(*used),
-            Pace::Exponential => rule.wait.saturating_mul(1 << (*used - 1).min(16)),
+        let paced = match rule.backoff {
+            Backoff::Fixed => rule.wait,
+            Backoff::Linear => rule.wait.saturating_mul(*used),
+            Backoff::Exponential => rule.wait.saturating_mul(1 << (*used - 1).min(16)),
         };
         let wait = retry_after.unwrap_or(paced);
         if wait > rules.wait_max { Decision::Next } else { Decision::Again(wait) }

@@ -3,11 +3,11 @@ use std::time::Duration;
 use super::*;
 
 fn rules() -> Retries {
-    let rule = |retries_max, pace, wait_ms| Rule { retries_max, pace, wait: Duration::from_millis(wait_ms) };
+    let rule = |retries_max, backoff, wait_ms| Rule { retries_max, backoff, wait: Duration::from_millis(wait_ms) };
     Retries {
-        network: rule(3, Pace::Exponential, 100),
-        rate_limit: rule(5, Pace::Linear, 1000),
-        server: rule(2, Pace::Fixed, 500),
+        network: rule(3, Backoff::Exponential, 100),
+        rate_limit: rule(5, Backoff::Linear, 1000),
+        server: rule(2, Backoff::Fixed, 500),
         attempts_max: 20,
         wait_max: Duration::from_secs(10),
     }
@@ -55,7 +55,7 @@ fn a_rate_limited_key_gives_way_to_the_others_without_a_wait() {
 
 #[test]
 fn no_retries_means_none() {
-    let none = Rule { retries_max: 0, pace: Pace::Fixed, wait: Duration::ZERO };
+    let none = Rule { retries_max: 0, backoff: Backoff::Fixed, wait: Duration::ZERO };
     let rules = Retries { network: none, rate_limit: none, server: none, attempts_max: 20, wait_max: Duration::MAX };
     assert_eq!(Budget::default().decide(&rules, Class::Network, None, false, 1), Decision::Next);
 }
@@ -95,14 +95,14 @@ fn a_base_url_is_taken_apart() {
     assert_eq!(base("http://[::1]:9000/a/b/"), parts(false, "::1", 9000, "/a/b", "[::1]:9000"));
     assert_eq!(base("http://[::1]/"), parts(false, "::1", 80, "", "[::1]"));
     for (url, fault) in [
-        ("ftp://x", BaseInvalid::Scheme),
-        ("https://", BaseInvalid::Host),
-        ("https://:80", BaseInvalid::Host),
-        ("https://a:0", BaseInvalid::Port),
-        ("https://a:99999", BaseInvalid::Port),
-        ("https://user@a", BaseInvalid::Extra),
-        ("https://a/?b", BaseInvalid::Extra),
-        ("https://a/ b", BaseInvalid::Extra),
+        ("ftp://x", BaseUrlError::Scheme),
+        ("https://", BaseUrlError::Host),
+        ("https://:80", BaseUrlError::Host),
+        ("https://a:0", BaseUrlError::Port),
+        ("https://a:99999", BaseUrlError::Port),
+        ("https://user@a", BaseUrlError::Extra),
+        ("https://a/?b", BaseUrlError::Extra),
+        ("https://a/ b", BaseUrlError::Extra),
     ] {
         assert_eq!(Base::parse(url), Err(fault), "{url}");
     }

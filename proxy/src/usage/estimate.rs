@@ -1,6 +1,6 @@
 //! Tokens from sizes alone, for holds.
 
-use crate::call::Measure;
+use crate::call::PromptSize;
 
 /// Around each message a chat format puts its role and its ends.
 const MESSAGE_TOKENS: u64 = 6;
@@ -11,18 +11,18 @@ const ANSWER_TOKENS: u64 = 3;
 
 /// Input tokens that a call may use, before anything is counted. Errs high: what is held too much comes back when
 /// the call settles.
-pub fn estimate(measure: &Measure) -> u64 {
+pub fn estimate(prompt_size: &PromptSize) -> u64 {
     // Dense ASCII, such as minified JSON or hashes, has about 2.5 bytes a token; prose has more. Outside ASCII a
     // character is a token or, in older tokenizers, a little more.
-    let ascii = measure.ascii_bytes.saturating_mul(2).div_ceil(5);
-    let wide = measure.wide_chars.saturating_mul(5).div_ceil(4);
-    ascii.saturating_add(wide).saturating_add(overhead(measure))
+    let ascii = prompt_size.ascii_bytes.saturating_mul(2).div_ceil(5);
+    let wide = prompt_size.wide_chars.saturating_mul(5).div_ceil(4);
+    ascii.saturating_add(wide).saturating_add(overhead(prompt_size))
 }
 
 /// What a call uses besides its text: message ends, media, token ids. To be added to a count of the text.
-pub fn overhead(measure: &Measure) -> u64 {
-    let messages = u64::from(measure.messages) * MESSAGE_TOKENS;
-    let media = u64::from(measure.media) * MEDIA_TOKENS;
-    let answer = if measure.messages > 0 { ANSWER_TOKENS } else { 0 };
-    measure.token_ids.saturating_add(messages + media + answer)
+pub fn overhead(prompt_size: &PromptSize) -> u64 {
+    let messages = u64::from(prompt_size.messages) * MESSAGE_TOKENS;
+    let media = u64::from(prompt_size.media) * MEDIA_TOKENS;
+    let answer = if prompt_size.messages > 0 { ANSWER_TOKENS } else { 0 };
+    prompt_size.token_ids.saturating_add(messages + media + answer)
 }

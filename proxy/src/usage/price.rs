@@ -1,7 +1,6 @@
 //! Prices and charges.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,23 +31,23 @@ impl fmt::Display for Currency {
 /// Not three capital letters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a currency: expected three capital letters, such as `USD`")]
-pub struct BadCurrency(String);
+pub struct CurrencyError(String);
 
 impl FromStr for Currency {
-    type Err = BadCurrency;
+    type Err = CurrencyError;
 
-    fn from_str(text: &str) -> Result<Currency, BadCurrency> {
+    fn from_str(text: &str) -> Result<Currency, CurrencyError> {
         match *text.as_bytes() {
             [a @ b'A'..=b'Z', b @ b'A'..=b'Z', c @ b'A'..=b'Z'] => Ok(Currency([a, b, c])),
-            _ => Err(BadCurrency(text.to_owned())),
+            _ => Err(CurrencyError(text.to_owned())),
         }
     }
 }
 
 impl TryFrom<String> for Currency {
-    type Error = BadCurrency;
+    type Error = CurrencyError;
 
-    fn try_from(text: String) -> Result<Currency, BadCurrency> {
+    fn try_from(text: String) -> Result<Currency, CurrencyError> {
         text.parse()
     }
 }
@@ -75,7 +74,7 @@ pub struct Price {
 
 /// Why an amount of money cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadAmount {
+pub enum AmountError {
     #[error("expected an amount such as `2.50`")]
     NotDecimal,
     #[error("expected at most nine decimal places")]
@@ -85,19 +84,19 @@ pub enum BadAmount {
 }
 
 /// Reads a decimal amount, such as `2.50`, as nano-units, exactly.
-pub fn parse_amount(text: &str) -> Result<u64, BadAmount> {
+pub fn parse_amount(text: &str) -> Result<u64, AmountError> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !is_digits(whole) || !is_digits(fraction) {
-        return Err(BadAmount::NotDecimal);
+        return Err(AmountError::NotDecimal);
     }
     let fraction = fraction.trim_end_matches('0');
     if fraction.len() > 9 {
-        return Err(BadAmount::TooFine);
+        return Err(AmountError::TooFine);
     }
-    let nanos = format!("{fraction:0<9}").parse::<u64>().map_err(|_| BadAmount::NotDecimal)?;
-    let units = whole.parse::<u64>().map_err(|_| BadAmount::TooLarge)?;
-    units.checked_mul(UNIT_NANOS).and_then(|units| units.checked_add(nanos)).ok_or(BadAmount::TooLarge)
+    let nanos = format!("{fraction:0<9}").parse::<u64>().map_err(|_| AmountError::NotDecimal)?;
+    let units = whole.parse::<u64>().map_err(|_| AmountError::TooLarge)?;
+    units.checked_mul(UNIT_NANOS).and_then(|units| units.checked_add(nanos)).ok_or(AmountError::TooLarge)
 }
 
 /// What `tokens` cost in nano-units: summed exactly, rounded once, half up.

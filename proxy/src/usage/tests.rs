@@ -2,10 +2,12 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::count::{PIECE_BYTES_MAX, pieces};
-use super::family::{Base, Family};
-use super::*;
-use crate::call::{Bounds, Call, Measure, Operation, Tokens};
+use super::{
+    count::{PIECE_BYTES_MAX, pieces},
+    family::{Base, Family},
+    *,
+};
+use crate::call::{Bounds, Call, Operation, PromptSize, Tokens};
 
 const ENGLISH: &str = "The gateway keeps a ledger of every call that it has carried, and the ledger is never wrong: \
     a call ends in exactly one row, however it ends. When a client hangs up in the middle of an answer, what it has \
@@ -56,21 +58,21 @@ fn amounts_are_read_exactly() {
 #[test]
 fn what_is_no_amount_is_refused() {
     for (text, bad) in [
-        ("", BadAmount::NotDecimal),
-        (".5", BadAmount::NotDecimal),
-        ("5.", BadAmount::NotDecimal),
-        ("-1", BadAmount::NotDecimal),
-        ("+1", BadAmount::NotDecimal),
-        ("1e3", BadAmount::NotDecimal),
-        ("1,5", BadAmount::NotDecimal),
-        ("1.2.3", BadAmount::NotDecimal),
-        (" 1", BadAmount::NotDecimal),
-        ("$1", BadAmount::NotDecimal),
-        ("١", BadAmount::NotDecimal),
-        ("0.0000000001", BadAmount::TooFine),
-        ("18446744073.709551616", BadAmount::TooLarge),
-        ("18446744074", BadAmount::TooLarge),
-        ("99999999999999999999999", BadAmount::TooLarge),
+        ("", AmountError::NotDecimal),
+        (".5", AmountError::NotDecimal),
+        ("5.", AmountError::NotDecimal),
+        ("-1", AmountError::NotDecimal),
+        ("+1", AmountError::NotDecimal),
+        ("1e3", AmountError::NotDecimal),
+        ("1,5", AmountError::NotDecimal),
+        ("1.2.3", AmountError::NotDecimal),
+        (" 1", AmountError::NotDecimal),
+        ("$1", AmountError::NotDecimal),
+        ("١", AmountError::NotDecimal),
+        ("0.0000000001", AmountError::TooFine),
+        ("18446744073.709551616", AmountError::TooLarge),
+        ("18446744074", AmountError::TooLarge),
+        ("99999999999999999999999", AmountError::TooLarge),
     ] {
         assert_eq!(parse_amount(text), Err(bad), "{text}");
     }
@@ -121,7 +123,7 @@ fn parts_larger_than_their_whole_are_not_charged_twice() {
 fn estimated_and_counted(counter: &Counter, model: &str, text: &str) -> (u64, u64) {
     let body = json!({"model": model, "messages": [{"role": "user", "content": text}]}).to_string();
     let call = Call::parse(Operation::Chat, Bytes::from(body), &Bounds::default()).unwrap();
-    (estimate(&call.measure), counter.count(model, text) + overhead(&call.measure))
+    (estimate(&call.prompt_size), counter.count(model, text) + overhead(&call.prompt_size))
 }
 
 #[test]
@@ -140,10 +142,10 @@ fn an_estimate_errs_high_but_not_far() {
 
 #[test]
 fn what_is_not_text_is_estimated_too() {
-    let measure = Measure { messages: 2, media: 3, token_ids: 10, ..Measure::default() };
-    assert_eq!(estimate(&measure), 2 * 6 + 3 + 3 * 1100 + 10);
-    assert_eq!(estimate(&Measure { token_ids: 10, ..Measure::default() }), 10);
-    let most = Measure { ascii_bytes: u64::MAX, wide_chars: u64::MAX, token_ids: u64::MAX, ..measure };
+    let prompt_size = PromptSize { messages: 2, media: 3, token_ids: 10, ..PromptSize::default() };
+    assert_eq!(estimate(&prompt_size), 2 * 6 + 3 + 3 * 1100 + 10);
+    assert_eq!(estimate(&PromptSize { token_ids: 10, ..PromptSize::default() }), 10);
+    let most = PromptSize { ascii_bytes: u64::MAX, wide_chars: u64::MAX, token_ids: u64::MAX, ..prompt_size };
     assert_eq!(estimate(&most), u64::MAX);
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use super::evil;
-use super::support::*;
+use super::{evil, support::*};
 
 #[test]
 fn a_text_beyond_the_end_of_memory_is_malformed() {

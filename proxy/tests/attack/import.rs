@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use tracing::field::{Field, Visit};
-use tracing::span;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
 
-use super::evil;
-use super::support::*;
+use super::{evil, support::*};
 
 /// Keeps the lines that reach the operator.
 #[derive(Clone, Default)]

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use tollgate::plugin::{Capabilities, Compiler, Host, LoadError, Settings};
 
-use super::evil;
-use super::guest::Guest;
-use super::support::*;
+use super::{evil, guest::Guest, support::*};
 
 /// A good guest in a world that also imports `interface`, with one function `f`.
 fn importing(interface: &str) -> Guest {

@@ -2,9 +2,7 @@
 
 use tollgate::plugin::Settings;
 
-use super::evil;
-use super::guest::Guest;
-use super::support::*;
+use super::{evil, guest::Guest, support::*};
 
 #[test]
 fn a_memory_that_starts_too_large_keeps_the_plugin_out() {

@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tollgate::plugin::{Called, Function, Host, Kind, Observer, Registry, Settings, Source, Watch};
 
-use super::evil;
-use super::guest::Guest;
-use super::support::*;
+use super::{evil, guest::Guest, support::*};
 
 fn source<'a>(name: &'a str, guest: &Guest) -> Source<'a> {
     Source { name, kind: Kind::Adapter, wasm: guest.component().into(), granted: ALL }

@@ -2,9 +2,11 @@
 
 use tollgate::plugin::Body;
 
-use super::evil;
-use super::guest::{Guest, Request};
-use super::support::*;
+use super::{
+    evil,
+    guest::{Guest, Request},
+    support::*,
+};
 
 #[track_caller]
 fn is_refused(guest: &Guest) {

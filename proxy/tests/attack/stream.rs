@@ -1,9 +1,8 @@
 //! Guests that fail in the middle of an answer. Rows 30 to 32.
 
-use tollgate::plugin::{Fault, Settings};
+use tollgate::plugin::{PluginError, Settings};
 
-use super::evil;
-use super::support::*;
+use super::{evil, support::*};
 
 #[test]
 fn a_trap_in_the_middle_leaves_what_came_before() {
@@ -30,7 +29,7 @@ fn a_stream_that_hoards_its_frames_runs_out_of_memory() {
     let mut stream = adapter.stream(&context()).unwrap();
     let frames = [frame(&"a".repeat(10_000))];
     let ended = (0..1000).find_map(|_| stream.push(&frames).err());
-    assert_eq!(ended, Some(Fault::Memory));
+    assert_eq!(ended, Some(PluginError::Memory));
     still_good(&host);
 }
 
@@ -39,7 +38,7 @@ fn a_stream_that_says_nothing_ends() {
     let mut stream = stream(&evil::swallows_frames());
     let frames = [frame(&"a".repeat(30_000))];
     let ended = (0..1000).find_map(|_| stream.push(&frames).err());
-    assert_eq!(ended, Some(Fault::Silent));
-    assert_eq!(stream.push(&frames), Err(Fault::Ended));
+    assert_eq!(ended, Some(PluginError::Silent));
+    assert_eq!(stream.push(&frames), Err(PluginError::Ended));
     still_good(host());
 }

@@ -1,15 +1,19 @@
 //! A sandbox to attack, and ways to look at what comes of it.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use tollgate::call::{Failure, Operation};
-use tollgate::framing::Frame;
-use tollgate::plugin::{Adapter, Capabilities, Compiler, Context, Fault, Host, LoadError, Request, Settings, Stream};
+use tollgate::{
+    call::{Failure, Operation},
+    framing::Frame,
+    plugin::{Adapter, Capabilities, Compiler, Context, Host, LoadError, PluginError, Request, Settings, Stream},
+};
 
 use super::guest::Guest;
 
@@ -76,13 +80,13 @@ pub(crate) fn refusal_of(wasm: &[u8]) -> String {
     }
 }
 
-pub(crate) fn encode(adapter: &Adapter) -> Result<Result<Request, Failure>, Fault> {
+pub(crate) fn encode(adapter: &Adapter) -> Result<Result<Request, Failure>, PluginError> {
     adapter.encode(&context(), r#"{"model":"m"}"#, None)
 }
 
 /// The fault of the guest's `encode`, after which all is well.
 #[track_caller]
-pub(crate) fn fault(guest: &Guest) -> Fault {
+pub(crate) fn fault(guest: &Guest) -> PluginError {
     let adapter = load(guest);
     let began = Instant::now();
     let fault = encode(&adapter).expect_err("the guest was answered");
@@ -129,7 +133,7 @@ pub(crate) fn touched_bytes() -> usize {
 }
 
 #[track_caller]
-pub(crate) fn first_call_fault(error: LoadError) -> Fault {
+pub(crate) fn first_call_fault(error: LoadError) -> PluginError {
     match error {
         LoadError::FirstCall { fault, .. } => fault,
         other => panic!("refused before its first call: {other}"),

@@ -2,11 +2,9 @@
 
 use std::time::Instant;
 
-use tollgate::plugin::{Fault, Settings};
+use tollgate::plugin::{PluginError, Settings};
 
-use super::evil;
-use super::guest::Guest;
-use super::support::*;
+use super::{evil, guest::Guest, support::*};
 
 #[test]
 fn an_endless_loop_is_interrupted() {
@@ -17,7 +15,7 @@ fn an_endless_loop_is_interrupted() {
 fn an_endless_start_function_keeps_the_plugin_out() {
     let began = Instant::now();
     let refused = host().load_adapter("evil", &evil::loops_in_start().component(), ALL).err().unwrap();
-    assert_eq!(first_call_fault(refused), Fault::Deadline);
+    assert_eq!(first_call_fault(refused), PluginError::Deadline);
     assert!(began.elapsed() < SOON * 2);
     still_good(host());
 }
@@ -42,15 +40,15 @@ fn every_function_has_a_deadline() {
     let forever = || evil::FOREVER.to_owned();
     let guest = Guest { decode: forever(), classify: forever(), push: forever(), finish: forever(), ..Guest::good() };
     let adapter = load(&guest);
-    assert_eq!(adapter.decode(&context(), 200, &[], "{}").unwrap_err(), Fault::Deadline);
-    assert_eq!(adapter.classify(&context(), 500, &[], "").unwrap_err(), Fault::Deadline);
-    assert_eq!(adapter.stream(&context()).unwrap().push(&[frame("a")]).unwrap_err(), Fault::Deadline);
-    assert_eq!(adapter.stream(&context()).unwrap().finish().unwrap_err(), Fault::Deadline);
+    assert_eq!(adapter.decode(&context(), 200, &[], "{}").unwrap_err(), PluginError::Deadline);
+    assert_eq!(adapter.classify(&context(), 500, &[], "").unwrap_err(), PluginError::Deadline);
+    assert_eq!(adapter.stream(&context()).unwrap().push(&[frame("a")]).unwrap_err(), PluginError::Deadline);
+    assert_eq!(adapter.stream(&context()).unwrap().finish().unwrap_err(), PluginError::Deadline);
     let opening = load(&Guest { open: forever(), ..Guest::good() });
-    assert_eq!(opening.stream(&context()).err().unwrap(), Fault::Deadline);
+    assert_eq!(opening.stream(&context()).err().unwrap(), PluginError::Deadline);
     let describing = Guest { describe: forever(), ..Guest::good() };
     let refused = host().load_adapter("evil", &describing.component(), ALL).err().unwrap();
-    assert_eq!(first_call_fault(refused), Fault::Deadline);
+    assert_eq!(first_call_fault(refused), PluginError::Deadline);
     still_good(host());
 }
 
@@ -60,7 +58,7 @@ fn a_stream_that_drips_processor_time_uses_up_its_budget() {
     let adapter = host.load_adapter("evil", &evil::drips(500_000).component(), ALL).unwrap();
     let mut stream = adapter.stream(&context()).unwrap();
     let ended = (0..1000).find_map(|_| stream.push(&[frame("a")]).err());
-    assert_eq!(ended, Some(Fault::Exhausted));
-    assert_eq!(stream.push(&[frame("a")]), Err(Fault::Ended));
+    assert_eq!(ended, Some(PluginError::Exhausted));
+    assert_eq!(stream.push(&[frame("a")]), Err(PluginError::Ended));
     still_good(&host);
 }

@@ -1,10 +1,12 @@
 //! Guests that fail, and hosts that must not go on with them. Rows 15, 16, 18 and 23.
 
-use tollgate::plugin::Fault;
+use tollgate::plugin::PluginError;
 
-use super::evil;
-use super::guest::{Guest, HEAP};
-use super::support::*;
+use super::{
+    evil,
+    guest::{Guest, HEAP},
+    support::*,
+};
 
 #[test]
 fn a_trap_ends_one_call() {
@@ -24,8 +26,8 @@ fn a_trap_ends_one_call() {
 fn a_stream_that_trapped_is_never_entered_again() {
     let mut stream = stream(&evil::traps_after(0));
     assert_eq!(stream.push(&[frame("a")]).unwrap_err().kind(), "trap_unreachable");
-    assert_eq!(stream.push(&[frame("a")]), Err(Fault::Ended));
-    assert_eq!(stream.finish(), Err(Fault::Ended));
+    assert_eq!(stream.push(&[frame("a")]), Err(PluginError::Ended));
+    assert_eq!(stream.finish(), Err(PluginError::Ended));
     still_good(host());
 }
 
@@ -35,7 +37,7 @@ fn a_stream_that_answered_badly_is_never_entered_again() {
     let Guest { push, .. } = Guest::good();
     let mut stream = stream(&Guest::pushing(format!("(i32.store offset=8 ({push}) (i32.const -1)) {push}")));
     assert_eq!(stream.push(&[frame("a")]).unwrap_err().kind(), "malformed");
-    assert_eq!(stream.push(&[frame("a")]), Err(Fault::Ended));
+    assert_eq!(stream.push(&[frame("a")]), Err(PluginError::Ended));
     still_good(host());
 }
 

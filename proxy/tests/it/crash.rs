@@ -1,11 +1,13 @@
 //! The crash rule: whatever a client has received to its last byte is in the ledger once, and counts, though the process
 //! is killed at any moment.
 
-use std::collections::HashMap;
-use std::io;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::thread;
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::atomic::{AtomicI64, Ordering},
+    thread,
+};
 
 use rustix::process::Signal;
 use tollgate::store::Store;

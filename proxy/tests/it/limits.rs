@@ -1,7 +1,6 @@
 //! Limits: never overshot, whoever races; given back as soon as it is known what was used.
 
-use std::sync::Barrier;
-use std::sync::mpsc;
+use std::sync::{Barrier, mpsc};
 
 use crate::support::*;
 

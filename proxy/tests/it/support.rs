@@ -12,8 +12,10 @@ mod h2;
 mod provider;
 mod setup;
 
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 pub(crate) use answer::{Answer, Head};
 pub(crate) use by_hand::{ByHand, chunk};

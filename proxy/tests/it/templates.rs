@@ -1,7 +1,8 @@
 //! Prompts with variables, rendered in the sandbox.
 
-use crate::support::*;
 use serde_json::{Value, json};
+
+use crate::support::*;
 
 const TEMPLATES: &str = r#"
 [templates.greet]

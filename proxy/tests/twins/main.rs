@@ -4,19 +4,24 @@
 
 mod native;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
-use tollgate::call::{Event, Failure};
-use tollgate::framing::Frame;
-use tollgate::plugin::{Adapter, Compiler, Host, Registry, Settings, Stream, builtins};
-use tollgate_plugin::testkit::{self, Case, Heard, Splitter};
-use tollgate_plugin::{Adapter as Native, Response};
-
 use native::{as_native, context};
+use tollgate::{
+    call::{Event, Failure},
+    framing::Frame,
+    plugin::{Adapter, Compiler, Host, Registry, Settings, Stream, builtins},
+};
+use tollgate_plugin::{
+    Adapter as Native, Response,
+    testkit::{self, Case, Heard, Splitter},
+};
 
 const SECRET: &[u8] = testkit::host::SECRET;
 

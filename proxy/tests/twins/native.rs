@@ -1,7 +1,6 @@
 //! The host's values as the plugin kit spells them.
 
-use tollgate::call::Operation;
-use tollgate::plugin::Context;
+use tollgate::{call::Operation, plugin::Context};
 
 /// The kit's context as the host gives it to a component.
 pub(crate) fn context(context: &tollgate_plugin::Context) -> Context<'_> {

@@ -4,15 +4,17 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::check::check;
-use super::{Asked, error_body, words};
-use crate::answer::{Answer, End, Tally, signature};
-use crate::counters::Open;
-use crate::reply::{Frames, Reply, quoted};
-use crate::script::Script;
+use super::{Asked, check::check, error_body, words};
+use crate::{
+    answer::{Answer, End, Tally, signature},
+    counters::Open,
+    reply::{Frames, Reply, quoted},
+    script::Script,
+};
 
 pub(super) fn answer(asked: &Asked<'_>, script: &Script, call: &Open) -> Result<Reply, String> {
-    let question = check(asked, false)?;
+    let mut question = check(asked, false)?;
+    question.count(asked.body, script);
     let answer = Answer::new(&question, script, call.number);
     let said = Said { number: call.number, model: asked.model, answer: &answer };
     let streamed = asked.body.get("stream").and_then(Value::as_bool).unwrap_or(false);
@@ -22,8 +24,9 @@ pub(super) fn answer(asked: &Asked<'_>, script: &Script, call: &Open) -> Result<
     Ok(Reply::json(200, said.whole()))
 }
 
-pub(super) fn count(asked: &Asked<'_>, _script: &Script, _call: &Open) -> Result<Reply, String> {
-    let question = check(asked, true)?;
+pub(super) fn count(asked: &Asked<'_>, script: &Script, _call: &Open) -> Result<Reply, String> {
+    let mut question = check(asked, true)?;
+    question.count(asked.body, script);
     Ok(super::whole(&json!({ "input_tokens": question.input_tokens })))
 }
 
@@ -101,17 +104,22 @@ impl Said<'_> {
     }
 
     fn last_frames(&self, mut frames: Frames, script: &Script) -> Frames {
-        frames.push("message_delta", |out| {
-            let reason = self.stop_reason();
-            let delta =
-                format_args!(r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}","stop_sequence":null}}"#);
-            put(out, delta);
-            if let Some(tally) = &self.answer.tally {
-                out.extend_from_slice(br#","usage":"#);
-                usage(tally, tally.output, out);
-            }
-            out.push(b'}');
-        });
+        if !script.no_finish {
+            frames.push("message_delta", |out| {
+                let reason = self.stop_reason();
+                put(
+                    out,
+                    format_args!(
+                        r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}","stop_sequence":null}}"#
+                    ),
+                );
+                if let Some(tally) = &self.answer.tally {
+                    out.extend_from_slice(br#","usage":"#);
+                    usage(tally, tally.output, out);
+                }
+                out.push(b'}');
+            });
+        }
         if script.error_event {
             frames.truncate(script.after);
             let message = words(script.code);
@@ -194,7 +202,7 @@ impl Blocks {
     }
 }
 
-fn usage(tally: &Tally, output: u64, out: &mut Vec<u8>) {
+fn usage(tally: &Tally, output: i128, out: &mut Vec<u8>) {
     let Tally { input, cached, cache_write, .. } = tally;
     put(
         out,

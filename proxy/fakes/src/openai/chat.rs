@@ -4,15 +4,21 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::check::{Checked, check};
-use super::{CREATED_S, Wrong, scripted};
-use crate::answer::{Answer, Call, End, Tally};
-use crate::counters::Open;
-use crate::reply::{Frames, Reply, escaped, quoted};
-use crate::script::Script;
+use super::{
+    CREATED_S, Wrong,
+    check::{Checked, check},
+    scripted,
+};
+use crate::{
+    answer::{Answer, Call, End, Tally},
+    counters::Open,
+    reply::{Frames, Reply, escaped, quoted},
+    script::Script,
+};
 
 pub(super) fn answer(body: &Value, script: &Script, call: &Open) -> Result<Reply, Wrong> {
-    let checked = check(body)?;
+    let mut checked = check(body)?;
+    checked.question.count(body, script);
     let answer = Answer::new(&checked.question, script, call.number);
     let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
     let said = Said { number: call.number, model, answer: &answer, choices: checked.choices };
@@ -88,7 +94,9 @@ impl Said<'_> {
         for (place, call) in self.answer.calls.iter().enumerate() {
             self.each(|index| chunks.call(index, place, call));
         }
-        self.each(|index| chunks.finish(index, self.finish_reason()));
+        if !script.no_finish {
+            self.each(|index| chunks.finish(index, self.finish_reason()));
+        }
         if let (true, Some(tally)) = (checked.include_usage, &self.answer.tally) {
             chunks.last(|out| self.usage(tally, out));
         }
@@ -115,8 +123,9 @@ impl Said<'_> {
 
     fn usage(&self, tally: &Tally, out: &mut Vec<u8>) {
         let Tally { input, cached, cache_write, .. } = tally;
-        let (output, reasoning) = (tally.output * self.choices as u64, tally.reasoning * self.choices as u64);
-        let total = input + output;
+        let choices = self.choices as i128;
+        let (output, reasoning) = (tally.output.saturating_mul(choices), tally.reasoning.saturating_mul(choices));
+        let total = input.saturating_add(output);
         put(
             out,
             format_args!(

@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::script::{Fault, Script};
 use super::*;
+use crate::script::{Fault, Script};
 
 #[test]
 fn a_model_without_a_scenario_answers_well() {
     for model in ["gpt-4o", "fake", "faker:hang", "fake:ok"] {
-        assert_eq!(Script::parse(model).unwrap(), Script { code: 500, per_write: 1, ..Script::default() }, "{model}");
+        assert_eq!(
+            Script::parse(model).unwrap(),
+            Script { code: 500, per_write: 1, media_tokens: 1000, ..Script::default() },
+            "{model}"
+        );
     }
 }
 
@@ -185,4 +189,114 @@ fn a_gate_opens_over_http() {
     other.send("POST /__fake/open?g HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
     assert!(other.answer().0.starts_with("HTTP/1.1 200 OK"));
     assert!(waiting.answer().0.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[test]
+fn an_answer_may_break_only_behind_its_end() {
+    for (fake, path, last) in [(openai(), CHAT, "[DONE]"), (anthropic(), MESSAGES, "message_stop")] {
+        for (scenario, ending) in [("reset", Some(ErrorKind::ConnectionReset)), ("cut", None), ("cut", None)] {
+            let mut client = Client::of(&fake);
+            client.post(path, &ask(&format!("fake:{scenario}+at-end?per_write=1000"), true));
+            let (seen, ended) = client.rest();
+            let text = String::from_utf8(seen).unwrap();
+            assert_eq!(ended, ending, "{scenario}");
+            assert!(text.contains(last) && text.ends_with("\n\n\r\n"), "all but the last chunk: {text}");
+        }
+        let mut client = Client::of(&fake);
+        client.post(path, &ask("fake:stall+at-end", true));
+        let mut text = String::new();
+        while !text.contains(last) {
+            let mut some = [0; 512];
+            let count = client.stream.read(&mut some).unwrap();
+            assert!(count > 0, "closed before its end");
+            text.push_str(std::str::from_utf8(&some[..count]).unwrap());
+        }
+        client.stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let (rest, ended) = client.rest();
+        assert!(!String::from_utf8(rest).unwrap().contains("0\r\n\r\n") && ended == Some(ErrorKind::WouldBlock));
+    }
+}
+
+#[test]
+fn a_stream_may_never_say_why_it_stopped() {
+    let frames = streamed(&openai(), CHAT, &ask("fake:no-finish", true)).concat();
+    assert!(!frames.contains(r#""finish_reason":""#) && frames.ends_with("[DONE]"), "{frames}");
+    let frames = streamed(&anthropic(), MESSAGES, &ask("fake:no-finish", true)).concat();
+    assert!(!frames.contains("message_delta") && frames.contains("message_stop"), "{frames}");
+}
+
+#[test]
+fn counts_may_be_absurd() {
+    for (fake, path, field) in [(openai(), CHAT, "completion_tokens"), (anthropic(), MESSAGES, "output_tokens")] {
+        for count in ["99999999999999999999", "1099511627776", "-1", "0"] {
+            let body = ask(&format!("fake:usage?output={count}"), true);
+            let body = body.replace("\"stream\":true", "\"stream\":true,\"stream_options\":{\"include_usage\":true}");
+            let body = if path == CHAT { body } else { ask(&format!("fake:usage?output={count}"), true) };
+            let frames = streamed(&fake, path, &body).concat();
+            assert!(frames.contains(&format!("\"{field}\":{count},")), "{frames}");
+        }
+    }
+    let fake = openai();
+    let mut client = Client::of(&fake);
+    client.post("/v1/embeddings", r#"{"model":"fake:usage?input=99999999999999999999","input":"a"}"#);
+    assert!(
+        client
+            .answer()
+            .1
+            .ends_with(r#""usage":{"prompt_tokens":99999999999999999999,"total_tokens":99999999999999999999}}"#)
+    );
+}
+
+#[test]
+fn input_may_be_counted_by_a_tokenizer() {
+    let said = "Grüße, 東京!";
+    let messages = json!([{ "role": "user", "content": [
+        { "type": "text", "text": said }, { "type": "image_url", "image_url": { "url": "https://x.example/a.png" } },
+    ] }]);
+    let around = 4 + 3;
+    for (scenario, tokens) in [("bytes-counted", said.len() as u64), ("o200k", 6), ("cl100k", 8)] {
+        let body = json!({ "model": format!("fake:{scenario}?media=500"), "messages": messages });
+        let (_, answer) = answered(&openai(), CHAT, &body.to_string());
+        assert_eq!(answer["usage"]["prompt_tokens"], tokens + around + 500, "{scenario}");
+    }
+    let tools = json!([{ "name": "t", "input_schema": { "type": "object" } }]);
+    let messages = json!([{ "role": "user", "content": "ab" }]);
+    let body = json!({ "model": "fake:bytes-counted", "messages": messages, "system": "cde", "tools": tools });
+    let (_, counted) = answered(&anthropic(), "/v1/messages/count_tokens", &body.to_string());
+    assert_eq!(counted["input_tokens"], 2 + 3 + around + tools.to_string().len() as u64);
+}
+
+#[test]
+fn a_request_s_headers_and_fields_may_be_told_back() {
+    let (gpt, claude) = (openai(), anthropic());
+    let (head, answer) = answered(&gpt, CHAT, &ask("fake:echo", false));
+    assert!(head.contains("x-echo-authorization: Bearer k\r\n"), "{head}");
+    assert!(answer["choices"][0]["message"]["content"].as_str().unwrap().contains("authorization: Bearer k\n"));
+    let (_, answer) = answered(&claude, MESSAGES, &ask("fake:echo+status?code=401", false));
+    assert!(answer["error"]["message"].as_str().unwrap().contains("x-api-key: k\n"), "{answer}");
+
+    let mut body: Value = serde_json::from_str(&ask("fake:report", false)).unwrap();
+    body["n"] = 2.into();
+    let (_, answer) = answered(&gpt, CHAT, &body.to_string());
+    let told: Value = serde_json::from_str(answer["choices"][1]["message"]["content"].as_str().unwrap()).unwrap();
+    assert_eq!(told, json!({ "model": "fake:report", "stream": false, "max_tokens": 1_000_000, "n": 2 }));
+}
+
+#[test]
+fn a_refusal_comes_before_what_the_next_calls_meet() {
+    let fake = openai();
+    let body = ask("fake:fail-first+hang?code=429", false);
+    assert!(answered(&fake, CHAT, &body).0.starts_with("HTTP/1.1 429 "));
+    let mut client = Client::of(&fake);
+    client.post(CHAT, &body);
+    client.stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    assert_eq!(client.rest(), (Vec::new(), Some(ErrorKind::WouldBlock)));
+}
+
+#[test]
+fn arguments_nest_as_deeply_as_asked() {
+    let (_, answer) = answered(&openai(), CHAT, &ask("fake:deep?depth=30", false));
+    let arguments = answer["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap();
+    assert_eq!(arguments.matches(['[', '{']).count(), 30);
+    assert!(serde_json::from_str::<Value>(arguments).is_ok());
 }

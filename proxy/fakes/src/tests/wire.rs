@@ -1,8 +1,10 @@
 //! What the answers say, and what is refused. The official SDKs check the same in `tests/sdk/test_fakes.py`.
 
-use super::super::answer::{Question, Tool};
-use super::super::instance::instance;
 use super::*;
+use crate::{
+    answer::{Question, Tool},
+    instance::instance,
+};
 
 fn refused(fake: &Fake, path: &str, body: &Value) -> Value {
     let (head, answer) = answered(fake, path, &body.to_string());

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why a text is not JSON that we accept. Small, for it is part of every step's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum JsonError {
     #[error("expected {expected} at byte {at}")]
     Syntax { at: u32, expected: Expected },
     #[error("nested deeper than {depth_max} levels")]

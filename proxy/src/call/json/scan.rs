@@ -1,7 +1,6 @@
 //! The scanner: a cursor over JSON text.
 
-use super::swar::special;
-use super::{DEPTH_MAX, Expected, Fault, Kind, Token};
+use super::{DEPTH_MAX, Expected, JsonError, Kind, Token, swar::special};
 
 /// A cursor over JSON text. Its steps either read what they are named after or say what should have stood there.
 ///
@@ -30,7 +29,7 @@ impl<'a> Scanner<'a> {
 
     /// What the next value is; reads nothing of it.
     #[inline]
-    pub fn kind(&mut self) -> Result<Kind, Fault> {
+    pub fn kind(&mut self) -> Result<Kind, JsonError> {
         match self.peek() {
             Some(b'{') => Ok(Kind::Object),
             Some(b'[') => Ok(Kind::Array),
@@ -42,14 +41,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    pub fn enter_object(&mut self) -> Result<(), Fault> {
+    pub fn enter_object(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             Some(b'{') => self.enter(),
             _ => Err(self.fault(Expected::Object)),
         }
     }
 
-    pub fn enter_array(&mut self) -> Result<(), Fault> {
+    pub fn enter_array(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             Some(b'[') => self.enter(),
             _ => Err(self.fault(Expected::Array)),
@@ -58,7 +57,7 @@ impl<'a> Scanner<'a> {
 
     /// The next key of the object entered last, its colon read as well; `None` when the object has ended.
     #[inline]
-    pub fn key(&mut self) -> Result<Option<Token<'a>>, Fault> {
+    pub fn key(&mut self) -> Result<Option<Token<'a>>, JsonError> {
         if !self.member()? {
             return Ok(None);
         }
@@ -71,7 +70,7 @@ impl<'a> Scanner<'a> {
 
     /// Whether the array entered last has another element, which is next.
     #[inline]
-    pub fn element(&mut self) -> Result<bool, Fault> {
+    pub fn element(&mut self) -> Result<bool, JsonError> {
         match self.peek() {
             Some(b']') => {
                 self.leave();
@@ -86,13 +85,13 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads one value of any kind and gives its text.
-    pub fn value(&mut self) -> Result<&'a str, Fault> {
+    pub fn value(&mut self) -> Result<&'a str, JsonError> {
         self.value_noting(|_, _| {})
     }
 
     /// Reads one value of any kind, showing `note` every string in it with the name read last before it.
     #[inline]
-    pub fn value_noting(&mut self, mut note: impl FnMut(&'a str, Token<'a>)) -> Result<&'a str, Fault> {
+    pub fn value_noting(&mut self, mut note: impl FnMut(&'a str, Token<'a>)) -> Result<&'a str, JsonError> {
         // One bit for each container opened here, the innermost lowest; set for objects.
         let mut objects: u128 = 0;
         let mut name = "";
@@ -140,7 +139,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads a string.
     #[inline]
-    pub fn string(&mut self) -> Result<Token<'a>, Fault> {
+    pub fn string(&mut self) -> Result<Token<'a>, JsonError> {
         if self.peek() != Some(b'"') {
             return Err(self.fault(Expected::String));
         }
@@ -150,7 +149,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Nothing may follow but whitespace.
-    pub fn end(&mut self) -> Result<(), Fault> {
+    pub fn end(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             None => Ok(()),
             Some(_) => Err(self.fault(Expected::End)),
@@ -177,15 +176,15 @@ impl<'a> Scanner<'a> {
     }
 
     #[cold]
-    fn fault(&self, expected: Expected) -> Fault {
-        Fault::Syntax { at: u32::try_from(self.at).unwrap_or(u32::MAX), expected }
+    fn fault(&self, expected: Expected) -> JsonError {
+        JsonError::Syntax { at: u32::try_from(self.at).unwrap_or(u32::MAX), expected }
     }
 
     /// Reads the opening bracket, which is next.
     #[inline]
-    fn enter(&mut self) -> Result<(), Fault> {
+    fn enter(&mut self) -> Result<(), JsonError> {
         if self.depth == self.depth_max {
-            return Err(Fault::Deep { depth_max: self.depth_max as u32 });
+            return Err(JsonError::Deep { depth_max: self.depth_max as u32 });
         }
         self.at += 1;
         self.depth += 1;
@@ -202,7 +201,7 @@ impl<'a> Scanner<'a> {
 
     /// Whether the object entered last has another member, whose key is next.
     #[inline]
-    fn member(&mut self) -> Result<bool, Fault> {
+    fn member(&mut self) -> Result<bool, JsonError> {
         match self.peek() {
             Some(b'}') => {
                 self.leave();
@@ -222,7 +221,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn colon(&mut self) -> Result<(), Fault> {
+    fn colon(&mut self) -> Result<(), JsonError> {
         if self.peek() != Some(b':') {
             return Err(self.fault(Expected::Colon));
         }
@@ -232,7 +231,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads the string whose opening quote is next, and says whether it has escapes.
     #[inline]
-    fn quoted(&mut self) -> Result<bool, Fault> {
+    fn quoted(&mut self) -> Result<bool, JsonError> {
         let bytes = self.text.as_bytes();
         let mut at = self.at + 1;
         let mut escaped = false;
@@ -262,7 +261,7 @@ impl<'a> Scanner<'a> {
     /// Reads the escape at `at`, which is none of the short ones, and with it the second half of a surrogate pair.
     /// Gives where it ends.
     #[cold]
-    fn unicode(&mut self, at: usize) -> Result<usize, Fault> {
+    fn unicode(&mut self, at: usize) -> Result<usize, JsonError> {
         self.at = at;
         if self.text.as_bytes().get(at + 1) != Some(&b'u') {
             return Err(self.fault(Expected::Escape));
@@ -278,7 +277,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The code unit that `\uXXXX` at `at` stands for.
-    fn unit(&self, at: usize) -> Result<u32, Fault> {
+    fn unit(&self, at: usize) -> Result<u32, JsonError> {
         let Some([b'\\', b'u', digits @ ..]) = self.text.as_bytes().get(at..at + 6) else {
             return Err(self.fault(Expected::HexDigits));
         };
@@ -286,7 +285,7 @@ impl<'a> Scanner<'a> {
         unit.ok_or_else(|| self.fault(Expected::HexDigits))
     }
 
-    fn number(&mut self) -> Result<(), Fault> {
+    fn number(&mut self) -> Result<(), JsonError> {
         let bytes = self.text.as_bytes();
         let next = |at: usize| bytes.get(at).copied();
         if next(self.at) == Some(b'-') {
@@ -313,7 +312,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads one digit or more.
     #[inline]
-    fn digits(&mut self) -> Result<(), Fault> {
+    fn digits(&mut self) -> Result<(), JsonError> {
         let digits = self.text.as_bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         if digits == 0 {
             return Err(self.fault(Expected::Digit));
@@ -323,7 +322,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn literal(&mut self, literal: &'static str) -> Result<(), Fault> {
+    fn literal(&mut self, literal: &'static str) -> Result<(), JsonError> {
         if !self.text.as_bytes()[self.at..].starts_with(literal.as_bytes()) {
             return Err(self.fault(Expected::Literal));
         }

@@ -97,7 +97,7 @@ fn a_fault_says_what_was_expected_and_where() {
 
 #[test]
 fn a_step_that_can_fail_costs_no_more_than_one_that_cannot() {
-    assert!(size_of::<Result<bool, Fault>>() <= size_of::<u64>());
+    assert!(size_of::<Result<bool, JsonError>>() <= size_of::<u64>());
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn depth_is_bounded_exactly() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let nested = |depth: usize| format!("{}0{}", open.repeat(depth), close.repeat(depth));
         assert!(check(&nested(5), 5).is_ok());
-        assert_eq!(check(&nested(6), 5), Err(Fault::Deep { depth_max: 5 }));
+        assert_eq!(check(&nested(6), 5), Err(JsonError::Deep { depth_max: 5 }));
         assert!(check(&nested(DEPTH_MAX), usize::MAX).is_ok());
-        assert_eq!(check(&nested(DEPTH_MAX + 1), usize::MAX), Err(Fault::Deep { depth_max: DEPTH_MAX as u32 }));
+        assert_eq!(check(&nested(DEPTH_MAX + 1), usize::MAX), Err(JsonError::Deep { depth_max: DEPTH_MAX as u32 }));
         assert!(check(&open.repeat(1_000_000), 127).is_err());
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 fn faults(text: &str) -> Vec<String> {
     match build(text, env) {
         Ok(_) => Vec::new(),
-        Err(Faults(faults)) => faults.iter().map(|fault| format!("{}: {fault}", fault.line)).collect(),
+        Err(ConfigError(faults)) => faults.iter().map(|fault| format!("{}: {fault}", fault.line)).collect(),
     }
 }
 
@@ -64,7 +64,7 @@ renderer = "openai"
             "20: keys.short.models[0]: `gtp-4o` matches no model (did you mean `gpt-4o`?)",
             "21: keys.short.limits.concurrent: must be 0 to 4294967295",
             "21: keys.short.limits.token_per_day: unknown key (did you mean `tokens_per_day`?)",
-            "22: keys.short.expires: `tomorrow` is not a moment such as `2027-01-31T00:00:00Z`",
+            "22: keys.short.expires: `tomorrow` is not a date and time such as `2027-01-31T00:00:00Z`",
             "24: templates.t.source: is missing",
             "25: templates.t.renderer: `openai` is not a renderer, it is an adapter",
             "27: unknown: unknown key",

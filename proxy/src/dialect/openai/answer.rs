@@ -1,8 +1,10 @@
 //! A whole answer that is canonical as it came.
 
 use super::{failure, tokens};
-use crate::call::json::{DEPTH_MAX, Fault, Kind, Scanner};
-use crate::call::{Failure, Tokens};
+use crate::call::{
+    Failure, Tokens,
+    json::{DEPTH_MAX, JsonError, Kind, Scanner},
+};
 
 /// Reads what a whole answer (chat or embeddings) used; `None` if it does not say.
 ///
@@ -32,7 +34,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn read(text: &'a str) -> Result<Parts<'a>, Fault> {
+    pub(super) fn read(text: &'a str) -> Result<Parts<'a>, JsonError> {
         let mut parts = Parts::default();
         let mut scanner = Scanner::new(text, DEPTH_MAX);
         scanner.enter_object()?;

@@ -1,12 +1,14 @@
 //! Events of a translated stream → the client's chunks.
 
 use super::{DONE, tokens};
-use crate::call::json::{self, Kind, push_quoted, push_u64};
-use crate::call::{Event, FinishReason, Tokens, ToolDelta};
+use crate::call::{
+    Event, FinishReason, Tokens, ToolDelta,
+    json::{self, Kind, push_quoted, push_u64},
+};
 
 /// An event that a stream cannot hold where it came. The adapter is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Misfit {
+pub enum EventError {
     #[error("output after the finish reason")]
     AfterFinish,
     #[error("tool call {0} skips an index")]
@@ -58,7 +60,7 @@ impl Chunks {
     }
 
     /// Appends what `event` becomes. Usage, failures and forwarded frames become nothing: they are the caller's.
-    pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EventError> {
         match event {
             Event::Forward(_) | Event::Usage(_) | Event::Failed(_) => Ok(()),
             Event::Text(text) => self.text(b"\"content\":", text, out),
@@ -88,7 +90,7 @@ impl Chunks {
         out.extend_from_slice(DONE);
     }
 
-    fn text(&mut self, field: &[u8], text: &str, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    fn text(&mut self, field: &[u8], text: &str, out: &mut Vec<u8>) -> Result<(), EventError> {
         if text.is_empty() {
             return Ok(());
         }
@@ -99,20 +101,20 @@ impl Chunks {
         Ok(())
     }
 
-    fn tool(&mut self, delta: &ToolDelta, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    fn tool(&mut self, delta: &ToolDelta, out: &mut Vec<u8>) -> Result<(), EventError> {
         let index = delta.index as usize;
         let is_new = index == self.tools.len();
         if index > self.tools.len() {
-            return Err(Misfit::ToolGap(delta.index));
+            return Err(EventError::ToolGap(delta.index));
         }
         if index >= TOOLS_MAX {
-            return Err(Misfit::TooManyTools(TOOLS_MAX));
+            return Err(EventError::TooManyTools(TOOLS_MAX));
         }
         let head = match (&delta.id, &delta.name) {
             (Some(id), Some(name)) if is_new => Some((id, name)),
             (None, None) if !is_new => None,
-            _ if is_new => return Err(Misfit::ToolUnnamed(delta.index)),
-            _ => return Err(Misfit::ToolRenamed(delta.index)),
+            _ if is_new => return Err(EventError::ToolUnnamed(delta.index)),
+            _ => return Err(EventError::ToolRenamed(delta.index)),
         };
         if head.is_none() && delta.arguments.is_empty() {
             return Ok(());
@@ -127,9 +129,9 @@ impl Chunks {
         Ok(())
     }
 
-    fn delta(&mut self, object: &str, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    fn delta(&mut self, object: &str, out: &mut Vec<u8>) -> Result<(), EventError> {
         if json::check(object, DELTA_DEPTH_MAX) != Ok(Kind::Object) {
-            return Err(Misfit::NotAnObject);
+            return Err(EventError::NotAnObject);
         }
         self.open(out)?;
         let object = object.trim_ascii();
@@ -168,9 +170,9 @@ impl Chunks {
     }
 
     /// Opens a chunk inside its `delta`, after the role chunk if there was none yet.
-    fn open(&mut self, out: &mut Vec<u8>) -> Result<(), Misfit> {
+    fn open(&mut self, out: &mut Vec<u8>) -> Result<(), EventError> {
         if self.finished {
-            return Err(Misfit::AfterFinish);
+            return Err(EventError::AfterFinish);
         }
         if !self.role_sent {
             self.role_sent = true;

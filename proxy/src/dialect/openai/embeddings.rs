@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
 use super::failure;
-use crate::call::Failure;
-use crate::call::json::{DEPTH_MAX, Fault, Kind, Scanner};
+use crate::call::{
+    Failure,
+    json::{DEPTH_MAX, JsonError, Kind, Scanner},
+};
 
 /// `body` with every embedding as base64 of little-endian `f32`, or as an array of numbers. One that is in the wanted
 /// form already is left as it came, and so is a body in which all are.
@@ -34,7 +35,7 @@ pub fn embeddings_as(body: Bytes, base64: bool) -> Result<Bytes, Failure> {
 }
 
 /// Where the embeddings of this kind stand.
-fn embeddings(text: &str, wanted: Kind) -> Result<Vec<Range<usize>>, Fault> {
+fn embeddings(text: &str, wanted: Kind) -> Result<Vec<Range<usize>>, JsonError> {
     let mut spans = Vec::new();
     let mut scanner = Scanner::new(text, DEPTH_MAX);
     scanner.enter_object()?;

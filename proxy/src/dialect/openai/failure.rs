@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use crate::call::json::push_quoted;
-use crate::call::{Blame, Failure, FailureKind};
+use crate::call::{Blame, Failure, FailureKind, json::push_quoted};
 
 /// A whole error answer. `kind` is OpenAI's `type`.
 pub fn error_body(message: &str, kind: &str, code: &str, param: Option<&str>) -> Vec<u8> {

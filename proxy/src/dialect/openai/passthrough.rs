@@ -2,8 +2,7 @@
 
 use memchr::memmem::Finder;
 
-use super::answer::Parts;
-use super::{failure, tokens};
+use super::{answer::Parts, failure, tokens};
 use crate::call::{Failure, Tokens};
 
 /// What becomes of a frame.

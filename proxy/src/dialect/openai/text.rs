@@ -2,8 +2,10 @@
 //!
 //! What cannot be read adds nothing: whoever counts has already decided to make do.
 
-use crate::call::is_payload;
-use crate::call::json::{DEPTH_MAX, Fault, Kind, Scanner, Token};
+use crate::call::{
+    is_payload,
+    json::{DEPTH_MAX, JsonError, Kind, Scanner, Token},
+};
 
 /// Appends the text of one chunk: content, reasoning, refusals and tool calls.
 pub fn text_of(data: &[u8], out: &mut String) {
@@ -39,7 +41,7 @@ pub fn prompt_text(call_body: &[u8], out: &mut String) {
     let _ = push_prompt(text, out);
 }
 
-fn push_prompt(text: &str, out: &mut String) -> Result<(), Fault> {
+fn push_prompt(text: &str, out: &mut String) -> Result<(), JsonError> {
     let mut scanner = Scanner::new(text, DEPTH_MAX);
     scanner.enter_object()?;
     while let Some(key) = scanner.key()? {

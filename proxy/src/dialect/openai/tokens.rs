@@ -1,12 +1,14 @@
 //! The `usage` object, read and written.
 
-use crate::call::Tokens;
-use crate::call::json::{Fault, Kind, Scanner, push_u64};
+use crate::call::{
+    Tokens,
+    json::{JsonError, Kind, Scanner, push_u64},
+};
 
 /// Reads a `usage` value; `None` if it counts nothing, as null and all zeros do.
 ///
 /// Reads the names of OpenAI's compatible relatives for cached input as well.
-pub(super) fn read(scanner: &mut Scanner<'_>) -> Result<Option<Tokens>, Fault> {
+pub(super) fn read(scanner: &mut Scanner<'_>) -> Result<Option<Tokens>, JsonError> {
     if scanner.kind()? != Kind::Object {
         scanner.value()?;
         return Ok(None);
@@ -40,7 +42,7 @@ pub(super) fn read(scanner: &mut Scanner<'_>) -> Result<Option<Tokens>, Fault> {
     Ok((tokens.total() > 0).then_some(tokens))
 }
 
-fn details<'a>(scanner: &mut Scanner<'a>, mut note: impl FnMut(&'a str, u64)) -> Result<(), Fault> {
+fn details<'a>(scanner: &mut Scanner<'a>, mut note: impl FnMut(&'a str, u64)) -> Result<(), JsonError> {
     if scanner.kind()? != Kind::Object {
         scanner.value()?;
         return Ok(());
@@ -53,7 +55,7 @@ fn details<'a>(scanner: &mut Scanner<'a>, mut note: impl FnMut(&'a str, u64)) ->
 }
 
 /// A count. What is no count, such as null, is none.
-fn number(scanner: &mut Scanner<'_>) -> Result<u64, Fault> {
+fn number(scanner: &mut Scanner<'_>) -> Result<u64, JsonError> {
     let text = scanner.value()?;
     // Some providers count in floats; the conversion saturates.
     Ok(text.parse().unwrap_or_else(|_| text.parse::<f64>().map_or(0, |count| count as u64)))

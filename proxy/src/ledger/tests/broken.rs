@@ -1,7 +1,6 @@
 //! Disks and stores that fail, in between and for good.
 
-use std::ops::Range;
-use std::sync::atomic::AtomicBool;
+use std::{ops::Range, sync::atomic::AtomicBool};
 
 use super::*;
 use crate::store::{Batch, Cursor, KeyEntry, Page, Position, Rollup, RollupKey, Sums, Visit};
@@ -46,21 +45,21 @@ fn a_full_disk_defers_rows_and_loses_none_once_there_is_room() {
         let house = House::new();
         let store = house.store();
         let disk = Disk { left: Arc::new(AtomicU64::new(1_000)), cuts };
-        let (ledger, mut keeper, _) = house.by_hand_onto(store.clone(), small(), disk.create());
+        let (ledger, mut writer, _) = house.by_hand_onto(store.clone(), small(), disk.create());
         let results: Vec<_> = (0..100).map(|call| ledger.record(None, row(&format!("req_{call}"), 1))).collect();
         let deferred = results.iter().filter(|result| matches!(result, Err(Error::Deferred(_)))).count() as u64;
         let written = results.iter().filter(|result| result.is_ok()).count() as u64;
         assert!(written > 5 && deferred > 50 && written + deferred == 100, "{written} written, {deferred} deferred");
         assert_eq!(ledger.lag().rows_deferred, deferred);
 
-        keeper.round().expect_err("the disk is still full");
+        writer.round().expect_err("the disk is still full");
         disk.left.store(u64::MAX, Ordering::Relaxed);
         ledger.record(None, row("req_100", 1)).unwrap();
-        keeper.round().unwrap();
+        writer.round().unwrap();
         assert_eq!(rows(&*store).len(), 101, "a cut that works: {cuts}");
         assert_eq!((ledger.lag().rows_deferred, ledger.lag().rows_lost), (0, 0));
 
-        drop((ledger, keeper, store));
+        drop((ledger, writer, store));
         let store = house.store();
         house.by_hand(store.clone(), small());
         assert_eq!(rows(&*store).len(), 101, "after a restart");
@@ -101,13 +100,13 @@ fn a_mark_that_cannot_be_written_is_tried_again() {
     let house = House::new();
     let store = house.store();
     let disk = Disk { left: Arc::new(AtomicU64::new(10)), cuts: true };
-    let (ledger, mut keeper, _) = house.by_hand_onto(store.clone(), small(), disk.create());
+    let (ledger, mut writer, _) = house.by_hand_onto(store.clone(), small(), disk.create());
     let _ticket = ledger.open_call(opened("req_1", 1));
     house.pass_ms(51);
-    keeper.round().unwrap();
+    writer.round().unwrap();
     assert!(store.opened().unwrap().is_empty());
     disk.left.store(u64::MAX, Ordering::Relaxed);
-    keeper.round().unwrap();
+    writer.round().unwrap();
     assert_eq!(store.opened().unwrap().len(), 1);
 }
 
@@ -201,18 +200,18 @@ fn a_store_that_fails_in_between_gets_every_row_once() {
     let house = House::new();
     let store = house.store();
     let flaky = Flaky::new(store.clone());
-    let (ledger, mut keeper, _) = house.by_hand(flaky.clone(), small());
+    let (ledger, mut writer, _) = house.by_hand(flaky.clone(), small());
     for call in 0..200 {
         ledger.record(None, row(&format!("req_{call}"), 1)).unwrap();
         flaky.fails_before.store(call % 3 == 0, Ordering::Relaxed);
         flaky.fails_after.store(call % 3 == 1, Ordering::Relaxed);
         flaky.fails_to_flush.store(call % 2 == 0, Ordering::Relaxed);
-        let _ = keeper.round();
+        let _ = writer.round();
     }
     for flag in [&flaky.fails_before, &flaky.fails_after, &flaky.fails_to_flush] {
         flag.store(false, Ordering::Relaxed);
     }
-    keeper.round().unwrap();
+    writer.round().unwrap();
     assert_eq!(rows(&*store).len(), 200);
     assert_eq!((ledger.lag().rows, ledger.lag().bytes), (0, 0));
 }
@@ -222,16 +221,16 @@ fn a_crash_between_a_batch_and_the_end_of_its_segment_doubles_nothing() {
     let house = House::new();
     let store = house.store();
     let flaky = Flaky::new(store.clone());
-    let (ledger, mut keeper, _) = house.by_hand(flaky.clone(), small());
+    let (ledger, mut writer, _) = house.by_hand(flaky.clone(), small());
     flaky.fails_to_flush.store(true, Ordering::Relaxed);
     for call in 0..100 {
         ledger.record(None, row(&format!("req_{call}"), 1)).unwrap();
     }
-    keeper.round().expect_err("the store cannot flush");
+    writer.round().expect_err("the store cannot flush");
     assert_eq!(rows(&*store).len(), 100);
     assert!(house.segments() > 3, "no segment is removed before the store is flushed");
     std::mem::forget(ledger);
-    drop((keeper, flaky, store));
+    drop((writer, flaky, store));
 
     let store = house.store();
     let (_ledger, _keeper, recovered) = house.by_hand(store.clone(), small());
@@ -244,6 +243,6 @@ fn a_ledger_whose_store_cannot_be_read_does_not_open() {
     let house = House::new();
     let flaky = Flaky::new(house.store());
     flaky.fails_before.store(true, Ordering::Relaxed);
-    let opened = Keeper::recover(&house.spool_dir(), flaky, small(), house.clock(), Box::new(spool::create));
+    let opened = Writer::recover(&house.spool_dir(), flaky, small(), house.clock(), Box::new(spool::create));
     assert!(matches!(opened, Err(Error::Store(_))));
 }

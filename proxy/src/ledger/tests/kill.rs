@@ -3,9 +3,11 @@
 //! The test starts its own binary again, which then runs only the recording half, in the same data directory each
 //! time and without an end. It is killed at another moment in every round.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use super::*;
 
@@ -39,7 +41,7 @@ fn what_was_recorded_before_a_kill_is_there_once() {
             assert!(unsaid.count() <= THREADS * (round + 1), "one a thread may be written and not said");
             let total: u64 = rows.values().map(|(_, tokens)| tokens).sum();
             let crashed = rows.values().any(|(class, _)| class == CRASHED);
-            assert!(crashed || round < ROUNDS - 1, "some calls were in flight");
+            assert!(crashed || round < ROUNDS - 1, "some calls were in open_calls");
             assert_eq!(recovered.accounts.iter().map(|(_, past)| past.total_tokens).sum::<u64>(), total);
         }
     }
@@ -103,22 +105,22 @@ fn the_recording_half() {
     });
 }
 
-/// Keeps a few calls in flight and ends one after the other: most with a row, some by dropping the ticket. One never
+/// Keeps a few calls in open_calls and ends one after the other: most with a row, some by dropping the ticket. One never
 /// ends.
 fn record_for_ever(ledger: &Ledger, thread: usize) {
     let process = std::process::id();
     let _endless = ledger.open_call(Opened { started_ms: unix_ms(), ..opened(&format!("req_{process}_{thread}"), 1) });
-    let mut flight = std::collections::VecDeque::new();
+    let mut open_calls = std::collections::VecDeque::new();
     for call in 0_u64.. {
         let id = format!("req_{process}_{thread}_{call}");
         let started_ms = unix_ms();
         let mut ticket = ledger.open_call(Opened { started_ms, ..opened(&id, 1_000 + call) });
         ticket.sent();
-        flight.push_back((id, started_ms, ticket));
-        if flight.len() < 50 {
+        open_calls.push_back((id, started_ms, ticket));
+        if open_calls.len() < 50 {
             continue;
         }
-        let Some((id, started_ms, ticket)) = flight.pop_front() else { continue };
+        let Some((id, started_ms, ticket)) = open_calls.pop_front() else { continue };
         let said = if call % 7 == 0 {
             drop(ticket);
             format!("row {id} {ABORTED} {}\n", 1_000 + call - 49)

@@ -2,9 +2,13 @@
 
 use proptest::prelude::*;
 
-use super::super::frame::{self, Entry};
-use super::super::reader::scan;
-use super::*;
+use super::{
+    super::{
+        frame::{self, Entry},
+        reader::scan,
+    },
+    *,
+};
 
 /// A segment of rows, and where each frame begins.
 fn segment(rows: usize) -> (Vec<u8>, Vec<usize>) {

@@ -1,7 +1,6 @@
 //! Random interleavings, held against a limiter that keeps every call for ever and adds up anew each time.
 
-use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::{collection::vec, prelude::*};
 
 use super::*;
 

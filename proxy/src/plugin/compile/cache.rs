@@ -1,10 +1,12 @@
 //! Compiled code kept from one start to the next.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::hash::{Hash, Hasher};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    hash::{Hash, Hasher},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
@@ -110,7 +112,7 @@ impl Cache {
 
 impl Key {
     fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(self.0)
     }
 
     fn digest(&self, code: &[u8]) -> [u8; DIGEST_BYTES] {

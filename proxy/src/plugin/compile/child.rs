@@ -1,17 +1,18 @@
 //! The compiler as a process of its own: bounded by the kernel from inside, and by a clock from outside.
 
-use std::io::{self, Read, Write};
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::{
+    io::{self, Read, Write},
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::super::fault::printable;
-use super::super::{LoadError, Settings, engine};
+use super::super::{LoadError, Settings, engine, fault::printable};
 
 const CODE_BYTES_MAX: u64 = 256 << 20;
 const COMPLAINT_BYTES_MAX: u64 = 4096;

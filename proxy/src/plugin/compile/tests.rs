@@ -1,8 +1,6 @@
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::{fs, os::unix::fs::PermissionsExt};
 
-use super::super::engine;
-use super::*;
+use super::{super::engine, *};
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 

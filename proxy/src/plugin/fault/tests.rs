@@ -23,9 +23,9 @@ fn a_guests_words_are_cut_between_characters() {
 
 #[test]
 fn a_trap_is_told_by_what_it_means() {
-    let of = |trap: Trap, starved| Fault::of(&wasmtime::Error::from(trap), starved);
-    assert_eq!(of(Trap::Interrupt, true), Fault::Deadline);
-    assert_eq!(of(Trap::UnreachableCodeReached, true), Fault::Memory);
+    let of = |trap: Trap, starved| PluginError::of(&wasmtime::Error::from(trap), starved);
+    assert_eq!(of(Trap::Interrupt, true), PluginError::Deadline);
+    assert_eq!(of(Trap::UnreachableCodeReached, true), PluginError::Memory);
     assert_eq!(of(Trap::UnreachableCodeReached, false).kind(), "trap_unreachable");
     assert_eq!(of(Trap::StackOverflow, false).kind(), "trap_stack");
 }
@@ -33,7 +33,7 @@ fn a_trap_is_told_by_what_it_means() {
 #[test]
 fn an_unknown_error_is_a_malformed_answer_with_all_its_causes() {
     let error = wasmtime::Error::msg("inner\ncause").context("outer");
-    let fault = Fault::of(&error, false);
+    let fault = PluginError::of(&error, false);
     assert_eq!(fault.detail(), Some("outer: inner cause"));
     assert_eq!(fault.kind(), "malformed");
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn state(secret: Option<&[u8]>) -> State {
-    State::new(&Settings::default(), &Voice::new("p", Arc::new(()), Arc::new(())), secret, 0)
+    State::new(&Settings::default(), &PluginContext::new("p", Arc::new(()), Arc::new(())), secret, 0)
 }
 
 fn interrupts(deadline: &mut Deadline, cpu_ms: Option<u64>) -> bool {
@@ -64,10 +64,10 @@ fn tables_are_summed() {
 
 #[test]
 fn a_log_flood_is_cut_off_each_second_across_calls() {
-    let voice = Voice::new("p", Arc::new(()), Arc::new(()));
-    let lines = (0..1000).filter(|_| voice.may_log(7)).count() as u64;
+    let context = PluginContext::new("p", Arc::new(()), Arc::new(()));
+    let lines = (0..1000).filter(|_| context.may_log(7)).count() as u64;
     assert_eq!(lines, LOG_LINES_PER_SECOND);
-    assert!(voice.may_log(8));
+    assert!(context.may_log(8));
 }
 
 #[test]
@@ -102,7 +102,7 @@ impl Tokenize for Length {
 #[test]
 fn a_long_text_is_not_counted() {
     use tokenize::Host;
-    let mut state = State::new(&Settings::default(), &Voice::new("p", Arc::new(Length), Arc::new(())), None, 0);
+    let mut state = State::new(&Settings::default(), &PluginContext::new("p", Arc::new(Length), Arc::new(())), None, 0);
     assert_eq!(state.count("m".into(), "abc".into()), Some(3));
     assert_eq!(state.count("m".into(), "a".repeat(TOKENIZE_BYTES_MAX + 1)), None);
     let counted = (0..100).filter(|_| state.count("m".into(), "a".repeat(TOKENIZE_BYTES_MAX)).is_some()).count();

@@ -1,8 +1,9 @@
 //! What an adapter makes of an answer: canonical bodies, events, failures and counts.
 
-use super::super::bindings::adapter::tollgate::plugin::types as wire;
-use super::super::fault::printable;
-use super::{DEPTH_MAX, Invalid, json};
+use super::{
+    super::{bindings::adapter::tollgate::plugin::types as wire, fault::printable},
+    DEPTH_MAX, ValidateError, json,
+};
 use crate::call::{Blame, Event, Failure, FailureKind, FinishReason, Tokens, ToolDelta};
 
 const MESSAGE_BYTES_MAX: usize = 1024;
@@ -21,8 +22,8 @@ pub struct Answer {
 }
 
 /// Admits a whole answer.
-pub(in super::super) fn answer(wire: wire::Answer) -> Result<Answer, Invalid> {
-    json::object(&wire.body, DEPTH_MAX).map_err(Invalid::Body)?;
+pub(in super::super) fn answer(wire: wire::Answer) -> Result<Answer, ValidateError> {
+    json::object(&wire.body, DEPTH_MAX).map_err(ValidateError::Body)?;
     Ok(Answer { usage: wire.usage.map(tokens).transpose()?, body: wire.body })
 }
 
@@ -64,11 +65,11 @@ fn kind(wire: wire::FailureKind) -> FailureKind {
     }
 }
 
-fn tokens(wire: wire::Usage) -> Result<Tokens, Invalid> {
+fn tokens(wire: wire::Usage) -> Result<Tokens, ValidateError> {
     let counts =
         [wire.input_tokens, wire.output_tokens, wire.cached_tokens, wire.cache_write_tokens, wire.reasoning_tokens];
     if counts.iter().any(|&count| count > TOKENS_MAX) {
-        return Err(Invalid::Usage);
+        return Err(ValidateError::Usage);
     }
     Ok(Tokens {
         // A part is never more than its whole: an adapter that forgot to include it must not make it free.
@@ -96,25 +97,26 @@ impl Turn {
         wire: Vec<wire::Event>,
         frames: usize,
         events_max: usize,
-    ) -> Result<Vec<Event>, Invalid> {
+    ) -> Result<Vec<Event>, ValidateError> {
         if wire.len() > events_max {
-            return Err(Invalid::Event("is one too many for a push"));
+            return Err(ValidateError::Event("is one too many for a push"));
         }
         wire.into_iter().map(|event| self.event(event, frames)).collect()
     }
 
-    fn event(&mut self, wire: wire::Event, frames: usize) -> Result<Event, Invalid> {
+    fn event(&mut self, wire: wire::Event, frames: usize) -> Result<Event, ValidateError> {
         if self.failed {
-            return Err(Invalid::Event("follows a failure"));
+            return Err(ValidateError::Event("follows a failure"));
         }
         Ok(match wire {
             wire::Event::Forward(index) if (index as usize) < frames => Event::Forward(index),
-            wire::Event::Forward(_) => return Err(Invalid::Event("forwards a frame that was not pushed")),
+            wire::Event::Forward(_) => return Err(ValidateError::Event("forwards a frame that was not pushed")),
             wire::Event::Text(text) => Event::Text(text),
             wire::Event::Reasoning(text) => Event::Reasoning(text),
             wire::Event::Tool(delta) => Event::Tool(self.tool(delta)?),
             wire::Event::Delta(text) => {
-                json::object(&text, DEPTH_MAX).map_err(|_| Invalid::Event("has a delta that is no JSON object"))?;
+                json::object(&text, DEPTH_MAX)
+                    .map_err(|_| ValidateError::Event("has a delta that is no JSON object"))?;
                 Event::Delta(text)
             }
             wire::Event::Usage(usage) => Event::Usage(tokens(usage)?),
@@ -131,14 +133,14 @@ impl Turn {
         })
     }
 
-    fn tool(&mut self, wire: wire::ToolDelta) -> Result<ToolDelta, Invalid> {
+    fn tool(&mut self, wire: wire::ToolDelta) -> Result<ToolDelta, ValidateError> {
         if wire.index > self.tools || wire.index >= TOOLS_MAX {
-            return Err(Invalid::Event("skips a tool call"));
+            return Err(ValidateError::Event("skips a tool call"));
         }
         self.tools = self.tools.max(wire.index + 1);
         let too_long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.len() > TOOL_NAME_BYTES_MAX);
         if too_long(&wire.id) || too_long(&wire.name) {
-            return Err(Invalid::Event("names a tool call at too great a length"));
+            return Err(ValidateError::Event("names a tool call at too great a length"));
         }
         Ok(ToolDelta { index: wire.index, id: wire.id, name: wire.name, arguments: wire.arguments })
     }

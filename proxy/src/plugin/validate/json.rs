@@ -2,19 +2,18 @@
 //!
 //! A provider that reads the last of two equal fields and a host that reads the first do not see the same request.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
-use crate::call::json::{Fault, Kind, Scanner};
+use crate::call::json::{JsonError, Kind, Scanner};
 
 /// Objects with more fields than this are checked for duplicates by hashing, smaller ones by comparing.
 const SMALL_OBJECT_FIELDS: usize = 32;
 
 /// Why a text is not JSON that the host takes from a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
+pub enum JsonFlaw {
     #[error(transparent)]
-    Json(#[from] Fault),
+    Json(#[from] JsonError),
     #[error("a field is named twice at byte {at}")]
     Twice { at: usize },
     #[error("not a JSON object")]
@@ -22,7 +21,7 @@ pub enum Flaw {
 }
 
 /// Checks that `text` is one JSON value.
-pub(super) fn value(text: &str, depth_max: usize) -> Result<Kind, Flaw> {
+pub(super) fn value(text: &str, depth_max: usize) -> Result<Kind, JsonFlaw> {
     let mut walk = Walk { scanner: Scanner::new(text, depth_max), names: Vec::new() };
     let kind = walk.scanner.kind()?;
     walk.value()?;
@@ -31,10 +30,10 @@ pub(super) fn value(text: &str, depth_max: usize) -> Result<Kind, Flaw> {
 }
 
 /// Checks that `text` is one JSON object.
-pub(in super::super) fn object(text: &str, depth_max: usize) -> Result<(), Flaw> {
+pub(in super::super) fn object(text: &str, depth_max: usize) -> Result<(), JsonFlaw> {
     match value(text, depth_max)? {
         Kind::Object => Ok(()),
-        _ => Err(Flaw::NotAnObject),
+        _ => Err(JsonFlaw::NotAnObject),
     }
 }
 
@@ -46,7 +45,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Recurses, as deep as the scanner lets containers nest.
-    fn value(&mut self) -> Result<(), Flaw> {
+    fn value(&mut self) -> Result<(), JsonFlaw> {
         match self.scanner.kind()? {
             Kind::Object => self.object(),
             Kind::Array => {
@@ -60,7 +59,7 @@ impl Walk<'_> {
         }
     }
 
-    fn object(&mut self) -> Result<(), Flaw> {
+    fn object(&mut self) -> Result<(), JsonFlaw> {
         self.scanner.enter_object()?;
         let first = self.names.len();
         let mut many: Option<HashSet<Cow<'_, str>>> = None;
@@ -78,7 +77,7 @@ impl Walk<'_> {
                 }
             };
             if known {
-                return Err(Flaw::Twice { at: key.at });
+                return Err(JsonFlaw::Twice { at: key.at });
             }
             self.value()?;
         }

@@ -1,9 +1,10 @@
 //! The request that an adapter wants sent. The host keeps authority, length, framing and credentials to itself.
 
-use super::super::bindings::adapter::tollgate::plugin::types as wire;
-use super::{DEPTH_MAX, EditFlaw, Invalid, is_token, json, shown};
-use crate::call::Edit;
-use crate::framing::Framing;
+use super::{
+    super::bindings::adapter::tollgate::plugin::types as wire, DEPTH_MAX, EditError, ValidateError, is_token, json,
+    shown,
+};
+use crate::{call::Edit, framing::Framing};
 
 const PATH_BYTES_MAX: usize = 8 << 10;
 const HEADERS_MAX: usize = 64;
@@ -60,15 +61,15 @@ pub enum Auth {
 }
 
 /// Admits a guest's request.
-pub(in super::super) fn request(wire: wire::UpstreamRequest) -> Result<Request, Invalid> {
+pub(in super::super) fn request(wire: wire::UpstreamRequest) -> Result<Request, ValidateError> {
     let method = match wire.method.as_str() {
         "POST" => "POST",
         "GET" => "GET",
-        _ => return Err(Invalid::Method),
+        _ => return Err(ValidateError::Method),
     };
-    path(&wire.path).map_err(Invalid::Path)?;
+    path(&wire.path).map_err(ValidateError::Path)?;
     if wire.state.as_ref().is_some_and(|state| state.len() > STATE_BYTES_MAX) {
-        return Err(Invalid::State);
+        return Err(ValidateError::State);
     }
     Ok(Request {
         method,
@@ -142,19 +143,19 @@ fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
     Ok(plain)
 }
 
-fn headers(wire: Vec<wire::HeaderResult>) -> Result<Vec<(String, String)>, Invalid> {
+fn headers(wire: Vec<wire::HeaderResult>) -> Result<Vec<(String, String)>, ValidateError> {
     if wire.len() > HEADERS_MAX {
-        return Err(Invalid::Headers("too many headers"));
+        return Err(ValidateError::Headers("too many headers"));
     }
     let bytes: usize = wire.iter().map(|header| header.name.len() + header.value.len()).sum();
     if bytes > HEADER_BYTES_MAX {
-        return Err(Invalid::Headers("headers are too long"));
+        return Err(ValidateError::Headers("headers are too long"));
     }
     let admit = |header: wire::HeaderResult| {
         let wire::HeaderResult { mut name, value } = header;
         name.make_ascii_lowercase();
         match header_flaw(&name, &value) {
-            Some(reason) => Err(Invalid::Header { name: shown(&name), reason }),
+            Some(reason) => Err(ValidateError::Header { name: shown(&name), reason }),
             None => Ok((name, value)),
         }
     };
@@ -209,43 +210,43 @@ fn is_hosts_own(name: &str) -> bool {
         || name.starts_with("x-forwarded-")
 }
 
-fn body(wire: wire::RequestBody) -> Result<Body, Invalid> {
+fn body(wire: wire::RequestBody) -> Result<Body, ValidateError> {
     let edits = match wire {
         wire::RequestBody::Whole(text) => {
-            json::object(&text, DEPTH_MAX).map_err(Invalid::Body)?;
+            json::object(&text, DEPTH_MAX).map_err(ValidateError::Body)?;
             return Ok(Body::Whole(text));
         }
         wire::RequestBody::Edits(edits) => edits,
     };
     if edits.len() > EDITS_MAX {
-        return Err(Invalid::Edits);
+        return Err(ValidateError::Edits);
     }
     let mut admitted: Vec<Edit> = Vec::with_capacity(edits.len());
     for edit in edits {
         if let Some(reason) = edit_flaw(&edit, &admitted) {
-            return Err(Invalid::Edit { field: shown(&edit.field), reason });
+            return Err(ValidateError::Edit { field: shown(&edit.field), reason });
         }
         admitted.push(Edit { field: edit.field, value: edit.value });
     }
     Ok(Body::Edits(admitted))
 }
 
-fn edit_flaw(edit: &wire::Edit, earlier: &[Edit]) -> Option<EditFlaw> {
+fn edit_flaw(edit: &wire::Edit, earlier: &[Edit]) -> Option<EditError> {
     if edit.field.is_empty() || edit.field.len() > EDIT_NAME_BYTES_MAX {
-        return Some(EditFlaw::Name);
+        return Some(EditError::Name);
     }
     if earlier.iter().any(|other| other.field == edit.field) {
-        return Some(EditFlaw::Twice);
+        return Some(EditError::Twice);
     }
     // The value lands one level down, inside the request.
     let value = edit.value.as_ref()?;
-    json::value(value, DEPTH_MAX - 1).err().map(EditFlaw::Value)
+    json::value(value, DEPTH_MAX - 1).err().map(EditError::Value)
 }
 
-fn auth(wire: wire::Auth) -> Result<Auth, Invalid> {
+fn auth(wire: wire::Auth) -> Result<Auth, ValidateError> {
     let named = |name: &str| {
         let fits = is_token(name) && name.len() <= AUTH_NAME_BYTES_MAX;
-        fits.then_some(()).ok_or(Invalid::Auth("names nothing that can be named so"))
+        fits.then_some(()).ok_or(ValidateError::Auth("names nothing that can be named so"))
     };
     Ok(match wire {
         wire::Auth::None => Auth::None,
@@ -255,21 +256,21 @@ fn auth(wire: wire::Auth) -> Result<Auth, Invalid> {
             named(&name)?;
             // The one header of the host's own that a secret belongs in.
             if name != "authorization" && is_hosts_own(&name) {
-                return Err(Invalid::Auth("puts the secret where it would route or frame"));
+                return Err(ValidateError::Auth("puts the secret where it would route or frame"));
             }
             Auth::Header(name)
         }
         wire::Auth::Query(name) => {
             named(&name)?;
             if name.contains(['&', '#', '%', '+']) {
-                return Err(Invalid::Auth("names nothing that can be named so"));
+                return Err(ValidateError::Auth("names nothing that can be named so"));
             }
             Auth::Query(name)
         }
         wire::Auth::Scheme(scheme) => {
             named(&scheme.name)?;
             if scheme.params.len() > AUTH_PARAMS_BYTES_MAX || json::object(&scheme.params, DEPTH_MAX).is_err() {
-                return Err(Invalid::Auth("has parameters that are no JSON object"));
+                return Err(ValidateError::Auth("has parameters that are no JSON object"));
             }
             Auth::Scheme { name: scheme.name, params: scheme.params }
         }

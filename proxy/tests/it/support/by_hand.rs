@@ -1,7 +1,9 @@
 //! A provider that the test plays itself, byte by byte: for what no scenario of the fakes does.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+};
 
 use super::{PATIENCE, eventually};
 

@@ -1,8 +1,10 @@
 //! One connection of a client, spoken by hand: HTTP/1.1 with as few manners as a test needs.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Instant;
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    time::Instant,
+};
 
 use super::{Answer, Call, Head, PATIENCE};
 

@@ -1,16 +1,17 @@
 //! The process under test, and what it leaves behind.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    fs::{self, File},
+    io::Write,
+    net::SocketAddr,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tollgate::store::{self, SledStore, Store};
 
-use super::setup::House;
-use super::{Answer, Call, Client, Setup, chat, eventually, get};
+use super::{Answer, Call, Client, Setup, chat, eventually, get, setup::House};
 
 pub(crate) use tollgate::store::Record as Row;
 

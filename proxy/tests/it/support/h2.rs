@@ -1,23 +1,37 @@
 //! HTTP/2 from both sides: a client of the gateway, and a provider behind it.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::Instant;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
+    time::Instant,
+};
 
 use bytes::Bytes;
-use h2::client::{ResponseFuture, SendRequest};
-use h2::{Reason, RecvStream, SendStream};
+use h2::{
+    Reason, RecvStream, SendStream,
+    client::{ResponseFuture, SendRequest},
+};
 use http::{Request, Response};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, ServerName},
+    },
+};
 
-use super::by_hand::{GOOD_ANSWER, chunk};
-use super::{Answer, Call, Head, PATIENCE};
+use super::{
+    Answer, Call, Head, PATIENCE,
+    by_hand::{GOOD_ANSWER, chunk},
+};
 
 /// One HTTP/2 connection to the gateway.
 pub(crate) struct H2Client {

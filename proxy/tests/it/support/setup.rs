@@ -1,13 +1,15 @@
 //! What the operator writes, and where a gateway lives.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs::{self, DirBuilder};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs::{self, DirBuilder},
+    net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU16, Ordering},
+};
 
 use tempfile::TempDir;
 

@@ -145,15 +145,15 @@ fn what_does_not_fit_is_refused() {
     let named = || tool(0, Some(("a", "f")), "");
     let object = |text: &str| Event::Delta(text.to_owned());
     for (before, event, misfit) in [
-        (vec![Event::Finish(FinishReason::Stop)], text("a"), Misfit::AfterFinish),
-        (vec![Event::Finish(FinishReason::Stop)], named(), Misfit::AfterFinish),
-        (vec![], tool(1, Some(("a", "f")), ""), Misfit::ToolGap(1)),
-        (vec![], tool(0, None, "{}"), Misfit::ToolUnnamed(0)),
-        (vec![named()], named(), Misfit::ToolRenamed(0)),
-        (vec![], object("[]"), Misfit::NotAnObject),
-        (vec![], object("{} {}"), Misfit::NotAnObject),
-        (vec![], object("{\"a\":1"), Misfit::NotAnObject),
-        (vec![], object(""), Misfit::NotAnObject),
+        (vec![Event::Finish(FinishReason::Stop)], text("a"), EventError::AfterFinish),
+        (vec![Event::Finish(FinishReason::Stop)], named(), EventError::AfterFinish),
+        (vec![], tool(1, Some(("a", "f")), ""), EventError::ToolGap(1)),
+        (vec![], tool(0, None, "{}"), EventError::ToolUnnamed(0)),
+        (vec![named()], named(), EventError::ToolRenamed(0)),
+        (vec![], object("[]"), EventError::NotAnObject),
+        (vec![], object("{} {}"), EventError::NotAnObject),
+        (vec![], object("{\"a\":1"), EventError::NotAnObject),
+        (vec![], object(""), EventError::NotAnObject),
     ] {
         let mut chunks = chunks(false);
         let mut out = Vec::new();
@@ -172,7 +172,7 @@ fn tool_calls_are_bounded() {
         chunks.event(&tool(index, Some(("a", "f")), "{}"), &mut out).unwrap();
     }
     let next = tool(1024, Some(("a", "f")), "{}");
-    assert_eq!(chunks.event(&next, &mut out), Err(Misfit::TooManyTools(1024)));
+    assert_eq!(chunks.event(&next, &mut out), Err(EventError::TooManyTools(1024)));
 }
 
 #[test]

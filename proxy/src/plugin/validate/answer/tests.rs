@@ -29,7 +29,7 @@ fn tool(index: u32) -> wire::Event {
 #[track_caller]
 fn refused(events: Vec<wire::Event>) {
     let refused = Turn::default().events(events, 2, 8);
-    assert!(matches!(refused, Err(Invalid::Event(_))), "{refused:?}");
+    assert!(matches!(refused, Err(ValidateError::Event(_))), "{refused:?}");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn an_answer_is_a_json_object_with_sane_counts() {
     assert_eq!(admitted.usage, Some(Tokens { input: 3, output: 4, ..Tokens::default() }));
     assert!(answer(wire::Answer { body: "<html>".into(), usage: None }).is_err());
     let absurd = answer(wire::Answer { body: "{}".into(), usage: Some(usage(u64::MAX, 0)) });
-    assert_eq!(absurd, Err(Invalid::Usage));
+    assert_eq!(absurd, Err(ValidateError::Usage));
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn an_ordinary_request_is_admitted() {
 fn only_get_and_post_are_sent() {
     for method in ["CONNECT", "post", "PUT", "", "GET ", "POST / HTTP/1.1\r\nx: y\r\n\r\n"] {
         let refused = request(wire::UpstreamRequest { method: method.into(), ..wire() });
-        assert_eq!(refused, Err(Invalid::Method), "{method:?}");
+        assert_eq!(refused, Err(ValidateError::Method), "{method:?}");
     }
     assert!(request(wire::UpstreamRequest { method: "GET".into(), ..wire() }).is_ok());
 }
@@ -127,7 +127,7 @@ fn headers_that_route_frame_or_authenticate_are_refused() {
     ] {
         assert!(header_flaw(&name.to_lowercase(), "x").is_some(), "{name}");
         let refused = request(wire::UpstreamRequest { headers: vec![header(name, "x")], ..wire() });
-        assert!(matches!(refused, Err(Invalid::Header { .. })), "{name}");
+        assert!(matches!(refused, Err(ValidateError::Header { .. })), "{name}");
     }
 }
 
@@ -149,16 +149,16 @@ fn a_header_cannot_split_the_request() {
         ("x", "\u{7f}"),
     ] {
         let refused = request(wire::UpstreamRequest { headers: vec![header(name, value)], ..wire() });
-        assert!(matches!(refused, Err(Invalid::Header { .. })), "{name:?}: {value:?}");
+        assert!(matches!(refused, Err(ValidateError::Header { .. })), "{name:?}: {value:?}");
     }
 }
 
 #[test]
 fn headers_are_bounded_in_number_and_bytes() {
     let many = (0..10_000).map(|n| header(&format!("x-{n}"), "a")).collect();
-    assert!(matches!(request(wire::UpstreamRequest { headers: many, ..wire() }), Err(Invalid::Headers(_))));
+    assert!(matches!(request(wire::UpstreamRequest { headers: many, ..wire() }), Err(ValidateError::Headers(_))));
     let long = vec![header("x", &"a".repeat(1 << 20))];
-    assert!(matches!(request(wire::UpstreamRequest { headers: long, ..wire() }), Err(Invalid::Headers(_))));
+    assert!(matches!(request(wire::UpstreamRequest { headers: long, ..wire() }), Err(ValidateError::Headers(_))));
 }
 
 #[test]
@@ -177,11 +177,11 @@ fn a_secrets_placeholder_is_forwarded_as_it_stands() {
 fn a_body_is_one_strict_json_object() {
     for bad in ["", "[]", "null", "{", "{\"a\":1,\"a\":2}", "{}{}"] {
         let refused = request(wire::UpstreamRequest { body: wire::RequestBody::Whole(bad.into()), ..wire() });
-        assert!(matches!(refused, Err(Invalid::Body(_))), "{bad:?}");
+        assert!(matches!(refused, Err(ValidateError::Body(_))), "{bad:?}");
     }
     let bomb = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
     let refused = request(wire::UpstreamRequest { body: wire::RequestBody::Whole(bomb), ..wire() });
-    assert!(matches!(refused, Err(Invalid::Body(_))));
+    assert!(matches!(refused, Err(ValidateError::Body(_))));
 }
 
 #[test]
@@ -198,9 +198,9 @@ fn edits_set_and_remove_fields_once_each() {
         vec![edit("a", Some(""))],
         vec![edit(&"a".repeat(257), None)],
     ] {
-        assert!(matches!(edits(bad.clone()), Err(Invalid::Edit { .. })), "{bad:?}");
+        assert!(matches!(edits(bad.clone()), Err(ValidateError::Edit { .. })), "{bad:?}");
     }
-    assert_eq!(edits((0..257).map(|n| edit(&n.to_string(), None)).collect()), Err(Invalid::Edits));
+    assert_eq!(edits((0..257).map(|n| edit(&n.to_string(), None)).collect()), Err(ValidateError::Edits));
 }
 
 #[test]
@@ -232,5 +232,5 @@ fn an_authentication_plan_cannot_misplace_the_secret() {
 #[test]
 fn state_is_bounded() {
     let state = Some("a".repeat(STATE_BYTES_MAX + 1));
-    assert_eq!(request(wire::UpstreamRequest { state, ..wire() }), Err(Invalid::State));
+    assert_eq!(request(wire::UpstreamRequest { state, ..wire() }), Err(ValidateError::State));
 }

@@ -1,17 +1,23 @@
 //! The ledger's thread: from the spool into the store, batch by batch.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use super::reader::Reader;
-use super::shared::Shared;
-use super::spool::{self, Create, Spool};
-use super::{CRASHED, Clock, Error, Recovered, Settings, fold};
-use crate::limit::{DAY_MS, Past};
-use crate::store::{Batch, Position, Store};
+use super::{
+    CRASHED, Clock, Error, Recovered, Settings, fold,
+    reader::Reader,
+    shared::Shared,
+    spool::{self, Create, Spool},
+};
+use crate::{
+    limit::{DAY_MS, Past},
+    store::{Batch, Position, Store},
+};
 
 /// Blocks of rows removed at once, so that a long absence is made up for bit by bit.
 const PRUNE_BLOCKS: usize = 256;
@@ -22,7 +28,7 @@ const DEFERRED_FRAMES: usize = 64;
 const REQUESTS_MS: u64 = 62_000;
 const PAGE_ROWS: usize = 1_000;
 
-pub(super) struct Keeper {
+pub(super) struct Writer {
     dir: PathBuf,
     settings: Settings,
     shared: Arc<Shared>,
@@ -59,7 +65,7 @@ struct Taken {
     damaged: u64,
 }
 
-impl Keeper {
+impl Writer {
     /// Takes over what a former process left, and begins a new segment.
     pub(super) fn recover(
         dir: &Path,
@@ -67,7 +73,7 @@ impl Keeper {
         settings: Settings,
         clock: Clock,
         create: Create,
-    ) -> Result<(Keeper, Recovered), Error> {
+    ) -> Result<(Writer, Recovered), Error> {
         let failed = |source: io::Error| Error::Io { path: dir.to_owned(), source };
         spool::make_dir(dir).map_err(failed)?;
         let left = spool::list(dir).map_err(failed)?;
@@ -89,7 +95,7 @@ impl Keeper {
         let shared = Arc::new(Shared::new(clock, spool.map_err(failed)?));
         taker.at = Position { segment: number, offset: 0 };
         let dir = dir.to_owned();
-        Ok((Keeper { dir, settings, shared, taker, flushed_ms: now_ms, pruned_ms: 0, failing: false }, recovered))
+        Ok((Writer { dir, settings, shared, taker, flushed_ms: now_ms, pruned_ms: 0, failing: false }, recovered))
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -141,9 +147,9 @@ impl Keeper {
     /// Marks the calls that have lived long enough.
     pub(super) fn mark_calls(&self, now_ms: u64) {
         let before_ms = now_ms.saturating_sub(self.settings.open_after_ms);
-        while let Some(call) = self.shared.flight.take_older(before_ms) {
+        while let Some(call) = self.shared.open_calls.take_older(before_ms) {
             if !call.mark(|opened| self.shared.mark(opened)) {
-                self.shared.flight.put_back(call);
+                self.shared.open_calls.put_back(call);
                 return;
             }
         }

@@ -17,17 +17,17 @@ pub fn fill_from_system(buffer: &mut [u8]) {
 
 /// A new client key: `sk-tg-` and 43 characters of base 62.
 pub fn virtual_key(fill: &mut dyn FnMut(&mut [u8])) -> Secret {
-    Secret::new(draw(VIRTUAL_PREFIX, DRAWN_CHARS, fill))
+    Secret::new(generate(VIRTUAL_PREFIX, DRAWN_CHARS, fill))
 }
 
 /// A new token for the admin listener: `tg-admin-` and 43 characters of base 62.
 pub fn admin_token(fill: &mut dyn FnMut(&mut [u8])) -> Secret {
-    Secret::new(draw(ADMIN_PREFIX, DRAWN_CHARS, fill))
+    Secret::new(generate(ADMIN_PREFIX, DRAWN_CHARS, fill))
 }
 
 /// A new id for a client key: `key_` and 16 characters of base 62. No secret.
 pub fn key_id(fill: &mut dyn FnMut(&mut [u8])) -> String {
-    draw(ID_PREFIX, ID_CHARS, fill)
+    generate(ID_PREFIX, ID_CHARS, fill)
 }
 
 /// Whether `text` has the form of a key that [`virtual_key`] draws.
@@ -36,7 +36,7 @@ pub fn is_virtual_key(text: &str) -> bool {
         .is_some_and(|rest| rest.len() == DRAWN_CHARS && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-fn draw(prefix: &str, mut wanted: usize, fill: &mut dyn FnMut(&mut [u8])) -> String {
+fn generate(prefix: &str, mut wanted: usize, fill: &mut dyn FnMut(&mut [u8])) -> String {
     // The capacity is exact: a string that grows would leave a copy behind that nobody wipes.
     let mut text = String::with_capacity(prefix.len() + wanted);
     text.push_str(prefix);

@@ -4,7 +4,7 @@ use crate::call::Operation;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Face {
+pub(super) enum Endpoint {
     Call(Operation),
     Models,
     /// One model, by its decoded id.
@@ -19,29 +19,29 @@ pub(super) enum Face {
     WrongMethod,
 }
 
-/// Finds the face. Tolerates what clients make of a base URL: doubled and trailing slashes, `/v1` missing or doubled,
+/// Finds the endpoint. Tolerates what clients make of a base URL: doubled and trailing slashes, `/v1` missing or doubled,
 /// any query.
-pub(super) fn face(method: &http::Method, target: &str) -> Face {
+pub(super) fn endpoint(method: &http::Method, target: &str) -> Endpoint {
     if method == http::Method::OPTIONS {
-        return Face::Preflight;
+        return Endpoint::Preflight;
     }
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
     while parts.next_if_eq(&"v1").is_some() {}
     let parts: Vec<&str> = parts.collect();
-    let (wanted, face) = match parts.as_slice() {
-        ["chat", "completions"] => (http::Method::POST, Face::Call(Operation::Chat)),
-        ["embeddings"] => (http::Method::POST, Face::Call(Operation::Embeddings)),
-        ["models"] => (http::Method::GET, Face::Models),
+    let (wanted, endpoint) = match parts.as_slice() {
+        ["chat", "completions"] => (http::Method::POST, Endpoint::Call(Operation::Chat)),
+        ["embeddings"] => (http::Method::POST, Endpoint::Call(Operation::Embeddings)),
+        ["models"] => (http::Method::GET, Endpoint::Models),
         ["models", id @ ..] => match percent_decoded(&id.join("/")) {
-            Some(id) => (http::Method::GET, Face::Model(id)),
-            None => return Face::Unknown,
+            Some(id) => (http::Method::GET, Endpoint::Model(id)),
+            None => return Endpoint::Unknown,
         },
-        ["healthz"] => (http::Method::GET, Face::Health),
-        ["readyz"] => (http::Method::GET, Face::Ready),
-        _ => return Face::Unknown,
+        ["healthz"] => (http::Method::GET, Endpoint::Health),
+        ["readyz"] => (http::Method::GET, Endpoint::Ready),
+        _ => return Endpoint::Unknown,
     };
-    if *method == wanted { face } else { Face::WrongMethod }
+    if *method == wanted { endpoint } else { Endpoint::WrongMethod }
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -72,28 +72,28 @@ mod tests {
         for path in
             ["/v1/chat/completions", "/chat/completions", "//v1//chat/completions/", "/v1/v1/chat/completions?x=1"]
         {
-            assert_eq!(face(&Method::POST, path), Face::Call(Operation::Chat), "{path}");
+            assert_eq!(endpoint(&Method::POST, path), Endpoint::Call(Operation::Chat), "{path}");
         }
-        assert_eq!(face(&Method::POST, "/v1/embeddings"), Face::Call(Operation::Embeddings));
-        assert_eq!(face(&Method::GET, "/models"), Face::Models);
+        assert_eq!(endpoint(&Method::POST, "/v1/embeddings"), Endpoint::Call(Operation::Embeddings));
+        assert_eq!(endpoint(&Method::GET, "/models"), Endpoint::Models);
     }
 
     #[test]
     fn a_model_id_may_hold_slashes_raw_or_encoded() {
         for path in ["/v1/models/openrouter/x/y:z", "/v1/models/openrouter%2Fx%2fy%3Az"] {
-            assert_eq!(face(&Method::GET, path), Face::Model("openrouter/x/y:z".into()), "{path}");
+            assert_eq!(endpoint(&Method::GET, path), Endpoint::Model("openrouter/x/y:z".into()), "{path}");
         }
         for path in ["/v1/models/%", "/v1/models/%zz", "/v1/models/%+1", "/v1/models/%ff"] {
-            assert_eq!(face(&Method::GET, path), Face::Unknown, "{path}");
+            assert_eq!(endpoint(&Method::GET, path), Endpoint::Unknown, "{path}");
         }
     }
 
     #[test]
     fn other_paths_and_methods_are_told_apart() {
-        assert_eq!(face(&Method::GET, "/v1/chat/completions"), Face::WrongMethod);
-        assert_eq!(face(&Method::POST, "/v1/Chat/completions"), Face::Unknown);
-        assert_eq!(face(&Method::GET, "/"), Face::Unknown);
-        assert_eq!(face(&Method::OPTIONS, "/v1/anything"), Face::Preflight);
-        assert_eq!(face(&Method::GET, "/healthz"), Face::Health);
+        assert_eq!(endpoint(&Method::GET, "/v1/chat/completions"), Endpoint::WrongMethod);
+        assert_eq!(endpoint(&Method::POST, "/v1/Chat/completions"), Endpoint::Unknown);
+        assert_eq!(endpoint(&Method::GET, "/"), Endpoint::Unknown);
+        assert_eq!(endpoint(&Method::OPTIONS, "/v1/anything"), Endpoint::Preflight);
+        assert_eq!(endpoint(&Method::GET, "/healthz"), Endpoint::Health);
     }
 }

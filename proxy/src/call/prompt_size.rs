@@ -4,7 +4,7 @@ use super::json::{Text, Token};
 
 /// The size of a prompt, in the units that a cheap estimate of its tokens is made of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Measure {
+pub struct PromptSize {
     pub ascii_bytes: u64,
     /// Characters outside ASCII, the Chinese, Japanese and Korean ones included.
     pub wide_chars: u64,
@@ -31,14 +31,14 @@ const MEDIA_TYPES: [&str; 11] = [
     "video",
 ];
 
-impl Measure {
+impl PromptSize {
     pub(super) fn text(&mut self, text: Text) {
         self.ascii_bytes += text.ascii;
         self.wide_chars += text.wide;
         self.cjk_chars += text.cjk;
     }
 
-    pub(super) fn add(&mut self, other: &Measure) {
+    pub(super) fn add(&mut self, other: &PromptSize) {
         self.ascii_bytes += other.ascii_bytes;
         self.wide_chars += other.wide_chars;
         self.cjk_chars += other.cjk_chars;
@@ -62,7 +62,7 @@ pub(super) struct MessageStrings {
 
 impl MessageStrings {
     /// Counts one string of a message that stands below the name `key`.
-    pub(super) fn note(&mut self, measure: &mut Measure, key: &str, value: Token<'_>) {
+    pub(super) fn note(&mut self, prompt_size: &mut PromptSize, key: &str, value: Token<'_>) {
         match key {
             "type" => {
                 if MEDIA_TYPES.contains(&value.raw) {
@@ -70,13 +70,13 @@ impl MessageStrings {
                 }
             }
             _ if is_payload(key, value.raw) => self.payloads += 1,
-            _ => measure.text(value.size()),
+            _ => prompt_size.text(value.size()),
         }
     }
 
-    pub(super) fn finish(self, measure: &mut Measure) {
+    pub(super) fn finish(self, prompt_size: &mut PromptSize) {
         // A part may be announced and carry no bytes (a remote image), or carry bytes unannounced.
-        measure.media = measure.media.saturating_add(self.announced.max(self.payloads));
+        prompt_size.media = prompt_size.media.saturating_add(self.announced.max(self.payloads));
     }
 }
 

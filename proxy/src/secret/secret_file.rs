@@ -1,9 +1,11 @@
 //! Secrets that the first start makes and later starts read: one file each, which its owner alone can read.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
 
 use zeroize::Zeroizing;
 
@@ -13,7 +15,7 @@ const FILE_BYTES_MAX: u64 = 4096;
 
 /// Why a kept secret cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum Unkept {
+pub enum SecretFileError {
     #[error("`{0}` can be read by others: `chmod 600` it")]
     Exposed(PathBuf),
     #[error("cannot read or make `{path}`")]
@@ -29,8 +31,8 @@ pub struct Kept {
 }
 
 /// Makes a directory for its owner alone, and its parents, unless it is there.
-pub fn make_private_dir(dir: &Path) -> Result<(), Unkept> {
-    let io = |source| Unkept::Io { path: dir.to_owned(), source };
+pub fn make_private_dir(dir: &Path) -> Result<(), SecretFileError> {
+    let io = |source| SecretFileError::Io { path: dir.to_owned(), source };
     if dir.is_dir() {
         return Ok(());
     }
@@ -40,15 +42,15 @@ pub fn make_private_dir(dir: &Path) -> Result<(), Unkept> {
 }
 
 /// The secret kept in `path`, if the file is there.
-pub fn read_kept(path: &Path) -> Result<Option<Secret>, Unkept> {
-    let io = |source| Unkept::Io { path: path.to_owned(), source };
+pub fn read_kept(path: &Path) -> Result<Option<Secret>, SecretFileError> {
+    let io = |source| SecretFileError::Io { path: path.to_owned(), source };
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error)),
     };
     if file.metadata().map_err(io)?.mode() & 0o077 != 0 {
-        return Err(Unkept::Exposed(path.to_owned()));
+        return Err(SecretFileError::Exposed(path.to_owned()));
     }
     let mut text = Zeroizing::new(String::new());
     file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(io)?;
@@ -62,13 +64,13 @@ pub fn read_kept(path: &Path) -> Result<Option<Secret>, Unkept> {
 pub fn keep(
     path: &Path,
     fill: &mut dyn FnMut(&mut [u8]),
-    draw: impl FnOnce(&mut dyn FnMut(&mut [u8])) -> Secret,
-) -> Result<Kept, Unkept> {
+    generate: impl FnOnce(&mut dyn FnMut(&mut [u8])) -> Secret,
+) -> Result<Kept, SecretFileError> {
     if let Some(secret) = read_kept(path)? {
         return Ok(Kept { secret, made: false });
     }
-    let io = |source| Unkept::Io { path: path.to_owned(), source };
-    let secret = draw(fill);
+    let io = |source| SecretFileError::Io { path: path.to_owned(), source };
+    let secret = generate(fill);
     // Named by chance and not by the process: in containers, every process has the same number.
     let mut suffix = [0; 8];
     fill(&mut suffix);

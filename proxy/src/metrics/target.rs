@@ -1,13 +1,14 @@
 //! The series of one model at one provider.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use prometheus::{Histogram, IntCounter};
 
 use super::{Families, seconds};
-use crate::call::Tokens;
-use crate::store::Record;
+use crate::{call::Tokens, store::Record};
 
 const OK: &str = "ok";
 const KINDS: [&str; 5] = ["input", "output", "cached", "cache_write", "reasoning"];
@@ -15,7 +16,7 @@ const SOURCES: [&str; 3] = ["provider", "counted", "estimated"];
 const OPERATIONS: [&str; 2] = ["chat", "embeddings"];
 
 /// The series of one model at one provider. Series appear with the first call that needs them.
-pub struct Lane {
+pub struct TargetMetrics {
     families: Arc<Families>,
     model: String,
     provider: String,
@@ -37,9 +38,9 @@ struct Measured {
     output: Histogram,
 }
 
-impl Lane {
-    pub(super) fn new(families: Arc<Families>, model: &str, provider: &str) -> Lane {
-        Lane {
+impl TargetMetrics {
+    pub(super) fn new(families: Arc<Families>, model: &str, provider: &str) -> TargetMetrics {
+        TargetMetrics {
             families,
             model: model.to_owned(),
             provider: provider.to_owned(),
@@ -62,7 +63,7 @@ impl Lane {
         &self.provider
     }
 
-    /// Counts a call that ended. Once per record, with the lane of the target that answered or was tried last.
+    /// Counts a call that ended. Once per record, with the target of the target that answered or was tried last.
     pub fn count(&self, record: &Record) {
         self.count_ending(record.status, &record.error_class);
         self.count_tokens(&record.tokens, record.usage_source.as_str());

@@ -1,19 +1,81 @@
-//! From what the operator meant to what calls are decided by.
+//! What a call is decided by: providers, models, templates, prices and keys, assembled from what the operator meant.
+//!
+//! A snapshot is immutable and replaced whole. It reads no clock, no file and no socket.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{Account, Key, Lane, Model, Template};
 use crate::{
-    auth::{Keys, Pattern},
-    config::{self, Backoff, Config, Http2, ProviderKeys, Role},
-    limit::Limiter,
-    metrics::Metrics,
-    plugin::Registry,
+    auth::{self, Keys, Pattern},
+    config::{self, Config, Http2, ProviderKeys, Role},
+    limit::{self, Caps, Limiter},
+    metrics::{self, Metrics},
+    plugin::{Adapter, Registry, Renderer},
     route,
     secret::{Redactor, Secret},
     store::KeyEntry,
-    upstream::{self, Base, Clocks, Pace, Provider, Retries, Rule, Version},
+    upstream::{self, Backoff, Base, Clocks, Provider, Retries, Rule, Version},
+    usage::Price,
 };
+
+/// What a key is to the limiter.
+#[derive(Debug)]
+pub struct Account {
+    pub caps: Caps,
+    /// The windows and holds, so that a call need not look them up.
+    pub spending: Arc<limit::Account>,
+}
+
+/// A client's key, as calls hold it.
+pub type Key = auth::Key<Account>;
+
+/// Everything that a call is decided by. Never changed, only replaced.
+pub struct Snapshot {
+    /// Counts the snapshots of this process.
+    pub generation: u64,
+    /// When this process first published one: what model lists call `created`. Unix seconds.
+    pub created_s: u64,
+    pub keys: auth::Keys<Account>,
+    pub serving: Arc<Serving>,
+    /// Counts what was refused before it had a model.
+    pub unknown_target: Arc<metrics::TargetMetrics>,
+}
+
+/// A model with everything that serves it.
+pub struct Model {
+    pub route: route::Model,
+    /// The model whose tokenizer counts for this one, where its own name says nothing.
+    pub count_as: Option<String>,
+    /// One for each target of `route`, in its order.
+    pub targets: Vec<ModelTarget>,
+}
+
+/// One target, resolved.
+pub struct ModelTarget {
+    pub provider: Arc<Provider>,
+    pub adapter: Adapter,
+    pub upstream_model: String,
+    /// None: the call is reported as unpriced.
+    pub price: Option<Price>,
+    /// The operator's settings for the adapter, a JSON object.
+    pub config: Arc<str>,
+    pub metrics: Arc<metrics::TargetMetrics>,
+}
+
+/// A prompt template with what renders it.
+pub struct Template {
+    pub renderer: Renderer,
+    pub renderer_name: String,
+    pub source: String,
+    /// The role of the message that it becomes.
+    pub role: &'static str,
+}
+
+impl Model {
+    /// What model lists call `owned_by`.
+    pub fn owner(&self) -> &str {
+        self.targets.first().map_or("tollgate", |target| &target.provider.name)
+    }
+}
 
 /// What a configuration comes to, keys apart.
 pub struct Serving {
@@ -25,13 +87,13 @@ pub struct Serving {
 /// Something in the configuration that only shows when it is put together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {what}")]
-pub struct Fault {
+pub struct AssembleError {
     pub path: String,
     pub what: String,
 }
 
 /// Faults as lines of a message.
-pub fn listed(faults: &[Fault]) -> String {
+pub fn listed(faults: &[AssembleError]) -> String {
     faults.iter().map(|fault| format!("\n  {fault}")).collect()
 }
 
@@ -39,7 +101,7 @@ pub fn listed(faults: &[Fault]) -> String {
 ///
 /// # Errors
 /// All faults at once.
-pub fn assemble(config: &Config, registry: &Registry, metrics: &Metrics) -> Result<Serving, Vec<Fault>> {
+pub fn assemble(config: &Config, registry: &Registry, metrics: &Metrics) -> Result<Serving, Vec<AssembleError>> {
     let mut faults = Vec::new();
     let providers: HashMap<&str, Arc<Provider>> = config
         .providers
@@ -48,11 +110,11 @@ pub fn assemble(config: &Config, registry: &Registry, metrics: &Metrics) -> Resu
         .collect();
     let mut models = HashMap::new();
     for (name, model) in &config.models {
-        let lanes = lanes(name, model, config, &providers, registry, metrics, &mut faults);
+        let resolved = model_targets(name, model, config, &providers, registry, metrics, &mut faults);
         let targets = model.targets.iter().map(route_target).collect();
         let route = route::Model { name: name.clone(), targets, output_tokens_max: model.output_tokens_max };
         let count_as = model.count_as.clone();
-        models.insert(name.clone(), Arc::new(Model { route, count_as, lanes }));
+        models.insert(name.clone(), Arc::new(Model { route, count_as, targets: resolved }));
     }
     let templates = config.templates.iter().filter_map(|(name, template)| {
         let made = make_template(name, template, registry).map_err(|fault| faults.push(fault)).ok()?;
@@ -73,14 +135,14 @@ fn provider_keys(provider: &config::Provider) -> &[Secret] {
 
 fn upstream_settings(provider: &config::Provider) -> upstream::Settings {
     let millis = Duration::from_millis;
-    let pace = |backoff| match backoff {
-        Backoff::Fixed => Pace::Fixed,
-        Backoff::Linear => Pace::Linear,
-        Backoff::Exponential => Pace::Exponential,
+    let backoff = |backoff| match backoff {
+        config::Backoff::Fixed => Backoff::Fixed,
+        config::Backoff::Linear => Backoff::Linear,
+        config::Backoff::Exponential => Backoff::Exponential,
     };
     let rule = |retries: config::Retries| Rule {
         retries_max: retries.retries,
-        pace: pace(retries.backoff),
+        backoff: backoff(retries.backoff),
         wait: millis(retries.wait_ms),
     };
     let url = &provider.base_url;
@@ -120,18 +182,19 @@ fn upstream_settings(provider: &config::Provider) -> upstream::Settings {
 /// How long an unused connection to a provider is kept: less than the minute after which many close it.
 const KEEP_IDLE: Duration = Duration::from_secs(55);
 
-fn lanes(
+fn model_targets(
     name: &str,
     model: &config::Model,
     config: &Config,
     providers: &HashMap<&str, Arc<Provider>>,
     registry: &Registry,
     metrics: &Metrics,
-    faults: &mut Vec<Fault>,
-) -> Vec<Lane> {
-    let mut lanes = Vec::with_capacity(model.targets.len());
+    faults: &mut Vec<AssembleError>,
+) -> Vec<ModelTarget> {
+    let mut resolved = Vec::with_capacity(model.targets.len());
     for (index, target) in model.targets.iter().enumerate() {
-        let mut fault = |what: String| faults.push(Fault { path: format!("models.{name:?}.targets[{index}]"), what });
+        let mut fault =
+            |what: String| faults.push(AssembleError { path: format!("models.{name:?}.targets[{index}]"), what });
         let (Some(provider), Some(meant)) =
             (providers.get(target.provider.as_str()), config.providers.get(&target.provider))
         else {
@@ -142,16 +205,16 @@ fn lanes(
             fault(format!("the adapter `{}` of provider `{}` is not loaded", meant.adapter, target.provider));
             continue;
         };
-        lanes.push(Lane {
+        resolved.push(ModelTarget {
             provider: provider.clone(),
             adapter: adapter.clone(),
             upstream_model: target.model.clone(),
             price: target.price.clone(),
             config: meant.config_json.as_str().into(),
-            metrics: metrics.lane(name, &target.provider),
+            metrics: metrics.target(name, &target.provider),
         });
     }
-    lanes
+    resolved
 }
 
 fn route_target(target: &config::Target) -> route::Target {
@@ -160,8 +223,8 @@ fn route_target(target: &config::Target) -> route::Target {
     route::Target { provider: target.provider.clone(), model: target.model.clone(), weight }
 }
 
-fn make_template(name: &str, template: &config::Template, registry: &Registry) -> Result<Template, Fault> {
-    let fault = |what: String| Fault { path: format!("templates.{name:?}"), what };
+fn make_template(name: &str, template: &config::Template, registry: &Registry) -> Result<Template, AssembleError> {
+    let fault = |what: String| AssembleError { path: format!("templates.{name:?}"), what };
     let renderer = registry
         .renderer(&template.renderer)
         .ok_or_else(|| fault(format!("the renderer `{}` is not loaded", template.renderer)))?;

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use super::ClientKey;
 use crate::{
     config::{ClientKey as Meant, Config},
-    secret::{Kept, KeyHasher, Secret, Unkept, admin_token, fill_from_system, keep, make_private_dir, virtual_key},
+    secret::{
+        Kept, KeyHasher, Secret, SecretFileError, admin_token, fill_from_system, keep, make_private_dir, virtual_key,
+    },
     store::{self, KeyEntry, Origin, Store},
 };
-
-use super::ClientKey;
 
 /// In the data directory: the token of the admin listener.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
@@ -16,7 +17,7 @@ pub const ADMIN_TOKEN_FILE: &str = "admin-token";
 pub const CLIENT_KEYS_DIR: &str = "client-keys";
 
 /// The admin token, drawn on the first start.
-pub(super) fn kept_admin_token(data_dir: &Path) -> Result<Secret, Unkept> {
+pub(super) fn kept_admin_token(data_dir: &Path) -> Result<Secret, SecretFileError> {
     Ok(keep(&data_dir.join(ADMIN_TOKEN_FILE), &mut fill_from_system, |fill| admin_token(fill))?.secret)
 }
 
@@ -80,7 +81,7 @@ fn put(store: &dyn Store, stored: &[KeyEntry], mut entry: KeyEntry) -> Result<()
     store.put_key(&entry).map(|_| ())
 }
 
-fn drawn(file: &Path) -> Result<Kept, Unkept> {
+fn drawn(file: &Path) -> Result<Kept, SecretFileError> {
     if let Some(dir) = file.parent() {
         make_private_dir(dir)?;
     }

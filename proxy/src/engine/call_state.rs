@@ -8,16 +8,17 @@ use super::{Admitted, Downstream, Gone, reply, settle};
 use crate::{
     call::{Operation, Tokens},
     error::{Error, Verdict},
-    gateway::{Gateway, InFlight, Key, Lane, Model, Snapshot},
+    gateway::{Gateway, InFlight},
     ledger::CallTicket,
     limit::Hold,
     metrics,
+    snapshot::{Key, Model, ModelTarget, Snapshot},
     store::{Opened, Record},
     usage::{self, Price, Source},
 };
 
 /// One call under way.
-pub(super) struct Flight {
+pub(super) struct CallState {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) request_id: Arc<str>,
     pub(super) started: Instant,
@@ -28,7 +29,7 @@ pub(super) struct Flight {
     pub(super) model_name: String,
     pub(super) model: Option<Arc<Model>>,
     pub(super) provider: Option<Arc<str>>,
-    lane: Option<Arc<metrics::Lane>>,
+    target: Option<Arc<metrics::TargetMetrics>>,
     price: Option<Price>,
     pub(super) upstream_model: String,
     pub(super) streamed: bool,
@@ -42,7 +43,7 @@ pub(super) struct Flight {
     pub(super) is_sent: bool,
     /// Present once the call is admitted.
     pub(super) ticket: Option<CallTicket>,
-    /// Counted as in flight until dropped.
+    /// Counted as in state until dropped.
     _in_flight: InFlight,
 }
 
@@ -67,10 +68,10 @@ impl End {
     }
 }
 
-impl Flight {
-    pub(super) fn start(gateway: &Gateway, operation: Option<Operation>) -> Flight {
+impl CallState {
+    pub(super) fn start(gateway: &Gateway, operation: Option<Operation>) -> CallState {
         let started_ms = gateway.now_ms();
-        Flight {
+        CallState {
             snapshot: gateway.snapshot(),
             request_id: gateway.request_id(started_ms).into(),
             started: Instant::now(),
@@ -80,7 +81,7 @@ impl Flight {
             model_name: String::new(),
             model: None,
             provider: None,
-            lane: None,
+            target: None,
             price: None,
             upstream_model: String::new(),
             streamed: false,
@@ -131,13 +132,13 @@ impl Flight {
         }
     }
 
-    /// An attempt at `lane` begins.
-    pub(super) fn enter(&mut self, lane: &Lane) {
+    /// An attempt at `target` begins.
+    pub(super) fn enter(&mut self, target: &ModelTarget) {
         self.attempts += 1;
-        self.provider = Some(lane.provider.name.clone());
-        self.lane = Some(lane.metrics.clone());
-        self.price.clone_from(&lane.price);
-        self.upstream_model.clone_from(&lane.upstream_model);
+        self.provider = Some(target.provider.name.clone());
+        self.target = Some(target.metrics.clone());
+        self.price.clone_from(&target.price);
+        self.upstream_model.clone_from(&target.upstream_model);
     }
 
     /// Settles the hold and writes the row. What a client is sent last may go out once this has returned.
@@ -149,7 +150,7 @@ impl Flight {
             hold.settle(end.tokens.total());
         }
         let record = self.record(end);
-        self.lane.as_ref().unwrap_or(&self.snapshot.unknown_lane).count(&record);
+        self.target.as_ref().unwrap_or(&self.snapshot.unknown_target).count(&record);
         let ticket = self.ticket.take();
         gateway.record(ticket, record).map_err(|_| Box::new(Error::Unrecorded))
     }
@@ -207,8 +208,8 @@ impl Flight {
         down: &mut D,
     ) -> Result<(), Box<Error>> {
         down.close_after();
-        let heard = settle::Heard::nothing();
-        settle::interrupted(gateway, self, admitted, heard, CLIENT_GONE).await;
+        let received = settle::Received::nothing();
+        settle::interrupted(gateway, self, admitted, received, CLIENT_GONE).await;
         Ok(())
     }
 }
