@@ -1,12 +1,12 @@
 //! A whole Messages answer as a canonical one.
 
 use crate::errors;
-use crate::shape::{JSON_TOOL, Shape};
-use crate::wire::{Content, Message};
+use crate::state::{JSON_TOOL, Shape, State};
+use crate::wire::{Citation, Content, Counts, Message, finish_reason};
 use alloc::string::String;
 use alloc::vec::Vec;
 use tollgate_plugin::json::{Value, Writer};
-use tollgate_plugin::{Answer, Context, ErrorBody, Failure, FinishReason, Response, Usage};
+use tollgate_plugin::{Answer, Context, ErrorBody, Failure, FinishReason, Response};
 
 pub(crate) fn whole(context: &Context, response: &Response<'_>) -> Result<Answer, Failure> {
     let body = match Value::parse(response.body) {
@@ -19,29 +19,34 @@ pub(crate) fn whole(context: &Context, response: &Response<'_>) -> Result<Answer
     let Some(message) = Message::of(&body) else {
         return Err(Failure::upstream("the provider answered with something other than a message"));
     };
-    let spoken = Spoken::of(&message, Shape::of(context));
-    let usage = message.counts().map(|counts| counts.to_usage());
+    let state = State::of(context);
+    let spoken = Spoken::of(&message, &state);
+    let counts = message.counts();
     let mut writer = Writer::with_capacity(response.body.len() + 512);
     writer.object(|w| {
-        match message.id() {
-            Some(id) => w.key("id").string(id),
-            None => w.key("id").string(&context.request_id),
-        }
+        // The gateway's id of the call, as in a stream.
+        let mut id = String::from("chatcmpl-");
+        id.push_str(context.request_id.trim_start_matches("req_"));
+        w.key("id").string(&id);
         w.key("object").string("chat.completion");
         w.key("created").number(context.now_unix_ms / 1000);
-        w.key("model").string(message.model().unwrap_or(&context.model));
-        w.key("choices").array(|w| spoken.write(w, message.finish_reason()));
-        if let Some(usage) = &usage {
-            write_usage(w.key("usage"), usage);
+        w.key("model").string(&context.model);
+        w.key("choices").array(|w| spoken.write(w, message.stop_reason()));
+        if let Some(counts) = &counts {
+            write_usage(w.key("usage"), counts);
         }
     });
-    Ok(Answer { body: writer.finish(), usage })
+    Ok(Answer { body: writer.finish(), usage: counts.map(Counts::to_usage) })
 }
 
 /// What a message says, sorted into the fields of a canonical one.
 struct Spoken<'a> {
-    shape: Shape,
+    state: &'a State,
     text: String,
+    /// Citations, each with the characters that it stands for.
+    annotations: Vec<(Citation<'a>, u64, u64)>,
+    /// The input of the tool behind [`Shape::JsonTool`], as text: the answer.
+    json: Option<String>,
     reasoning: String,
     thinking_blocks: Vec<Content<'a>>,
     calls: Vec<Call<'a>>,
@@ -55,23 +60,28 @@ struct Call<'a> {
 }
 
 impl<'a> Spoken<'a> {
-    fn of(message: &Message<'a>, shape: Shape) -> Self {
+    fn of(message: &Message<'a>, state: &'a State) -> Self {
         let mut spoken = Self {
-            shape,
+            state,
             text: String::new(),
+            annotations: Vec::new(),
+            json: None,
             reasoning: String::new(),
             thinking_blocks: Vec::new(),
             calls: Vec::new(),
         };
-        for content in message.content() {
-            spoken.add(content);
-        }
+        message.content().for_each(|content| spoken.add(content));
         spoken
     }
 
     fn add(&mut self, content: Content<'a>) {
         match content {
-            Content::Text(text) => self.text.push_str(text),
+            Content::Text { text, citations } => {
+                let start = characters(&self.text);
+                self.text.push_str(text);
+                let end = characters(&self.text);
+                self.annotations.extend(citations.iter().map(|citation| (Citation(citation), start, end)));
+            }
             Content::Thinking { text, .. } => {
                 self.reasoning.push_str(text);
                 self.thinking_blocks.push(content);
@@ -79,10 +89,10 @@ impl<'a> Spoken<'a> {
             Content::Redacted(_) => self.thinking_blocks.push(content),
             Content::ToolUse { id, name, input } => {
                 let arguments = input.map_or_else(|| "{}".into(), Value::to_json);
-                if self.shape == Shape::JsonTool && name == JSON_TOOL {
-                    self.text.push_str(&arguments);
+                if self.state.shape == Shape::JsonTool && name == JSON_TOOL {
+                    self.json.get_or_insert(arguments);
                 } else {
-                    self.calls.push(Call { id, name, arguments });
+                    self.calls.push(Call { id, name: self.state.tool(name), arguments });
                 }
             }
             Content::Other => {}
@@ -90,34 +100,54 @@ impl<'a> Spoken<'a> {
     }
 
     /// The one choice.
-    fn write(&self, w: &mut Writer, reason: FinishReason) {
+    fn write(self, w: &mut Writer, stop_reason: Option<&str>) {
+        let reason = finish_reason(stop_reason, !self.calls.is_empty());
         w.object(|w| {
             w.key("index").number(0);
-            w.key("message").object(|w| {
-                w.key("role").string("assistant");
-                match self.text.as_str() {
-                    "" if !self.calls.is_empty() => w.key("content").null(),
-                    text => w.key("content").string(text),
-                }
-                w.key("refusal").null();
-                if !self.reasoning.is_empty() {
-                    w.key("reasoning_content").string(&self.reasoning);
-                }
-                if !self.thinking_blocks.is_empty() {
-                    w.key("thinking_blocks")
-                        .array(|w| self.thinking_blocks.iter().for_each(|it| write_thinking(w, it)));
-                }
-                self.write_calls(w);
-            });
+            w.key("message").object(|w| self.write_message(w));
             w.key("logprobs").null();
-            w.key("finish_reason").string(self.finish_reason(reason));
+            w.key("finish_reason").string(match reason {
+                FinishReason::Stop => "stop",
+                FinishReason::Length => "length",
+                FinishReason::ContentFilter => "content_filter",
+                FinishReason::ToolCalls if self.state.shape == Shape::Functions => "function_call",
+                FinishReason::ToolCalls => "tool_calls",
+            });
         });
+    }
+
+    fn write_message(&self, w: &mut Writer) {
+        // What was said around an answer in JSON would make it none.
+        let (content, aside) = match &self.json {
+            Some(json) => (json.as_str(), self.text.as_str()),
+            None => (self.text.as_str(), ""),
+        };
+        w.key("role").string("assistant");
+        match content {
+            "" if !self.calls.is_empty() => w.key("content").null(),
+            text => w.key("content").string(text),
+        }
+        w.key("refusal").null();
+        if !self.reasoning.is_empty() || !aside.is_empty() {
+            w.key("reasoning_content").string(&[self.reasoning.as_str(), aside].concat());
+        }
+        if !self.thinking_blocks.is_empty() {
+            w.key("thinking_blocks").array(|w| self.thinking_blocks.iter().for_each(|it| write_thinking(w, it)));
+        }
+        if !self.annotations.is_empty() {
+            w.key("annotations").array(|w| {
+                for (citation, start, end) in &self.annotations {
+                    write_annotation(w, citation, *start, *end);
+                }
+            });
+        }
+        self.write_calls(w);
     }
 
     fn write_calls(&self, w: &mut Writer) {
         match self.calls.first() {
             None => {}
-            Some(call) if self.shape == Shape::Functions => w.key("function_call").object(|w| {
+            Some(call) if self.state.shape == Shape::Functions => w.key("function_call").object(|w| {
                 w.key("name").string(call.name);
                 w.key("arguments").string(&call.arguments);
             }),
@@ -135,17 +165,36 @@ impl<'a> Spoken<'a> {
             }),
         }
     }
+}
 
-    fn finish_reason(&self, reason: FinishReason) -> &'static str {
-        match reason {
-            FinishReason::Stop => "stop",
-            FinishReason::Length => "length",
-            FinishReason::ContentFilter => "content_filter",
-            FinishReason::ToolCalls if self.shape == Shape::JsonTool && self.calls.is_empty() => "stop",
-            FinishReason::ToolCalls if self.shape == Shape::Functions => "function_call",
-            FinishReason::ToolCalls => "tool_calls",
-        }
-    }
+/// How long a text is as clients count it: indices into it count characters.
+pub(crate) fn characters(text: &str) -> u64 {
+    text.chars().count() as u64
+}
+
+/// A citation as OpenAI annotates an answer; `start` and `end` are the characters that it stands for.
+pub(crate) fn write_annotation(w: &mut Writer, citation: &Citation<'_>, start: u64, end: u64) {
+    let kind = if citation.url().is_some() { "url_citation" } else { "file_citation" };
+    w.object(|w| {
+        w.key("type").string(kind);
+        w.key(kind).object(|w| {
+            w.key("start_index").number(start);
+            w.key("end_index").number(end);
+            match citation.url() {
+                Some(url) => {
+                    w.key("url").string(url);
+                    w.key("title").string(citation.title().unwrap_or(url));
+                }
+                None => {
+                    w.key("filename").string(citation.title().unwrap_or_default());
+                    w.key("index").number(citation.document().unwrap_or_default());
+                }
+            }
+            if let Some(quote) = citation.quote() {
+                w.key("quote").string(quote);
+            }
+        });
+    });
 }
 
 /// A block of thinking as clients carry it, to be given back unchanged.
@@ -164,7 +213,8 @@ pub(crate) fn write_thinking(w: &mut Writer, content: &Content<'_>) {
     }
 }
 
-fn write_usage(w: &mut Writer, usage: &Usage) {
+fn write_usage(w: &mut Writer, counts: &Counts) {
+    let usage = counts.to_usage();
     w.object(|w| {
         w.key("prompt_tokens").number(usage.input_tokens);
         w.key("completion_tokens").number(usage.output_tokens);
@@ -172,6 +222,13 @@ fn write_usage(w: &mut Writer, usage: &Usage) {
         w.key("prompt_tokens_details").object(|w| {
             w.key("cached_tokens").number(usage.cached_tokens);
             w.key("cache_write_tokens").number(usage.cache_write_tokens);
+            let split =
+                [("cache_write_5m_tokens", counts.cache_write_5m), ("cache_write_1h_tokens", counts.cache_write_1h)];
+            for (name, count) in split {
+                if let Some(count) = count.filter(|_| usage.cache_write_tokens > 0) {
+                    w.key(name).number(count);
+                }
+            }
         });
         w.key("completion_tokens_details").object(|w| w.key("reasoning_tokens").number(usage.reasoning_tokens));
     });

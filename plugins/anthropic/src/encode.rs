@@ -1,5 +1,7 @@
 //! The canonical request as a Messages request.
 
+mod base64;
+mod fields;
 mod format;
 mod media;
 mod messages;
@@ -9,7 +11,7 @@ mod tools;
 
 use crate::models::Model;
 use crate::settings::Settings;
-use crate::shape::Shape;
+use crate::state::{Shape, State};
 use crate::wire::{Block, Body};
 use alloc::string::String;
 use alloc::vec;
@@ -29,7 +31,7 @@ pub(crate) fn request(context: &Context, text: &str) -> Result<Request, Failure>
         _ => return Err(Failure::new(FailureKind::InvalidRequest, Blame::Request, "the request is not a JSON object")),
     };
     let settings = Settings::read(&context.config)?;
-    let (body, shape) = body(context, &asked, &settings, text.len())?;
+    let (body, state) = body(context, &asked, &settings, text.len())?;
     Ok(Request {
         method: "POST".into(),
         path: "/v1/messages".into(),
@@ -38,7 +40,7 @@ pub(crate) fn request(context: &Context, text: &str) -> Result<Request, Failure>
         auth: settings.auth(),
         framing: if context.streaming { Framing::Sse } else { Framing::Whole },
         passthrough: false,
-        state: shape.to_state(),
+        state: state.to_text()?,
     })
 }
 
@@ -52,7 +54,7 @@ fn headers(settings: &Settings<'_>) -> Vec<Header> {
 }
 
 /// Fields of Anthropic's own that mean nothing to OpenAI: who sends them wants them sent.
-const NATIVE: [&str; 3] = ["container", "mcp_servers", "context_management"];
+const NATIVE: [&str; 6] = ["cache_control", "container", "context_management", "inference_geo", "mcp_servers", "speed"];
 
 /// What the rewritten request has more than the client's: keys and defaults, not counting its messages.
 const BODY_BYTES_EXTRA: usize = 1024;
@@ -62,21 +64,23 @@ fn body<'a>(
     asked: &'a Value<'a>,
     settings: &Settings<'_>,
     bytes: usize,
-) -> Result<(String, Shape), Failure> {
+) -> Result<(String, State), Failure> {
+    fields::check(asked)?;
     refuse_what_cannot_be(asked)?;
     let model = Model::of(&context.model, settings.models());
     let Conversation { mut system, turns, tool_names, loop_without_thinking } = messages::conversation(asked)?;
     let mut tools = Tools::of(asked, &model, &tool_names)?;
-    let format = Format::of(asked, &model, tools.list.is_empty());
+    let format = Format::of(asked, &model, tools.list.is_empty())?;
     let shape = match format {
         Format::Tool(_) => Shape::JsonTool,
         _ if tools.legacy => Shape::Functions,
         _ => Shape::Plain,
     };
+    let state = State::new(shape, tools.list.iter().filter_map(|tool| tool.function_name()).chain(tool_names))?;
     system.extend(format.instruction().map(Block::text));
     tools.add(format.tool());
     let bounds = options::thinking(asked, &model, settings.max_tokens_default(), loop_without_thinking)?;
-    if bounds.forbids_forced_tools() {
+    if bounds.forbids_forced_tools() || !model.forced_tools {
         tools.force_nothing();
     }
     let body = Body {
@@ -95,7 +99,7 @@ fn body<'a>(
         output: format.output(asked, bounds.effort),
         native: NATIVE.iter().filter_map(|name| Some((*name, asked.get(name)?))).collect(),
     };
-    Ok((body.to_json(bytes + BODY_BYTES_EXTRA), shape))
+    Ok((body.to_json(bytes + BODY_BYTES_EXTRA)?, state))
 }
 
 /// What changes the meaning of the answer, and has no counterpart here.

@@ -11,8 +11,9 @@ mod decode;
 mod encode;
 mod errors;
 mod models;
+mod names;
 mod settings;
-mod shape;
+mod state;
 mod stream;
 mod wire;
 

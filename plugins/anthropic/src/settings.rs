@@ -13,8 +13,9 @@ pub(crate) const SCHEMA: &str = concat!(
     r#""models":{"type":"array","description":"What models of a name take, before the built-in table.","#,
     r#""items":{"type":"object","required":["prefix"],"additionalProperties":false,"properties":{"#,
     r#""prefix":{"type":"string"},"output_tokens_max":{"type":"integer","minimum":1},"#,
-    r#""thinking":{"enum":["never","budget","adaptive"]},"sampling":{"enum":["all","one","none"]},"#,
-    r#""xhigh":{"type":"boolean"},"structured":{"type":"boolean"}}}}}}"#
+    r#""thinking":{"enum":["never","budget","either","adaptive"]},"always_thinks":{"type":"boolean"},"#,
+    r#""hides_thinking":{"type":"boolean"},"sampling":{"enum":["all","one","none"]},"#,
+    r#""xhigh":{"type":"boolean"},"structured":{"type":"boolean"},"forced_tools":{"type":"boolean"}}}}}}"#
 );
 
 const VERSION: &str = "2023-06-01";

@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use tollgate_plugin::json::Value;
 
-pub(crate) use read::{BlockDelta, Content, Counts, Message, StreamEvent, stop_reason};
+pub(crate) use read::{BlockDelta, Citation, Content, Counts, Message, StreamEvent, finish_reason};
 
 /// A Messages request.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Body<'a> {
     pub(crate) tool_choice: Option<ToolChoice<'a>>,
     pub(crate) stop_sequences: Vec<&'a str>,
     pub(crate) sampling: Sampling<'a>,
-    pub(crate) user_id: Option<&'a str>,
+    pub(crate) user_id: Option<Cow<'a, str>>,
     pub(crate) service_tier: Option<&'a str>,
     pub(crate) thinking: Thinking<'a>,
     pub(crate) output: OutputConfig<'a>,
@@ -82,10 +82,15 @@ pub(crate) enum ToolContent<'a> {
     Blocks(Vec<Block<'a>>),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum Source<'a> {
-    Base64 { media_type: &'a str, data: &'a str },
+    Base64 {
+        media_type: &'a str,
+        data: &'a str,
+    },
     Url(&'a str),
+    /// Plain text.
+    Text(String),
 }
 
 #[derive(Debug)]
@@ -102,6 +107,14 @@ pub(crate) enum Tool<'a> {
 }
 
 impl<'a> Tool<'a> {
+    /// The client's name of a function; the provider may be told another.
+    pub(crate) fn function_name(&self) -> Option<&'a str> {
+        match self {
+            Tool::Function { name, .. } => Some(name),
+            Tool::Native(_) => None,
+        }
+    }
+
     pub(crate) fn name(&self) -> Option<&str> {
         match self {
             Tool::Function { name, .. } => Some(name),
@@ -136,8 +149,14 @@ pub(crate) struct Sampling<'a> {
 pub(crate) enum Thinking<'a> {
     Unsaid,
     Disabled,
-    Budget(u64),
-    Adaptive,
+    Budget {
+        tokens: u64,
+        display: Option<&'a str>,
+    },
+    Adaptive {
+        display: Option<&'a str>,
+    },
+    /// A kind that is newer than this adapter.
     Native(&'a Value<'a>),
 }
 

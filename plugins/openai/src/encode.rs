@@ -3,7 +3,7 @@
 use crate::settings::{MaxTokensField, Settings};
 use alloc::string::String;
 use alloc::vec::Vec;
-use tollgate_plugin::json::{self, Field, Writer};
+use tollgate_plugin::json::{self, Field, Value, Writer};
 use tollgate_plugin::{Auth, Context, Edit, Failure, Framing, Header, Operation, Request, RequestBody};
 
 pub(crate) fn request(context: &Context, head: &str) -> Result<Request, Failure> {
@@ -14,7 +14,7 @@ pub(crate) fn request(context: &Context, head: &str) -> Result<Request, Failure>
     if context.operation == Operation::Chat {
         if streaming {
             edits.set("stream", "true".into());
-            edits.set_usage_in_stream();
+            edits.set_usage_in_stream()?;
         }
         let reasons = reasons(&context.model);
         edits.name_max_tokens(settings.max_tokens_field, reasons);
@@ -78,20 +78,31 @@ impl<'a> Edits<'a> {
     }
 
     /// The bill needs the usage of every stream. The client's other options stay.
-    fn set_usage_in_stream(&mut self) {
+    ///
+    /// # Errors
+    /// Where the client's options are no object.
+    fn set_usage_in_stream(&mut self) -> Result<(), Failure> {
         const USAGE: &str = r#"{"include_usage":true}"#;
-        let Some(options) = self.value("stream_options") else { return self.set("stream_options", USAGE.into()) };
-        if json::fields(options).any(|option| option.name == "include_usage" && option.value == "true") {
-            return;
+        let Some(text) = self.value("stream_options") else {
+            self.set("stream_options", USAGE.into());
+            return Ok(());
+        };
+        let options = Value::parse(text).ok();
+        let Some(options) = options.as_ref().and_then(Value::as_object) else {
+            return Err(Failure::invalid("stream_options", "this field is an object"));
+        };
+        if options.get("include_usage").and_then(Value::as_bool) == Some(true) {
+            return Ok(());
         }
-        let mut writer = Writer::with_capacity(options.len() + USAGE.len());
+        let mut writer = Writer::with_capacity(text.len() + USAGE.len());
         writer.object(|writer| {
-            for option in json::fields(options).filter(|option| option.name != "include_usage") {
-                writer.key(option.name).raw(option.value);
+            for (name, value) in options.iter().filter(|(name, _)| *name != "include_usage") {
+                writer.key(name).value(value);
             }
             writer.key("include_usage").bool(true);
         });
         self.set("stream_options", writer.finish());
+        Ok(())
     }
 
     /// Leaves one of the two names that OpenAI has for the same bound, where the provider takes only one.
@@ -105,7 +116,12 @@ impl<'a> Edits<'a> {
             return;
         }
         // Where a client gives both, the newer name counts.
-        if let Some(bound) = self.value("max_completion_tokens").or(self.value("max_tokens")) {
+        let bound = self.value("max_completion_tokens").or(self.value("max_tokens"));
+        // Anything but a number is the provider's to refuse, where the client wrote it.
+        if bound.is_some_and(|bound| json::approximate(bound).is_none()) {
+            return;
+        }
+        if let Some(bound) = bound {
             self.set(wanted, bound.into());
         }
         self.drop(other);

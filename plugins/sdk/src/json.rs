@@ -3,6 +3,9 @@
 //! A translation mostly carries pieces from one document to another. So [`Value`] borrows the text of every string
 //! without escapes and of every number, objects keep their order, and [`Writer`] builds the new document in one pass.
 //! [`fields`] reads the top level of an object without building anything.
+//!
+//! Exactly as strict as the gateway: RFC 8259 to the letter, no lone surrogates, and the same depth. The texts in
+//! `plugins/fixtures/json` are read by both.
 
 mod fields;
 mod parse;
@@ -18,9 +21,9 @@ use alloc::vec::Vec;
 pub use fields::{Field, Fields, fields};
 pub use write::{Writer, quoted};
 
-/// Containers nested deeper than this are refused. A component's stack is small; and the gateway, which takes 128 of a
-/// client and of a plugin, leaves a translation eight in which to wrap what it was given.
-pub const DEPTH_MAX: usize = 120;
+/// Containers nested deeper than this are refused, by the gateway as well: of a client, of a provider and of a plugin.
+/// A translation that wraps what it was given asks [`Writer::depth`] whether it still fits.
+pub const DEPTH_MAX: usize = 128;
 
 /// One JSON document, borrowing from its text.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,11 +37,12 @@ pub enum Value<'a> {
     Object(Object<'a>),
 }
 
-/// The fields of an object, in order. A name given twice counts with its last value.
+/// The fields of an object, in order. Invariant: no two have the same name. Of a name given twice the last value stays,
+/// as with most readers; the gateway refuses a plugin's document that names a field twice.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
-/// The text is not JSON, or nested deeper than [`DEPTH_MAX`].
+/// The text is not JSON, or nested too deep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed {
     /// Byte at which reading stopped.
@@ -47,9 +51,17 @@ pub struct Malformed {
 
 impl<'a> Value<'a> {
     /// # Errors
-    /// [`Malformed`] where `text` is anything but one JSON document.
+    /// [`Malformed`] where `text` is anything but one JSON document, nested at most [`DEPTH_MAX`] deep.
     pub fn parse(text: &'a str) -> Result<Self, Malformed> {
-        parse::document(text)
+        parse::document(text, DEPTH_MAX)
+    }
+
+    /// The same for a document that is to stand inside another, and so may nest only `depth_max` deep.
+    ///
+    /// # Errors
+    /// As for [`Value::parse`].
+    pub fn parse_within(text: &'a str, depth_max: usize) -> Result<Self, Malformed> {
+        parse::document(text, depth_max.min(DEPTH_MAX))
     }
 
     /// The value of this field, if this is an object that has it with a value other than null.
@@ -119,9 +131,19 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Object<'a> {
+    /// The last of the fields of each name, in their order.
+    fn of(mut fields: Vec<(Cow<'a, str>, Value<'a>)>) -> Self {
+        if names_twice(&fields) {
+            let keep = last_of_each_name(&fields);
+            let mut keep = keep.iter();
+            fields.retain(|_| keep.next() == Some(&true));
+        }
+        Self(fields)
+    }
+
     /// The value of this field, if it is there and not null.
     pub fn get(&self, name: &str) -> Option<&Value<'a>> {
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value).filter(|value| !value.is_null())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value).filter(|value| !value.is_null())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
@@ -135,6 +157,30 @@ impl<'a> Object<'a> {
     pub fn len(&self) -> usize {
         self.0.len()
     }
+}
+
+/// Objects with more fields than this are looked through by sorting, smaller ones by comparing.
+const SMALL_OBJECT_FIELDS: usize = 24;
+
+fn names_twice(fields: &[(Cow<'_, str>, Value<'_>)]) -> bool {
+    if fields.len() > SMALL_OBJECT_FIELDS {
+        return last_of_each_name(fields).contains(&false);
+    }
+    fields.iter().enumerate().any(|(at, (name, _))| fields[..at].iter().any(|(other, _)| other == name))
+}
+
+/// For each field, whether none of its name follows.
+fn last_of_each_name(fields: &[(Cow<'_, str>, Value<'_>)]) -> Vec<bool> {
+    let mut by_name: Vec<(&str, usize)> =
+        fields.iter().enumerate().map(|(at, (name, _))| (name.as_ref(), at)).collect();
+    by_name.sort_unstable();
+    let mut last = alloc::vec![true; fields.len()];
+    for pair in by_name.windows(2) {
+        if pair[0].0 == pair[1].0 {
+            last[pair[0].1] = false;
+        }
+    }
+    last
 }
 
 /// The value of a decimal such as `0.7` or `1e3`, to within a few units of the last place.

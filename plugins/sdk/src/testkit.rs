@@ -10,7 +10,8 @@
 //! | `stream.sse` | `stream` | `events.json` |
 //!
 //! A folder holds one input or several, and a `context.json` with whatever of the context is not the default.
-//! With `UPDATE_GOLDEN` in the environment the outputs are written instead of compared.
+//! With `UPDATE_GOLDEN` in the environment the outputs are written instead of compared. [`shared_cases`] are those that
+//! every adapter is to pass: one input each, and beside it one output for each adapter.
 
 mod fixture;
 mod golden;
@@ -23,7 +24,7 @@ mod sse;
 mod tests;
 
 pub use fixture::{context, context_of};
-pub use golden::{Case, cases, golden};
+pub use golden::{Case, Input, cases, differences, golden, shared_cases};
 pub use replay::{Heard, replay, replay_every_way};
-pub use show::{show_answer, show_event, show_failure, show_request};
+pub use show::{show_answer, show_event, show_failure, show_heard, show_request};
 pub use sse::Splitter;

@@ -1,17 +1,27 @@
-//! The plugins that come with the gateway. Ordinary components, granted no more than any other.
+//! The plugins that come with the gateway, as `plugins/list.rs` names them. Ordinary components, granted no more than
+//! any other.
 
 use std::borrow::Cow;
 
 use super::{Capabilities, Kind, Source};
 
+macro_rules! builtins {
+    ($($kind:ident $name:literal,)*) => {
+        [$(($name, builtins!($kind), prebuilt!($name))),*]
+    };
+    (adapter) => { Kind::Adapter };
+    (renderer) => { Kind::Renderer };
+}
+
+macro_rules! prebuilt {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/prebuilt/", $name, ".wasm")).as_slice()
+    };
+}
+
 /// What every gateway has without being told.
 pub fn builtins() -> impl Iterator<Item = Source<'static>> {
-    let embedded: [(&str, Kind, &[u8]); 3] = [
-        ("openai", Kind::Adapter, include_bytes!("../../../plugins/prebuilt/openai.wasm")),
-        ("anthropic", Kind::Adapter, include_bytes!("../../../plugins/prebuilt/anthropic.wasm")),
-        ("braces", Kind::Renderer, include_bytes!("../../../plugins/prebuilt/braces.wasm")),
-    ];
-    embedded.into_iter().map(|(name, kind, wasm)| Source {
+    include!("../../../plugins/list.rs").into_iter().map(|(name, kind, wasm)| Source {
         name,
         kind,
         wasm: Cow::Borrowed(wasm),

@@ -2,32 +2,38 @@
 
 use super::schema;
 use crate::models::Model;
-use crate::shape::JSON_TOOL;
+use crate::state::JSON_TOOL;
 use crate::wire::{OutputConfig, Tool};
 use alloc::string::String;
+use tollgate_plugin::Failure;
 use tollgate_plugin::json::Value;
 
 pub(super) enum Format<'a> {
     Free,
     /// The model's own output format.
     Native(&'a Value<'a>),
-    /// A tool that must be called, whose input is the answer.
-    Tool(&'a Value<'a>),
+    /// A tool that must be called, whose input is the answer: its input schema, JSON text.
+    Tool(String),
     /// Words alone, with the schema if there is one.
     Words(Option<&'a Value<'a>>),
 }
 
 impl<'a> Format<'a> {
-    pub(super) fn of(asked: &'a Value<'a>, model: &Model, no_tools: bool) -> Self {
-        let Some(format) = asked.get("response_format") else { return Format::Free };
+    pub(super) fn of(asked: &'a Value<'a>, model: &Model, no_tools: bool) -> Result<Self, Failure> {
+        let Some(format) = asked.get("response_format") else { return Ok(Format::Free) };
         let schema = format.get("json_schema").and_then(|named| named.get("schema"));
-        match (format.text("type"), schema) {
-            (Some("json_schema"), Some(schema)) if model.structured => Format::Native(schema),
-            (Some("json_schema"), Some(schema)) if no_tools => Format::Tool(schema),
-            (Some("json_schema"), schema) => Format::Words(schema),
-            (Some("json_object"), _) => Format::Words(None),
-            _ => Format::Free,
+        if schema.is_some_and(|schema| schema.as_object().is_none()) {
+            return Err(Failure::invalid("response_format.json_schema.schema", "a JSON Schema is an object"));
         }
+        Ok(match (format.text("type"), schema) {
+            (Some("json_schema"), Some(schema)) if model.structured => Format::Native(schema),
+            (Some("json_schema"), Some(schema)) => match schema::input(Some(schema)).filter(|_| no_tools) {
+                Some(input) => Format::Tool(input),
+                None => Format::Words(Some(schema)),
+            },
+            (Some("json_schema"), None) | (Some("json_object"), _) => Format::Words(None),
+            _ => Format::Free,
+        })
     }
 
     pub(super) fn instruction(&self) -> Option<String> {
@@ -45,7 +51,7 @@ impl<'a> Format<'a> {
         Some(Tool::Function {
             name: JSON_TOOL,
             description: Some("Give the answer as the input of this tool."),
-            schema: schema::input(Some(schema)),
+            schema: schema.clone(),
             strict: false,
             cache_control: None,
         })
@@ -53,7 +59,7 @@ impl<'a> Format<'a> {
 
     pub(super) fn output(&self, asked: &'a Value<'a>, effort: Option<&'a str>) -> OutputConfig<'a> {
         let schema = match self {
-            Format::Native(schema) => Some(schema::output(schema)),
+            Format::Native(schema) => Some(schema::structured(schema)),
             _ => None,
         };
         OutputConfig { native: asked.get("output_config"), effort, schema }

@@ -1,5 +1,6 @@
 //! Images and documents, from the data URIs and URLs that clients send.
 
+use super::base64;
 use crate::wire::{BlockKind, Source};
 use alloc::string::String;
 use tollgate_plugin::Failure;
@@ -15,11 +16,12 @@ pub(super) fn block<'a>(url: &'a str, param: &str) -> Result<BlockKind<'a>, Fail
     Err(refused(param, "an image is given as an http URL or as a base64 data URI"))
 }
 
-/// The data of a file part: a data URI, or base64 whose bytes say what they are.
-pub(super) fn file<'a>(data: &'a str, param: &str) -> Result<BlockKind<'a>, Failure> {
+/// The data of a file part: a data URI, or base64 whose bytes or whose name say what they are.
+pub(super) fn file<'a>(data: &'a str, name: Option<&str>, param: &str) -> Result<BlockKind<'a>, Failure> {
+    let named = || name.filter(|name| name.ends_with(".txt")).map(|_| "text/plain");
     match strip_prefix_ignoring_case(data, "data:") {
         Some(rest) => data_uri(rest, param),
-        None => typed(sniff(data).unwrap_or_default(), data, param),
+        None => typed(sniff(data).or_else(named).unwrap_or_default(), data, param),
     }
 }
 
@@ -43,7 +45,12 @@ fn typed<'a>(media_type: &'a str, data: &'a str, param: &str) -> Result<BlockKin
         _ if data.is_empty() => Err(refused(param, "the data URI has no data")),
         Some(&"application/pdf") => Ok(BlockKind::Document(Source::Base64 { media_type: "application/pdf", data })),
         Some(media_type) => Ok(BlockKind::Image(Source::Base64 { media_type, data })),
-        None => Err(refused(param, "the provider takes PNG, JPEG, GIF and WebP images and PDF documents")),
+        None if strip_prefix_ignoring_case(media_type, "text/").is_some() => {
+            let text = base64::decode(data).and_then(|bytes| String::from_utf8(bytes).ok());
+            let text = text.ok_or_else(|| refused(param, "the text file is not UTF-8 in base64"))?;
+            Ok(BlockKind::Document(Source::Text(text)))
+        }
+        None => Err(refused(param, "the provider takes PNG, JPEG, GIF and WebP images, PDF documents and text files")),
     }
 }
 

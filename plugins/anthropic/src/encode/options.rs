@@ -1,7 +1,9 @@
 //! Bounds, thinking, sampling and what else stands beside the messages.
 
 use crate::models::{self, Model};
+use crate::names;
 use crate::wire::{Sampling, Thinking};
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use tollgate_plugin::Failure;
 use tollgate_plugin::json::Value;
@@ -9,30 +11,58 @@ use tollgate_plugin::json::Value;
 /// How long the answer may be, and how the model is to think about it.
 pub(super) struct Bounds<'a> {
     pub(super) max_tokens: u64,
+    /// The bound is the client's: it does not grow.
+    bounded: bool,
     pub(super) thinking: Thinking<'a>,
     pub(super) effort: Option<&'a str>,
 }
 
-impl Bounds<'_> {
+impl<'a> Bounds<'a> {
     pub(super) fn thinks(&self) -> bool {
         match self.thinking {
             Thinking::Unsaid | Thinking::Disabled => false,
-            Thinking::Budget(_) | Thinking::Adaptive => true,
-            Thinking::Native(value) => value.text("type") != Some("disabled"),
+            Thinking::Budget { .. } | Thinking::Adaptive { .. } | Thinking::Native(_) => true,
         }
     }
 
     pub(super) fn forbids_forced_tools(&self) -> bool {
-        match self.thinking {
-            Thinking::Budget(_) => true,
-            Thinking::Native(value) => value.text("type") == Some("enabled"),
-            _ => false,
+        matches!(self.thinking, Thinking::Budget { .. })
+    }
+
+    /// The model is not to think, or as little as it can.
+    fn without_thinking(&mut self, model: &Model) {
+        match model.thinking {
+            models::Thinking::Never => {}
+            _ if model.always_thinks => self.effort = Some("low"),
+            _ => self.thinking = Thinking::Disabled,
+        }
+    }
+
+    fn adaptive(&mut self, model: &Model, display: Option<&'a str>, effort: Option<&'a str>) {
+        let display = display.or(model.hides_thinking.then_some("summarized"));
+        self.thinking = Thinking::Adaptive { display };
+        self.effort = effort;
+    }
+
+    /// The provider's bound is on thinking and answer together. The client's means the same, and quota was set aside
+    /// for no more, so thinking takes its share of it; only a bound that the client did not set grows.
+    fn by_budget(&mut self, wanted: u64, model: &Model, display: Option<&'a str>) {
+        let answer_max = if self.bounded { u64::MAX } else { self.max_tokens };
+        if !self.bounded {
+            self.max_tokens = self.max_tokens.saturating_add(wanted).min(model.output_tokens_max);
+        }
+        let answer = answer_max.min(self.max_tokens / 4);
+        let tokens = wanted.min(self.max_tokens - answer);
+        if tokens >= BUDGET_MIN {
+            self.thinking = Thinking::Budget { tokens, display };
         }
     }
 }
 
 /// Fewer tokens than this the provider does not take as a budget.
 const BUDGET_MIN: u64 = 1024;
+/// Of a model's output, in percent, that thinking may take where a medium effort is asked.
+const MEDIUM_PERCENT: u64 = 30;
 
 pub(super) fn thinking<'a>(
     asked: &'a Value<'a>,
@@ -43,20 +73,59 @@ pub(super) fn thinking<'a>(
     let asked_max = max_tokens(asked)?;
     let mut bounds = Bounds {
         max_tokens: asked_max.unwrap_or(max_tokens_default.min(model.output_tokens_max)),
+        bounded: asked_max.is_some(),
         thinking: Thinking::Unsaid,
         effort: None,
     };
-    if let Some(native) = asked.get("thinking").filter(|native| native.as_object().is_some()) {
-        bounds.thinking = Thinking::Native(native);
-        if loop_without_thinking && bounds.forbids_forced_tools() {
-            bounds.thinking = Thinking::Unsaid;
-        }
-    } else if let Some(effort) = asked.text("reasoning_effort")
-        && !(loop_without_thinking && model.thinking == models::Thinking::Budget)
-    {
-        reason(&mut bounds, effort, model, asked_max.is_some());
+    if let Some(native) = asked.get("thinking") {
+        as_asked(&mut bounds, native, model)?;
+    } else if let Some(effort) = asked.text("reasoning_effort") {
+        by_effort(&mut bounds, effort, model);
+    }
+    if loop_without_thinking && matches!(bounds.thinking, Thinking::Budget { .. }) {
+        bounds.thinking = Thinking::Unsaid;
+        bounds.max_tokens = asked_max.unwrap_or(max_tokens_default.min(model.output_tokens_max));
     }
     Ok(bounds)
+}
+
+/// The client's own `thinking`, in the words that this model takes.
+fn as_asked<'a>(bounds: &mut Bounds<'a>, native: &'a Value<'a>, model: &Model) -> Result<(), Failure> {
+    let display = native.text("display");
+    match (native.text("type"), model.thinking) {
+        (Some("disabled"), _) => bounds.without_thinking(model),
+        (Some("enabled" | "adaptive"), models::Thinking::Never) => {}
+        (Some("enabled"), of) => {
+            let tokens = native.get("budget_tokens").and_then(Value::as_u64);
+            let tokens = tokens.ok_or_else(|| {
+                Failure::invalid("thinking.budget_tokens", "the budget of enabled thinking is a whole number")
+            })?;
+            match of {
+                models::Thinking::Adaptive => bounds.adaptive(model, display, Some(effort_of(tokens))),
+                // As the client has it, where it fits.
+                _ if bounds.bounded && (BUDGET_MIN..bounds.max_tokens).contains(&tokens) => {
+                    bounds.thinking = Thinking::Budget { tokens, display };
+                }
+                _ => bounds.by_budget(tokens.max(BUDGET_MIN), model, display),
+            }
+        }
+        (Some("adaptive"), models::Thinking::Budget) => {
+            let wanted = model.output_tokens_max / 100 * MEDIUM_PERCENT;
+            bounds.by_budget(wanted.max(BUDGET_MIN), model, display);
+        }
+        (Some("adaptive"), _) => bounds.adaptive(model, display, None),
+        _ => bounds.thinking = Thinking::Native(native),
+    }
+    Ok(())
+}
+
+/// The effort that a budget asks for, of a model that knows no budgets.
+fn effort_of(tokens: u64) -> &'static str {
+    match tokens {
+        0..4096 => "low",
+        4096..16_384 => "medium",
+        _ => "high",
+    }
 }
 
 fn max_tokens(asked: &Value<'_>) -> Result<Option<u64>, Failure> {
@@ -69,13 +138,13 @@ fn max_tokens(asked: &Value<'_>) -> Result<Option<u64>, Failure> {
     Ok(None)
 }
 
-fn reason(bounds: &mut Bounds<'_>, effort: &str, model: &Model, bounded: bool) {
+fn by_effort(bounds: &mut Bounds<'_>, effort: &str, model: &Model) {
     // With the share of a model's output that thinking may take, where it thinks by budget.
     let (name, percent) = match effort {
-        "none" => ("none", 0),
+        "none" => return bounds.without_thinking(model),
         "minimal" => ("low", 2),
         "low" => ("low", 10),
-        "medium" => ("medium", 30),
+        "medium" => ("medium", MEDIUM_PERCENT),
         "high" => ("high", 60),
         "xhigh" if model.xhigh => ("xhigh", 90),
         "xhigh" | "max" => ("max", 90),
@@ -83,29 +152,11 @@ fn reason(bounds: &mut Bounds<'_>, effort: &str, model: &Model, bounded: bool) {
     };
     match model.thinking {
         models::Thinking::Never => {}
-        _ if name == "none" => bounds.thinking = Thinking::Disabled,
-        models::Thinking::Adaptive => {
-            bounds.thinking = Thinking::Adaptive;
-            bounds.effort = Some(name);
-        }
+        models::Thinking::Either | models::Thinking::Adaptive => bounds.adaptive(model, None, Some(name)),
         models::Thinking::Budget => {
-            let wanted = (model.output_tokens_max / 100 * percent).max(BUDGET_MIN);
-            think_by_budget(bounds, wanted, model, bounded);
+            let wanted = model.output_tokens_max / 100 * percent;
+            bounds.by_budget(wanted.max(BUDGET_MIN), model, None);
         }
-    }
-}
-
-/// The provider's bound is on thinking and answer together. The client's means the same, and quota was set aside for
-/// no more, so thinking takes its share of it; only a bound that the client did not set grows.
-fn think_by_budget(bounds: &mut Bounds<'_>, wanted: u64, model: &Model, bounded: bool) {
-    let answer_max = if bounded { u64::MAX } else { bounds.max_tokens };
-    if !bounded {
-        bounds.max_tokens = bounds.max_tokens.saturating_add(wanted).min(model.output_tokens_max);
-    }
-    let answer = answer_max.min(bounds.max_tokens / 4);
-    let budget = wanted.min(bounds.max_tokens - answer);
-    if budget >= BUDGET_MIN {
-        bounds.thinking = Thinking::Budget(budget);
     }
 }
 
@@ -157,7 +208,7 @@ pub(super) fn stop_sequences<'a>(asked: &'a Value<'a>) -> Vec<&'a str> {
     listed.iter().filter_map(Value::as_str).filter(|text| !text.trim().is_empty()).collect()
 }
 
-pub(super) fn user_id<'a>(asked: &'a Value<'a>) -> Option<&'a str> {
+pub(super) fn user_id<'a>(asked: &'a Value<'a>) -> Option<Cow<'a, str>> {
     let native = || asked.get("metadata").and_then(|metadata| metadata.text("user_id"));
-    asked.text("safety_identifier").or(asked.text("user")).or_else(native)
+    asked.text("safety_identifier").or(asked.text("user")).or_else(native).map(names::of_user)
 }

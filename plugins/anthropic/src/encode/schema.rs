@@ -1,73 +1,228 @@
 //! JSON Schemas as the provider takes them.
+//!
+//! A tool's input may say nearly anything, but not that it is one of several things as a whole. An output format and a
+//! strict tool's input may say little: what else the client's schema says goes into the descriptions, for the model to
+//! read.
 
 use alloc::string::String;
-use tollgate_plugin::json::{Value, Writer};
+use alloc::vec::Vec;
+use tollgate_plugin::json::{Object, Value, Writer};
 
 /// The schema of a tool that takes nothing.
 pub(super) const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 
-/// The schema of a tool's input, which must say that it is an object.
-pub(super) fn input(parameters: Option<&Value<'_>>) -> String {
-    let Some(schema) = parameters.and_then(Value::as_object).filter(|schema| !schema.is_empty()) else {
-        return NO_PARAMETERS.into();
+const UNIONS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
+
+/// The schema of a tool's input, which must say that it is an object; none where `parameters` says that it is none.
+pub(super) fn input(parameters: Option<&Value<'_>>) -> Option<String> {
+    let Some(parameters) = parameters else { return Some(NO_PARAMETERS.into()) };
+    let schema = parameters.as_object()?;
+    if schema.is_empty() {
+        return Some(NO_PARAMETERS.into());
+    }
+    let is_object = match schema.get("type") {
+        None => true,
+        Some(Value::Array(types)) => types.iter().any(|name| name.as_str() == Some("object")),
+        Some(name) => name.as_str() == Some("object"),
     };
-    if schema.get("type").is_some() {
-        return Value::Object(schema.clone()).to_json();
+    if !is_object {
+        return None;
     }
     let mut writer = Writer::new();
-    writer.object(|w| {
-        w.key("type").string("object");
-        for (name, value) in schema.iter().filter(|(name, _)| *name != "type") {
-            w.key(name).value(value);
-        }
-    });
-    writer.finish()
+    if UNIONS.iter().any(|union| schema.get(union).is_some()) {
+        Merged::of(schema).write(&mut writer, schema);
+    } else {
+        writer.object(|w| {
+            w.key("type").string("object");
+            for (name, value) in schema.iter().filter(|(name, _)| *name != "type") {
+                w.key(name).value(value);
+            }
+        });
+    }
+    Some(writer.finish())
 }
 
-/// The schema of an output format: without the bounds that the provider refuses, and every object closed.
-pub(super) fn output(schema: &Value<'_>) -> String {
+/// The branches of a union as one object with the fields of all of them, of which those are required that every branch
+/// requires.
+struct Merged<'a> {
+    properties: Vec<(&'a str, Vec<&'a Value<'a>>)>,
+    required: Vec<&'a str>,
+}
+
+impl<'a> Merged<'a> {
+    fn of(schema: &'a Object<'a>) -> Self {
+        let mut merged = Self { properties: Vec::new(), required: required(schema).collect() };
+        merged.add(schema);
+        for union in UNIONS {
+            let branches = schema.get(union).and_then(Value::as_array).unwrap_or_default();
+            let branches: Vec<_> = branches.iter().filter_map(|branch| resolved(schema, branch)).collect();
+            for (index, branch) in branches.iter().enumerate() {
+                merged.add(branch);
+                for name in required(branch) {
+                    let everywhere = union == "allOf"
+                        || (index == 0 && branches.iter().all(|other| required(other).any(|it| it == name)));
+                    if everywhere && !merged.required.contains(&name) {
+                        merged.required.push(name);
+                    }
+                }
+            }
+        }
+        merged
+    }
+
+    fn add(&mut self, branch: &'a Object<'a>) {
+        let properties = branch.get("properties").and_then(Value::as_object);
+        for (name, schema) in properties.into_iter().flat_map(Object::iter) {
+            match self.properties.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, schemas)) if schemas.contains(&schema) => {}
+                Some((_, schemas)) => schemas.push(schema),
+                None => self.properties.push((name, Vec::from([schema]))),
+            }
+        }
+    }
+
+    fn write(&self, w: &mut Writer, schema: &Object<'_>) {
+        let described = described(schema, |name| UNIONS.contains(&name));
+        w.object(|w| {
+            w.key("type").string("object");
+            w.key("properties").object(|w| {
+                for (name, schemas) in &self.properties {
+                    match schemas.as_slice() {
+                        [schema] => w.key(name).value(schema),
+                        several => w.key(name).object(|w| {
+                            w.key("anyOf").array(|w| several.iter().for_each(|schema| w.value(schema)));
+                        }),
+                    }
+                }
+            });
+            if !self.required.is_empty() {
+                w.key("required").array(|w| self.required.iter().for_each(|name| w.string(name)));
+            }
+            w.key("description").string(&described);
+            for (name, value) in schema.iter() {
+                if !UNIONS.contains(&name) && !matches!(name, "type" | "properties" | "required" | "description") {
+                    w.key(name).value(value);
+                }
+            }
+        });
+    }
+}
+
+fn required<'a>(schema: &'a Object<'a>) -> impl Iterator<Item = &'a str> {
+    schema.get("required").and_then(Value::as_array).unwrap_or_default().iter().filter_map(Value::as_str)
+}
+
+/// The branch itself, or what it refers to in the schema's own definitions.
+fn resolved<'a>(schema: &'a Object<'a>, branch: &'a Value<'a>) -> Option<&'a Object<'a>> {
+    let branch = branch.as_object()?;
+    let Some(reference) = branch.get("$ref").and_then(Value::as_str) else { return Some(branch) };
+    let (list, name) = reference.strip_prefix("#/")?.split_once('/')?;
+    schema.get(list)?.get(name)?.as_object()
+}
+
+/// The description, and after it as JSON the fields of which `moved` is true.
+fn described(schema: &Object<'_>, moved: impl Fn(&str) -> bool) -> String {
+    let mut text = String::from(schema.get("description").and_then(Value::as_str).unwrap_or_default());
+    let mut fields = schema.iter().filter(|(name, _)| moved(name)).peekable();
+    if fields.peek().is_some() {
+        if !text.is_empty() {
+            text.push_str("\n\n");
+        }
+        let mut writer = Writer::new();
+        writer.object(|w| fields.for_each(|(name, value)| w.key(name).value(value)));
+        text.push_str("It must also fit this JSON Schema: ");
+        text.push_str(&writer.finish());
+    }
+    text
+}
+
+/// The schema of an output format or of a strict tool's input: every object closed, and only what the provider takes.
+pub(super) fn structured(schema: &Value<'_>) -> String {
     let mut writer = Writer::new();
     write(&mut writer, schema);
     writer.finish()
 }
 
-const REFUSED: [&str; 14] = [
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "minLength",
-    "maxLength",
-    "pattern",
-    "maxItems",
-    "uniqueItems",
-    "minProperties",
-    "maxProperties",
-    "minContains",
-    "maxContains",
-];
+/// The same of a schema as text.
+pub(super) fn structured_text(schema: String) -> String {
+    match Value::parse(&schema) {
+        Ok(value) => structured(&value),
+        Err(_) => schema,
+    }
+}
 
-fn write(w: &mut Writer, schema: &Value<'_>) {
-    let Some(object) = schema.as_object() else { return w.value(schema) };
-    let is_object = object.get("properties").is_some()
-        || match object.get("type") {
+const FORMATS: [&str; 10] =
+    ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
+
+/// What becomes of a field of a schema.
+enum Fate {
+    Kept,
+    /// The value is a schema.
+    Schema,
+    /// The value is an object of schemas, whose names are not keywords.
+    Schemas,
+    /// The value is a list of schemas, and stands under this name.
+    Union(&'static str),
+    /// Says nothing that counts.
+    Dropped,
+    /// Refused by the provider: the description says it.
+    Described,
+}
+
+fn fate(schema: &Object<'_>, name: &str, value: &Value<'_>, is_object: bool) -> Fate {
+    let refers = |value: &Value<'_>| value.as_array().unwrap_or_default().iter().any(|it| it.get("$ref").is_some());
+    let is_simple = |value: &Value<'_>| {
+        value.as_array().unwrap_or_default().iter().all(|it| it.as_array().is_none() && it.as_object().is_none())
+    };
+    match name {
+        "type" | "const" | "title" | "default" | "pattern" | "required" => Fate::Kept,
+        "enum" if is_simple(value) => Fate::Kept,
+        "format" if value.as_str().is_some_and(|format| FORMATS.contains(&format)) => Fate::Kept,
+        "minItems" if value.as_u64().is_some_and(|least| least <= 1) => Fate::Kept,
+        "properties" | "$defs" | "definitions" => Fate::Schemas,
+        "items" if value.as_object().is_some() => Fate::Schema,
+        "anyOf" => Fate::Union("anyOf"),
+        "oneOf" if schema.get("anyOf").is_none() => Fate::Union("anyOf"),
+        "allOf" if !refers(value) => Fate::Union("allOf"),
+        "additionalProperties" if is_object && value.as_object().is_none() => Fate::Dropped,
+        "description" | "$schema" | "$id" | "$comment" | "deprecated" | "readOnly" | "writeOnly" => Fate::Dropped,
+        _ => Fate::Described,
+    }
+}
+
+fn write(w: &mut Writer, value: &Value<'_>) {
+    let Some(schema) = value.as_object() else { return w.value(value) };
+    if let Some(reference) = reference(schema) {
+        // Beside a reference the provider takes definitions alone.
+        return w.object(|w| {
+            w.key("$ref").value(reference);
+            for (name, definitions) in schema.iter().filter(|(name, _)| matches!(*name, "$defs" | "definitions")) {
+                each(w.key(name), definitions);
+            }
+        });
+    }
+    let is_object = schema.get("properties").is_some()
+        || match schema.get("type") {
             Some(Value::Array(types)) => types.iter().any(|name| name.as_str() == Some("object")),
             Some(name) => name.as_str() == Some("object"),
             None => false,
         };
+    let description = described(schema, |name| {
+        let value = schema.get(name);
+        value.is_some_and(|value| matches!(fate(schema, name, value, is_object), Fate::Described))
+    });
     w.object(|w| {
-        for (name, value) in object.iter() {
-            match name {
-                _ if REFUSED.contains(&name) => {}
-                "minItems" if value.as_u64().is_none_or(|least| least > 1) => {}
-                "additionalProperties" if is_object => {}
-                "properties" | "$defs" | "definitions" => each(w.key(name), value),
-                "oneOf" => list(w.key("anyOf"), value),
-                "anyOf" | "allOf" | "prefixItems" => list(w.key(name), value),
-                "items" | "not" => write(w.key(name), value),
-                _ => w.key(name).value(value),
+        for (name, value) in schema.iter() {
+            match fate(schema, name, value, is_object) {
+                Fate::Kept => w.key(name).value(value),
+                Fate::Schema => write(w.key(name), value),
+                Fate::Schemas => each(w.key(name), value),
+                Fate::Union(name) => list(w.key(name), value),
+                Fate::Dropped | Fate::Described => {}
             }
+        }
+        if !description.is_empty() {
+            w.key("description").string(&description);
         }
         if is_object {
             w.key("additionalProperties").bool(false);
@@ -75,7 +230,16 @@ fn write(w: &mut Writer, schema: &Value<'_>) {
     });
 }
 
-/// An object whose values are schemas, and whose names are not keywords.
+/// The reference that the schema is, also where it is written as `allOf` with nothing else, as some libraries do to give
+/// it a description.
+fn reference<'a>(schema: &'a Object<'a>) -> Option<&'a Value<'a>> {
+    let alone = match schema.get("allOf").and_then(Value::as_array) {
+        Some([single]) if schema.get("properties").is_none() => single.get("$ref"),
+        _ => None,
+    };
+    schema.get("$ref").or(alone)
+}
+
 fn each(w: &mut Writer, schemas: &Value<'_>) {
     let Some(object) = schemas.as_object() else { return w.value(schemas) };
     w.object(|w| object.iter().for_each(|(name, schema)| write(w.key(name), schema)));

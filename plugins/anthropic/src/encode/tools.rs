@@ -24,8 +24,8 @@ impl<'a> Tools<'a> {
         for (index, tool) in listed.iter().enumerate() {
             list.push(declared(tool, index, model)?);
         }
-        for function in functions {
-            list.push(function_tool(function, None, model)?);
+        for (index, function) in functions.iter().enumerate() {
+            list.push(function_tool(function, None, model, &path("functions", index))?);
         }
         let legacy = listed.is_empty() && !functions.is_empty();
         if list.is_empty() {
@@ -60,12 +60,12 @@ impl<'a> Tools<'a> {
     pub(super) fn add(&mut self, forced: Option<Tool<'a>>) {
         if let Some(tool) = forced {
             self.list.push(tool);
-            let kind = ToolChoiceKind::Tool(crate::shape::JSON_TOOL);
+            let kind = ToolChoiceKind::Tool(crate::state::JSON_TOOL);
             self.choice = Some(ToolChoice { kind, one_at_a_time: true });
         }
     }
 
-    /// A model that thinks by budget may not be made to call a tool.
+    /// For a model that may not be made to call a tool: some never, all others not while they think by budget.
     pub(super) fn force_nothing(&mut self) {
         if let Some(choice) = &mut self.choice
             && matches!(choice.kind, ToolChoiceKind::Any | ToolChoiceKind::Tool(_))
@@ -78,29 +78,43 @@ impl<'a> Tools<'a> {
 fn declared<'a>(tool: &'a Value<'a>, index: usize, model: &Model) -> Result<Tool<'a>, Failure> {
     match tool.text("type") {
         Some("custom") if tool.get("input_schema").is_none() => {
-            Err(Failure::unsupported(path(index), "the provider has no custom tools"))
+            Err(Failure::unsupported(path("tools", index), "the provider has no custom tools"))
         }
         Some("function") | None if tool.get("input_schema").is_none() => match tool.get("function") {
-            Some(function) => function_tool(function, tool.get("cache_control"), model),
-            None => Err(Failure::invalid(path(index), "the tool has no function")),
+            Some(function) => {
+                let mut at = path("tools", index);
+                at.push_str(".function");
+                function_tool(function, tool.get("cache_control"), model, &at)
+            }
+            None => Err(Failure::invalid(path("tools", index), "the tool has no function")),
         },
         _ => Ok(Tool::Native(tool)),
     }
 }
 
+/// `at` is where in the request it stands.
 fn function_tool<'a>(
     function: &'a Value<'a>,
     cache_control: Option<&'a Value<'a>>,
     model: &Model,
+    at: &str,
 ) -> Result<Tool<'a>, Failure> {
-    let Some(name) = function.text("name") else {
-        return Err(Failure::invalid("tools", "a function has a name"));
+    let invalid = |field: &str, message: &str| {
+        let mut param = String::from(at);
+        param.push_str(field);
+        Failure::invalid(param, message)
     };
+    let Some(name) = function.text("name").filter(|name| !name.is_empty()) else {
+        return Err(invalid(".name", "a function has a name"));
+    };
+    let strict = model.structured && function.get("strict").and_then(Value::as_bool) == Some(true);
+    let schema = schema::input(function.get("parameters"));
+    let schema = schema.ok_or_else(|| invalid(".parameters", "the parameters are a JSON Schema of type object"))?;
     Ok(Tool::Function {
         name,
         description: function.text("description").filter(|description| !description.is_empty()),
-        schema: schema::input(function.get("parameters")),
-        strict: model.structured && function.get("strict").and_then(Value::as_bool) == Some(true),
+        schema: if strict { schema::structured_text(schema) } else { schema },
+        strict,
         cache_control: cache_control.or(function.get("cache_control")),
     })
 }
@@ -149,10 +163,12 @@ fn narrow(list: &mut Vec<Tool<'_>>, allowed: &Value<'_>) {
     }
 }
 
-fn path(index: usize) -> String {
+/// `tools[3]`
+fn path(list: &str, index: usize) -> String {
     let mut number = Writer::new();
     number.number(index as u64);
-    let mut path = String::from("tools[");
+    let mut path = String::from(list);
+    path.push('[');
     path.push_str(&number.finish());
     path.push(']');
     path

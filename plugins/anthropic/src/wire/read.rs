@@ -13,20 +13,12 @@ impl<'a> Message<'a> {
         Some(Self(value))
     }
 
-    pub(crate) fn id(&self) -> Option<&'a str> {
-        self.0.text("id")
-    }
-
-    pub(crate) fn model(&self) -> Option<&'a str> {
-        self.0.text("model")
-    }
-
     pub(crate) fn content(&self) -> impl Iterator<Item = Content<'a>> {
         self.0.get("content").and_then(Value::as_array).unwrap_or_default().iter().map(Content::of)
     }
 
-    pub(crate) fn finish_reason(&self) -> FinishReason {
-        stop_reason(self.0.text("stop_reason"))
+    pub(crate) fn stop_reason(&self) -> Option<&'a str> {
+        self.0.text("stop_reason")
     }
 
     pub(crate) fn counts(&self) -> Option<Counts> {
@@ -38,7 +30,10 @@ impl<'a> Message<'a> {
 
 /// One block of an answer.
 pub(crate) enum Content<'a> {
-    Text(&'a str),
+    Text {
+        text: &'a str,
+        citations: &'a [Value<'a>],
+    },
     Thinking {
         text: &'a str,
         signature: &'a str,
@@ -57,7 +52,10 @@ impl<'a> Content<'a> {
     pub(crate) fn of(block: &'a Value<'a>) -> Self {
         let text = |name| block.text(name).unwrap_or_default();
         match block.text("type") {
-            Some("text") => Content::Text(text("text")),
+            Some("text") => Content::Text {
+                text: text("text"),
+                citations: block.get("citations").and_then(Value::as_array).unwrap_or_default(),
+            },
             Some("thinking") => Content::Thinking { text: text("thinking"), signature: text("signature") },
             Some("redacted_thinking") => Content::Redacted(text("data")),
             Some("tool_use") => Content::ToolUse { id: text("id"), name: text("name"), input: block.get("input") },
@@ -97,6 +95,7 @@ pub(crate) enum BlockDelta<'a> {
     Thinking(&'a str),
     Signature(&'a str),
     Input(&'a str),
+    Citation(&'a Value<'a>),
     Other,
 }
 
@@ -135,17 +134,41 @@ impl<'a> BlockDelta<'a> {
             Some("thinking_delta") => BlockDelta::Thinking(text("thinking")),
             Some("signature_delta") => BlockDelta::Signature(text("signature")),
             Some("input_json_delta") => BlockDelta::Input(text("partial_json")),
+            Some("citations_delta") => delta.get("citation").map_or(BlockDelta::Other, BlockDelta::Citation),
             _ => BlockDelta::Other,
         }
     }
 }
 
-pub(crate) fn stop_reason(reason: Option<&str>) -> FinishReason {
-    match reason {
+/// The reason for which an answer with or without tool calls has ended: clients run tools, and look for them, by it.
+pub(crate) fn finish_reason(stop_reason: Option<&str>, has_calls: bool) -> FinishReason {
+    match stop_reason {
         Some("max_tokens" | "model_context_window_exceeded") => FinishReason::Length,
-        Some("tool_use") => FinishReason::ToolCalls,
         Some("refusal") => FinishReason::ContentFilter,
+        _ if has_calls => FinishReason::ToolCalls,
         _ => FinishReason::Stop,
+    }
+}
+
+/// Where in its source a text of the answer has been taken from.
+pub(crate) struct Citation<'a>(pub(crate) &'a Value<'a>);
+
+impl<'a> Citation<'a> {
+    /// The address of a page, or what a search result gave for one; none for a document of the request.
+    pub(crate) fn url(&self) -> Option<&'a str> {
+        self.0.text("url").or(self.0.text("source"))
+    }
+
+    pub(crate) fn title(&self) -> Option<&'a str> {
+        self.0.text("title").or(self.0.text("document_title"))
+    }
+
+    pub(crate) fn document(&self) -> Option<u64> {
+        self.0.get("document_index").and_then(Value::as_u64)
+    }
+
+    pub(crate) fn quote(&self) -> Option<&'a str> {
+        self.0.text("cited_text")
     }
 }
 
@@ -156,6 +179,9 @@ pub(crate) struct Counts {
     output: u64,
     cache_read: u64,
     cache_write: u64,
+    /// Of what was written to the cache: for five minutes, and for an hour.
+    pub(crate) cache_write_5m: Option<u64>,
+    pub(crate) cache_write_1h: Option<u64>,
     thinking: u64,
 }
 
@@ -163,17 +189,24 @@ impl Counts {
     /// Takes the counts that `usage` names; they are totals, and the others stay.
     pub(crate) fn update(&mut self, usage: &Value<'_>) {
         let count = |name| usage.get(name).and_then(Value::as_u64);
-        let details = usage.get("output_tokens_details");
-        let thinking = details.and_then(|details| details.get("thinking_tokens")).and_then(Value::as_u64);
+        let inner = |outer: &str, name: &str| usage.get(outer).and_then(|it| it.get(name)).and_then(Value::as_u64);
+        self.cache_write_5m = inner("cache_creation", "ephemeral_5m_input_tokens").or(self.cache_write_5m);
+        self.cache_write_1h = inner("cache_creation", "ephemeral_1h_input_tokens").or(self.cache_write_1h);
+        let split = self.cache_write_5m.unwrap_or(0).saturating_add(self.cache_write_1h.unwrap_or(0));
         for (total, count) in [
             (&mut self.input, count("input_tokens")),
             (&mut self.output, count("output_tokens")),
             (&mut self.cache_read, count("cache_read_input_tokens")),
-            (&mut self.cache_write, count("cache_creation_input_tokens")),
-            (&mut self.thinking, thinking),
+            (&mut self.cache_write, count("cache_creation_input_tokens").or((split > 0).then_some(split))),
+            (&mut self.thinking, inner("output_tokens_details", "thinking_tokens")),
         ] {
             *total = count.unwrap_or(*total);
         }
+    }
+
+    /// The same before the answer: what the provider counts as output then is no count of it.
+    pub(crate) fn without_output(self) -> Self {
+        Self { output: 0, thinking: 0, ..self }
     }
 
     /// The same, counted as OpenAI counts.

@@ -3,12 +3,17 @@
 use super::{
     Block, BlockKind, Body, OutputConfig, Role, Source, Thinking, Tool, ToolChoice, ToolChoiceKind, ToolContent,
 };
+use crate::names;
 use alloc::string::String;
-use tollgate_plugin::json::{Value, Writer};
+use tollgate_plugin::Failure;
+use tollgate_plugin::json::{DEPTH_MAX, Value, Writer};
 
 impl Body<'_> {
     /// The request as JSON; `bytes` is about how long it will be.
-    pub(crate) fn to_json(&self, bytes: usize) -> String {
+    ///
+    /// # Errors
+    /// Where what the client nested nests too deep with what stands around it here.
+    pub(crate) fn to_json(&self, bytes: usize) -> Result<String, Failure> {
         let mut writer = Writer::with_capacity(bytes);
         writer.object(|w| {
             w.key("model").string(self.model);
@@ -29,7 +34,10 @@ impl Body<'_> {
                 w.key(name).value(value);
             }
         });
-        writer.finish()
+        if writer.depth() > DEPTH_MAX {
+            return Err(Failure::invalid("messages", "a part of a message nests too deep"));
+        }
+        Ok(writer.finish())
     }
 
     fn messages(&self, w: &mut Writer) {
@@ -67,7 +75,7 @@ impl Body<'_> {
                 w.key(name).raw(digits);
             }
         }
-        if let Some(user) = self.user_id {
+        if let Some(user) = &self.user_id {
             w.key("metadata").object(|w| w.key("user_id").string(user));
         }
         if let Some(tier) = self.service_tier {
@@ -105,7 +113,7 @@ fn block(w: &mut Writer, block: &Block<'_>) {
             BlockKind::ToolUse { id, name, input } => {
                 w.key("type").string("tool_use");
                 w.key("id").string(id);
-                w.key("name").string(name);
+                w.key("name").string(&names::of_tool(name));
                 w.key("input").raw(input);
             }
             BlockKind::ToolResult { id, content, is_error } => tool_result(w, id, content, *is_error),
@@ -148,6 +156,11 @@ fn source(w: &mut Writer, source: &Source<'_>) {
             w.key("type").string("url");
             w.key("url").string(url);
         }
+        Source::Text(text) => {
+            w.key("type").string("text");
+            w.key("media_type").string("text/plain");
+            w.key("data").string(text);
+        }
     });
 }
 
@@ -161,7 +174,7 @@ fn tool(w: &mut Writer, tool: &Tool<'_>) {
     match tool {
         Tool::Native(value) => w.value(value),
         Tool::Function { name, description, schema, strict, cache_control: cache } => w.object(|w| {
-            w.key("name").string(name);
+            w.key("name").string(&names::of_tool(name));
             if let Some(description) = description {
                 w.key("description").string(description);
             }
@@ -183,7 +196,7 @@ fn tool_choice(w: &mut Writer, choice: &ToolChoice<'_>) {
             ToolChoiceKind::Tool(_) => "tool",
         });
         if let ToolChoiceKind::Tool(name) = choice.kind {
-            w.key("name").string(name);
+            w.key("name").string(&names::of_tool(name));
         }
         if choice.one_at_a_time && choice.kind != ToolChoiceKind::None {
             w.key("disable_parallel_tool_use").bool(true);
@@ -192,17 +205,20 @@ fn tool_choice(w: &mut Writer, choice: &ToolChoice<'_>) {
 }
 
 fn thinking(w: &mut Writer, thinking: &Thinking<'_>) {
-    let kind = match thinking {
+    let (kind, tokens, display) = match *thinking {
         Thinking::Unsaid => return,
         Thinking::Native(value) => return w.key("thinking").value(value),
-        Thinking::Disabled => "disabled",
-        Thinking::Budget(_) => "enabled",
-        Thinking::Adaptive => "adaptive",
+        Thinking::Disabled => ("disabled", None, None),
+        Thinking::Budget { tokens, display } => ("enabled", Some(tokens), display),
+        Thinking::Adaptive { display } => ("adaptive", None, display),
     };
     w.key("thinking").object(|w| {
         w.key("type").string(kind);
-        if let Thinking::Budget(tokens) = thinking {
-            w.key("budget_tokens").number(*tokens);
+        if let Some(tokens) = tokens {
+            w.key("budget_tokens").number(tokens);
+        }
+        if let Some(display) = display {
+            w.key("display").string(display);
         }
     });
 }

@@ -1,12 +1,12 @@
 //! Text to [`Value`], strictly.
 
-use super::{DEPTH_MAX, Malformed, Object, Value, plain_len};
+use super::{Malformed, Object, Value, plain_len};
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub(super) fn document(text: &str) -> Result<Value<'_>, Malformed> {
-    let mut parser = Parser { text, at: 0, depth: 0 };
+pub(super) fn document(text: &str, depth_max: usize) -> Result<Value<'_>, Malformed> {
+    let mut parser = Parser { text, at: 0, depth_left: depth_max };
     let value = parser.value()?;
     parser.space();
     if parser.at < text.len() { Err(parser.malformed()) } else { Ok(value) }
@@ -15,7 +15,8 @@ pub(super) fn document(text: &str) -> Result<Value<'_>, Malformed> {
 struct Parser<'a> {
     text: &'a str,
     at: usize,
-    depth: usize,
+    /// Containers that may still be opened inside one another.
+    depth_left: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -63,13 +64,13 @@ impl<'a> Parser<'a> {
     }
 
     fn nested(&mut self, inner: fn(&mut Self) -> Result<Value<'a>, Malformed>) -> Result<Value<'a>, Malformed> {
-        if self.depth == DEPTH_MAX {
+        if self.depth_left == 0 {
             return Err(self.malformed());
         }
-        self.depth += 1;
+        self.depth_left -= 1;
         self.at += 1;
         let value = inner(self);
-        self.depth -= 1;
+        self.depth_left += 1;
         value
     }
 
@@ -78,7 +79,7 @@ impl<'a> Parser<'a> {
         self.space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Value::Object(Object(fields)));
+            return Ok(Value::Object(Object::of(fields)));
         }
         loop {
             self.space();
@@ -94,7 +95,7 @@ impl<'a> Parser<'a> {
             }
         }
         self.expect(b'}')?;
-        Ok(Value::Object(Object(fields)))
+        Ok(Value::Object(Object::of(fields)))
     }
 
     fn array(&mut self) -> Result<Value<'a>, Malformed> {
@@ -200,20 +201,19 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// A surrogate without its partner has no character; it reads as U+FFFD.
+    /// What `\uXXXX` means, or two of them that are a surrogate pair. A surrogate without its partner means nothing.
     fn unicode(&mut self) -> Result<char, Malformed> {
         let high = self.hex()?;
-        if !(0xD800..0xDC00).contains(&high) || !self.text.as_bytes()[self.at..].starts_with(b"\\u") {
-            return Ok(char::from_u32(high).unwrap_or('\u{FFFD}'));
+        if let Some(character) = char::from_u32(high) {
+            return Ok(character);
         }
-        let after_high = self.at;
+        if high >= 0xDC00 || !self.text.as_bytes()[self.at..].starts_with(b"\\u") {
+            return Err(self.malformed());
+        }
         self.at += 2;
         let low = self.hex()?;
-        if !(0xDC00..0xE000).contains(&low) {
-            self.at = after_high;
-            return Ok('\u{FFFD}');
-        }
-        Ok(char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)).unwrap_or('\u{FFFD}'))
+        let code = (0xDC00..0xE000).contains(&low).then(|| 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00));
+        code.and_then(char::from_u32).ok_or(self.malformed())
     }
 
     fn hex(&mut self) -> Result<u32, Malformed> {

@@ -41,13 +41,28 @@ fn escapes_are_undone_and_made() {
     assert_eq!(quoted("q\"\\\n\u{1}\u{1f}é"), "\"q\\\"\\\\\\n\\u0001\\u001fé\"");
 }
 
+/// The texts that the gateway's own reader is tested with as well.
 #[test]
-fn a_lone_surrogate_reads_as_the_replacement_character() {
-    for text in [r#""\ud83d""#, r#""\ude00""#] {
-        assert_eq!(Value::parse(text), Ok(Value::String("\u{FFFD}".into())), "{text}");
+fn the_texts_shared_with_the_gateway_are_judged_alike() {
+    let corpus = Value::parse(include_str!("../../../fixtures/json/texts.json")).expect("the corpus is JSON");
+    let texts = |name: &str| corpus.get(name).and_then(Value::as_array).expect("a list of texts");
+    for text in texts("accepted").iter().filter_map(Value::as_str) {
+        let value = Value::parse(text).unwrap_or_else(|error| panic!("refused at byte {}: {text}", error.at));
+        assert_eq!(Value::parse(&value.to_json()), Ok(value.clone()), "{text}");
     }
-    assert_eq!(Value::parse(r#""\ud83dA""#), Ok(Value::String("\u{FFFD}A".into())));
-    assert_eq!(Value::parse(r#""\ud83d\u0041""#), Ok(Value::String("\u{FFFD}A".into())));
+    for text in texts("refused").iter().filter_map(Value::as_str) {
+        is_malformed(text);
+    }
+}
+
+#[test]
+fn of_a_name_given_twice_the_last_value_stays() {
+    reads_as(r#"{"a":1,"b":{"c":1,"c":2},"\u0061":3}"#, r#"{"b":{"c":2},"a":3}"#);
+    let many = |value: u32| (0..100).map(|at| format!("\"k{at}\":{value},")).collect::<String>();
+    let text = format!("{{{}{}\"k0\":3}}", many(1), many(2));
+    let value = Value::parse(&text).expect("it is JSON");
+    assert_eq!(value.as_object().map(Object::len), Some(100));
+    assert_eq!((value.get("k1").and_then(Value::as_u64), value.get("k0").and_then(Value::as_u64)), (Some(2), Some(3)));
 }
 
 #[test]
@@ -89,11 +104,23 @@ fn depth_is_bounded() {
     assert!(Value::parse(&nested(DEPTH_MAX)).is_ok());
     assert!(Value::parse(&nested(DEPTH_MAX + 1)).is_err());
     assert!(Value::parse(&"[".repeat(1_000_000)).is_err());
+    assert!(Value::parse_within(&nested(5), 5).is_ok());
+    assert!(Value::parse_within(&nested(6), 5).is_err());
 }
 
 #[test]
-fn get_sees_neither_null_nor_the_first_of_two() {
-    let text = r#"{"a":1,"n":null,"a":2}"#;
+fn a_writer_knows_how_deep_it_went() {
+    let mut writer = Writer::new();
+    writer.array(|w| {
+        w.value(&Value::parse(r#"[{"a":[[]]},1]"#).expect("it is JSON"));
+        w.object(|_| {});
+    });
+    assert_eq!(writer.depth(), 5);
+}
+
+#[test]
+fn get_sees_no_null() {
+    let text = r#"{"a":2,"n":null}"#;
     let value = Value::parse(text).expect("it is JSON");
     assert_eq!(value.get("a").and_then(Value::as_u64), Some(2));
     assert_eq!(value.get("n"), None);

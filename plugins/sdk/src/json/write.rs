@@ -9,6 +9,8 @@ pub struct Writer {
     out: String,
     /// Whether a value stands before the place of writing, so that the next one needs a comma.
     follows: bool,
+    open: usize,
+    depth: usize,
 }
 
 impl Writer {
@@ -18,11 +20,17 @@ impl Writer {
 
     /// With room for `bytes`, so that a document of about the size of another is written without moving.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { out: String::with_capacity(bytes), follows: false }
+        Self { out: String::with_capacity(bytes), ..Self::default() }
     }
 
     pub fn finish(self) -> String {
         self.out
+    }
+
+    /// The most containers that were open at once, not counting those inside [`Writer::raw`] text. The gateway refuses
+    /// a document of more than [`DEPTH_MAX`](super::DEPTH_MAX).
+    pub fn depth(&self) -> usize {
+        self.depth
     }
 
     /// Begins a field: the next value written is its value.
@@ -94,7 +102,10 @@ impl Writer {
         self.separate();
         self.out.push(open);
         self.follows = false;
+        self.open += 1;
+        self.depth = self.depth.max(self.open);
         body(self);
+        self.open -= 1;
         self.out.push(close);
         self.follows = true;
     }

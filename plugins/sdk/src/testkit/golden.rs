@@ -12,23 +12,55 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Case {
     pub name: String,
-    pub folder: PathBuf,
     pub context: Context,
+    folder: PathBuf,
+    /// The adapter whose outputs are meant, where several share the case.
+    adapter: Option<String>,
+}
+
+/// What a case gives to an adapter.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// `request.json`, given to `encode`.
+    Request(String),
+    /// `response.json`: the body of a success, given to `decode`.
+    Response(String),
+    /// `error.json`, given to `classify`.
+    Error { status: u16, headers: Vec<Header>, body: String },
+    /// `stream.sse`, given to the stream.
+    Stream(String),
 }
 
 impl Case {
-    /// The text of a file of this case, if it has that file.
-    pub fn read(&self, file: &str) -> Option<String> {
+    /// What the case gives, each with the file that holds what is to come out of it.
+    ///
+    /// # Panics
+    /// Where the case gives nothing, or an `error.json` that is none.
+    pub fn inputs(&self) -> Vec<(Input, PathBuf)> {
+        let output = |file: &str| match &self.adapter {
+            Some(adapter) => self.folder.join(adapter).with_extension("json"),
+            None => self.folder.join(file),
+        };
+        let inputs: Vec<_> = [
+            self.read("request.json").map(|text| (Input::Request(text), output("encoded.json"))),
+            self.read("response.json").map(|text| (Input::Response(text), output("answer.json"))),
+            self.read("error.json").map(|text| (self.error(&text), output("failure.json"))),
+            self.read("stream.sse").map(|text| (Input::Stream(text), output("events.json"))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        assert!(!inputs.is_empty(), "{}: no input", self.name);
+        assert!(self.adapter.is_none() || inputs.len() == 1, "{}: a shared case has one input", self.name);
+        inputs
+    }
+
+    fn read(&self, file: &str) -> Option<String> {
         fs::read_to_string(self.folder.join(file)).ok()
     }
 
-    /// `error.json`: the status, the headers and the body of an unsuccessful answer.
-    ///
-    /// # Panics
-    /// Where the file is there and is not that.
-    pub fn error(&self) -> Option<(u16, Vec<Header>, String)> {
-        let text = self.read("error.json")?;
-        let value = Value::parse(&text).unwrap_or_else(|error| panic!("{}: not JSON at {}", self.name, error.at));
+    fn error(&self, text: &str) -> Input {
+        let value = Value::parse(text).unwrap_or_else(|error| panic!("{}: not JSON at {}", self.name, error.at));
         let status = value.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
         let headers = value.get("headers").and_then(Value::as_object).map(|headers| {
             let header = |(name, value): (&str, &Value<'_>)| Header {
@@ -42,7 +74,7 @@ impl Case {
             Some(json) => json.to_json(),
             None => String::new(),
         };
-        Some((status.expect("an error has a status"), headers.unwrap_or_default(), body))
+        Input::Error { status: status.expect("an error has a status"), headers: headers.unwrap_or_default(), body }
     }
 }
 
@@ -50,7 +82,8 @@ impl Case {
 ///
 /// # Panics
 /// Where the folder cannot be read or holds no case.
-pub fn cases(folder: &Path) -> Vec<Case> {
+pub fn cases(folder: impl AsRef<Path>) -> Vec<Case> {
+    let folder = folder.as_ref();
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut cases: Vec<Case> = entries
         .map(|entry| entry.expect("a folder that can be read").path())
@@ -59,6 +92,7 @@ pub fn cases(folder: &Path) -> Vec<Case> {
             name: folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             context: context_in(&folder),
             folder,
+            adapter: None,
         })
         .collect();
     cases.sort_by(|a, b| a.name.cmp(&b.name));
@@ -66,47 +100,57 @@ pub fn cases(folder: &Path) -> Vec<Case> {
     cases
 }
 
-/// Runs every case in `folder` and compares what comes out with its files.
+/// The cases that every adapter is to pass, in the folder `fixtures/cases` beside the kit. The output of each is in the
+/// case's folder under the adapter's name: `anthropic.json`.
+///
+/// # Panics
+/// As [`cases`].
+pub fn shared_cases(adapter: &str) -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/cases");
+    cases(folder).into_iter().map(|case| Case { adapter: Some(adapter.to_owned()), ..case }).collect()
+}
+
+/// Gives every case to `A` and compares what comes out with its files, or writes them with `UPDATE_GOLDEN` in the
+/// environment.
 ///
 /// # Panics
 /// With all differences, where there are any; and where a case has no input.
-pub fn golden<A: Adapter>(folder: impl AsRef<Path>) {
-    let mut differences = Vec::new();
-    for case in cases(folder.as_ref()) {
-        let outputs = run::<A>(&case);
-        assert!(!outputs.is_empty(), "{}: no input", case.name);
-        for (file, actual) in outputs {
-            differences.extend(compare(&case.folder.join(file), &actual));
+pub fn golden<A: Adapter>(cases: &[Case]) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        for (case, (input, output)) in cases.iter().flat_map(|case| case.inputs().into_iter().map(move |it| (case, it)))
+        {
+            let said = native::<A>(case, &input);
+            fs::write(&output, said).unwrap_or_else(|error| panic!("{}: {error}", output.display()));
         }
     }
+    let differences = differences(cases, native::<A>);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-fn run<A: Adapter>(case: &Case) -> Vec<(&'static str, String)> {
-    let mut outputs = Vec::new();
-    if let Some(request) = case.read("request.json") {
-        outputs.push(("encoded.json", show_request(&A::encode(&case.context, &request))));
-    }
-    if let Some(body) = case.read("response.json") {
-        let response = Response { status: 200, headers: &[], body: &body };
-        outputs.push(("answer.json", show_answer(&A::decode(&case.context, &response))));
-    }
-    if let Some((status, headers, body)) = case.error() {
-        let response = Response { status, headers: &headers, body: &body };
-        outputs.push(("failure.json", show_failure(&A::classify(&case.context, &response))));
-    }
-    if let Some(text) = case.read("stream.sse") {
-        outputs.push(("events.json", show_heard(&replay_every_way::<A>(&case.context, &text))));
-    }
-    outputs
+/// Where what `say` makes of a case's input is not what the case's file holds, with the first line of difference.
+///
+/// # Panics
+/// Where a case has no input.
+pub fn differences(cases: &[Case], say: impl Fn(&Case, &Input) -> String) -> Vec<String> {
+    let compared =
+        cases.iter().flat_map(|case| case.inputs().into_iter().map(move |(input, file)| (case, input, file)));
+    compared.filter_map(|(case, input, file)| difference(&file, &say(case, &input))).collect()
 }
 
-/// The difference between a golden file and what came out, if there is one.
-fn compare(path: &Path, actual: &str) -> Option<String> {
-    if updating() {
-        fs::write(path, actual).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        return None;
+/// What `A` makes of it, as the golden files show it.
+fn native<A: Adapter>(case: &Case, input: &Input) -> String {
+    let context = &case.context;
+    match input {
+        Input::Request(request) => show_request(&A::encode(context, request)),
+        Input::Response(body) => show_answer(&A::decode(context, &Response { status: 200, headers: &[], body })),
+        Input::Error { status, headers, body } => {
+            show_failure(&A::classify(context, &Response { status: *status, headers, body }))
+        }
+        Input::Stream(text) => show_heard(&replay_every_way::<A>(context, text)),
     }
+}
+
+fn difference(path: &Path, actual: &str) -> Option<String> {
     let expected = fs::read_to_string(path).unwrap_or_default();
     let at = expected.lines().zip(actual.lines()).take_while(|(a, b)| a == b).count();
     (expected != actual).then(|| {
@@ -114,8 +158,4 @@ fn compare(path: &Path, actual: &str) -> Option<String> {
         let path = path.display();
         format!("{path}:{}\n  expected: {}\n  actual:   {}", at + 1, line(&expected), line(actual))
     })
-}
-
-fn updating() -> bool {
-    std::env::var_os("UPDATE_GOLDEN").is_some()
 }

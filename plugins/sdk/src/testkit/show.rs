@@ -30,7 +30,7 @@ pub fn show_failure(failure: &Failure) -> String {
     pretty(|w| write_failure(w, failure))
 }
 
-pub(super) fn show_heard(heard: &[Heard]) -> String {
+pub fn show_heard(heard: &[Heard]) -> String {
     pretty(|w| {
         w.array(|w| {
             for heard in heard {

@@ -7,7 +7,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use tollgate_plugin::Failure;
-use tollgate_plugin::json::{Value, Writer};
+use tollgate_plugin::json::{self, Value, Writer};
 
 /// What the assistant said in one message.
 pub(super) struct Spoken<'a> {
@@ -93,7 +93,7 @@ fn user_part<'a>(part: &'a Value<'a>, at: Place, index: usize) -> Result<Option<
             let file = part.get("file").unwrap_or(part);
             let data = file.text("file_data");
             let data = data.ok_or_else(|| Failure::unsupported(at.part(index), "a file is given by its data"))?;
-            media::file(data, &at.part(index))?
+            media::file(data, file.text("filename"), &at.part(index))?
         }
         Some("input_audio") => return Err(Failure::unsupported(at.part(index), "the provider hears no audio")),
         // A block in Anthropic's own words carries its `cache_control` itself.
@@ -120,7 +120,11 @@ pub(super) fn assistant<'a>(message: &'a Value<'a>, at: Place) -> Result<Spoken<
     if items(message).is_empty() {
         blocks.extend(message.text("refusal").and_then(|refusal| text_block(refusal, None)));
     }
-    let listed = message.get("tool_calls").and_then(Value::as_array).unwrap_or_default();
+    let listed = match message.get("tool_calls") {
+        Some(Value::Array(listed)) => listed.as_slice(),
+        Some(_) => return Err(Failure::invalid(at.field("tool_calls"), "this field is an array")),
+        None => &[],
+    };
     let mut calls = Vec::with_capacity(listed.len());
     for call in listed {
         let function = call.get("function").or(call.get("custom"));
@@ -160,13 +164,17 @@ fn called<'a>(function: Option<&'a Value<'a>>, id: Option<&'a str>, at: Place) -
     Ok(Call { id, name, input: input(function.get("arguments").or(function.get("input"))) })
 }
 
-/// Arguments as an object, which is all that the provider takes.
+/// Arguments nest at most this deep: what stands around them in the request must still fit.
+const ARGUMENTS_DEPTH_MAX: usize = json::DEPTH_MAX - 8;
+
+/// Arguments as an object, which is all that the provider takes. What is no JSON goes as it was written, in a field.
 fn input<'a>(arguments: Option<&'a Value<'a>>) -> Cow<'a, str> {
     match arguments {
         None => Cow::Borrowed("{}"),
         Some(Value::String(text)) if text.trim().is_empty() => Cow::Borrowed("{}"),
-        Some(Value::String(text)) => match Value::parse(text) {
-            Ok(Value::Object(_)) => Cow::Borrowed(text.trim()),
+        Some(Value::String(text)) => match Value::parse_within(text, ARGUMENTS_DEPTH_MAX) {
+            // Written anew: the client's own text may give a name twice.
+            Ok(object @ Value::Object(_)) => Cow::Owned(object.to_json()),
             Ok(other) => Cow::Owned(wrapped(&other)),
             Err(_) => Cow::Owned(wrapped(&Value::String(Cow::Borrowed(text)))),
         },

@@ -5,6 +5,7 @@
 
 use super::Conversation;
 use super::parts::{Answer, Spoken};
+use crate::names;
 use crate::wire::{Block, BlockKind, Role, ToolContent, Turn};
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -23,6 +24,8 @@ pub(super) struct Turns<'a> {
     open: Vec<Open<'a>>,
     tool_names: Vec<&'a str>,
     calls: usize,
+    /// The ids given to calls so far, in order of the alphabet.
+    ids: Vec<Cow<'a, str>>,
 }
 
 struct Open<'a> {
@@ -51,7 +54,7 @@ impl<'a> Turns<'a> {
         }
         let mut blocks = spoken.blocks;
         for call in spoken.calls {
-            let id = call.id.map_or_else(|| Cow::Owned(numbered(self.calls)), accepted);
+            let id = self.new_id(call.id);
             self.calls += 1;
             if !self.tool_names.contains(&call.name) {
                 self.tool_names.push(call.name);
@@ -63,6 +66,22 @@ impl<'a> Turns<'a> {
             last.cache_control = Some(value);
         }
         self.turn(Role::Assistant).blocks.extend(blocks);
+    }
+
+    /// The id of the next call. Some clients count their calls anew in every turn, and the provider refuses an id that
+    /// comes twice.
+    fn new_id(&mut self, given: Option<&'a str>) -> Cow<'a, str> {
+        let mut id = given.map_or_else(|| Cow::Owned(numbered("tollgate_call", self.calls)), names::of_call);
+        let mut number = self.calls;
+        loop {
+            let Err(place) = self.ids.binary_search(&id) else {
+                id = Cow::Owned(numbered(&names::of_call(given.unwrap_or("tollgate_call")), number));
+                number += 1;
+                continue;
+            };
+            self.ids.insert(place, id.clone());
+            return id;
+        }
     }
 
     /// A result for an open call; one that answers none is kept as the user's words.
@@ -137,26 +156,12 @@ impl<'a> Turns<'a> {
     }
 }
 
-/// An id for a call that has none.
-fn numbered(index: usize) -> String {
+/// `tollgate_call_3`
+fn numbered(id: &str, index: usize) -> String {
     let mut number = Writer::new();
     number.number(index as u64);
-    let mut id = String::from("tollgate_call_");
+    let mut id = String::from(id);
+    id.push('_');
     id.push_str(&number.finish());
     id
-}
-
-/// The id itself if the provider takes it; else one that is made of it, the same for the same.
-fn accepted(id: &str) -> Cow<'_, str> {
-    let fits = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == '-';
-    if id.chars().all(fits) {
-        return Cow::Borrowed(id);
-    }
-    let mut made: String = id.chars().map(|character| if fits(character) { character } else { '_' }).collect();
-    made.push('_');
-    // FNV-1a, so that two ids that differ only in what was replaced stay apart.
-    let hash = id.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    let digits = (0..8).rev().filter_map(|nibble| char::from_digit(hash >> (nibble * 4) & 15, 16));
-    made.extend(digits);
-    Cow::Owned(made)
 }

@@ -1,0 +1,99 @@
+//! What the decoder must know of the request: carried from `encode` to it as the call's state, a JSON object.
+
+use crate::names;
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use tollgate_plugin::json::{Value, Writer};
+use tollgate_plugin::{Context, Failure};
+
+/// The shape in which the client expects the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Plain,
+    /// The client speaks the older `functions`, and is answered with `function_call`.
+    Functions,
+    /// The answer is the input of a forced tool, for a model that knows no output format.
+    JsonTool,
+}
+
+/// The name of the tool behind [`Shape::JsonTool`].
+pub(crate) const JSON_TOOL: &str = "json";
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) shape: Shape,
+    /// Tools whose names the provider does not take: the name it was given, and the client's.
+    renamed: Vec<(String, String)>,
+}
+
+/// The gateway takes a state of 64 KiB.
+const STATE_BYTES_MAX: usize = 64 << 10;
+/// The gateway takes a tool's name of this length in an answer.
+const NAME_BYTES_MAX: usize = 1024;
+
+impl State {
+    /// `tools` are the client's names of all tools that the request declares or has called.
+    pub(crate) fn new<'n>(shape: Shape, tools: impl Iterator<Item = &'n str>) -> Result<Self, Failure> {
+        let mut renamed = Vec::new();
+        for tool in tools {
+            if tool.len() > NAME_BYTES_MAX {
+                return Err(Failure::invalid("tools", "a tool's name is longer than 1024 bytes"));
+            }
+            if let Cow::Owned(name) = names::of_tool(tool)
+                && !renamed.iter().any(|(known, _)| *known == name)
+            {
+                renamed.push((name, tool.to_string()));
+            }
+        }
+        Ok(Self { shape, renamed })
+    }
+
+    /// None where there is nothing to remember.
+    ///
+    /// # Errors
+    /// Where the names are more than the gateway remembers.
+    pub(crate) fn to_text(&self) -> Result<Option<String>, Failure> {
+        if self.shape == Shape::Plain && self.renamed.is_empty() {
+            return Ok(None);
+        }
+        let mut writer = Writer::new();
+        writer.object(|w| {
+            match self.shape {
+                Shape::Plain => {}
+                Shape::Functions => w.key("shape").string("functions"),
+                Shape::JsonTool => w.key("shape").string("json_tool"),
+            }
+            if !self.renamed.is_empty() {
+                w.key("renamed").object(|w| self.renamed.iter().for_each(|(name, client)| w.key(name).string(client)));
+            }
+        });
+        let text = writer.finish();
+        if text.len() > STATE_BYTES_MAX {
+            return Err(Failure::invalid(
+                "tools",
+                "the names of the tools are too long: the provider takes 64 of A-Z, a-z, 0-9, _ and -",
+            ));
+        }
+        Ok(Some(text))
+    }
+
+    pub(crate) fn of(context: &Context) -> Self {
+        let value = context.state.as_deref().and_then(|text| Value::parse(text).ok()).unwrap_or(Value::Null);
+        let renamed = value.get("renamed").and_then(Value::as_object);
+        let pairs = renamed.into_iter().flat_map(|object| object.iter());
+        Self {
+            shape: match value.text("shape") {
+                Some("functions") => Shape::Functions,
+                Some("json_tool") => Shape::JsonTool,
+                _ => Shape::Plain,
+            },
+            renamed: pairs.filter_map(|(name, client)| Some((name.into(), client.as_str()?.into()))).collect(),
+        }
+    }
+
+    /// The client's name of a tool that the provider calls `name`.
+    pub(crate) fn tool<'s>(&'s self, name: &'s str) -> &'s str {
+        self.renamed.iter().find(|(known, _)| known == name).map_or(name, |(_, client)| client)
+    }
+}
