@@ -26,6 +26,7 @@ use self::{
     endpoint::{Endpoint, endpoint},
 };
 use crate::{
+    dialect::Dialect,
     engine::{self, Downstream, Head},
     error::{Error, RequestError},
     gateway::Gateway,
@@ -66,19 +67,21 @@ impl Edge {
 
     async fn serve(&self, client: &mut Client<'_>) {
         match client.endpoint() {
-            Endpoint::Call(operation) => engine::serve(&self.gateway, operation, client).await,
-            Endpoint::Models => engine::models(&self.gateway, client).await,
-            Endpoint::Model(id) => engine::model(&self.gateway, &id, client).await,
+            Endpoint::Call(operation) => {
+                engine::serve(&self.gateway, &self.gateway.connector, DIALECT, operation, client).await;
+            }
+            Endpoint::Models => engine::models(&self.gateway, DIALECT, client).await,
+            Endpoint::Model(id) => engine::model(&self.gateway, DIALECT, &id, client).await,
             Endpoint::Preflight => client.preflight().await,
             Endpoint::Health => plain(client, 200, "ok\n").await,
             Endpoint::Ready => match self.gateway.readiness() {
                 Ok(()) => plain(client, 200, "ready\n").await,
                 Err(why) => plain(client, 503, why).await,
             },
-            Endpoint::Unknown => engine::refuse(&self.gateway, refusal(RequestError::Path), client).await,
+            Endpoint::Unknown => engine::refuse(&self.gateway, DIALECT, refusal(RequestError::Path), client).await,
             Endpoint::WrongMethod => {
                 let method = client.method().to_owned();
-                engine::refuse(&self.gateway, refusal(RequestError::Method(method)), client).await;
+                engine::refuse(&self.gateway, DIALECT, refusal(RequestError::Method(method)), client).await;
             }
         }
     }
@@ -87,12 +90,15 @@ impl Edge {
     async fn refuse_head(&self, mut session: ServerSession) {
         session.set_keepalive(None);
         let mut client = Client::headless(&mut session, &self.settings, self.gateway.bounds.body_bytes_max);
-        engine::refuse(&self.gateway, refusal(RequestError::Head), &mut client).await;
+        engine::refuse(&self.gateway, DIALECT, refusal(RequestError::Head), &mut client).await;
         // Closing with unread bytes would reset the connection before the client has read why.
         let _ = tokio::time::timeout(LINGER, linger(&mut session)).await;
         session.shutdown().await;
     }
 }
+
+/// What clients are spoken to in, at every path so far.
+const DIALECT: Dialect = Dialect::OpenAi;
 
 /// How long a client may go on sending a head that was refused already.
 const LINGER: Duration = Duration::from_secs(1);
@@ -157,7 +163,7 @@ impl HttpServerApp for Edge {
         let mut client = Client::new(&mut session, &self.settings, self.gateway.bounds.body_bytes_max);
         if client.is_head_too_large() {
             client.close_after();
-            engine::refuse(&self.gateway, refusal(RequestError::Head), &mut client).await;
+            engine::refuse(&self.gateway, DIALECT, refusal(RequestError::Head), &mut client).await;
         } else {
             self.serve(&mut client).await;
         }

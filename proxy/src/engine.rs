@@ -6,146 +6,148 @@
 
 mod admit;
 mod attempt;
-mod decode;
+mod attempt_error;
+mod attempts;
+mod call_io;
 mod call_state;
+mod client;
+mod decode;
+mod providers;
+mod received;
 mod reply;
+mod sent;
 mod settle;
 mod streamed;
 mod whole;
 
-use std::future::Future;
-
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+pub use client::{BodyFault, Downstream, Gone, Head};
+pub use providers::{Exchange, Providers};
 
 use self::{
-    admit::{Admitted, admit},
-    attempt::{Failed, Stop, attempt},
-    call_state::CallState,
+    admit::{Admitted, admit, authenticate, boxed},
+    attempt::attempt,
+    attempt_error::AttemptError,
+    call_io::CallIo,
+    call_state::{CallState, Ending},
 };
 use crate::{
     call::Operation,
+    dialect::{Dialect, ListedModel},
     error::Error,
     gateway::Gateway,
+    route,
+    snapshot::{Model, ModelTarget},
     upstream::{Budget, Decision},
 };
 
-/// The client's side of a call.
-///
-/// `gone` and `body` may be dropped half-way; `begin` and `write` must be awaited.
-pub trait Downstream: Send {
-    fn header(&self, name: HeaderName) -> Option<&[u8]>;
-
-    /// The whole body, within the bounds of size and time that the implementation was made with.
-    fn body(&mut self) -> impl Future<Output = Result<Bytes, BodyFault>> + Send;
-
-    /// Reads what is left of the body and forgets it, so that an early answer keeps the connection usable.
-    fn discard_body(&mut self) -> impl Future<Output = ()> + Send;
-
-    /// Returns when the client has left; else never.
-    fn gone(&mut self) -> impl Future<Output = ()> + Send;
-
-    /// Sends the answer's head. Once only.
-    fn begin(&mut self, head: Head) -> impl Future<Output = Result<(), Gone>> + Send;
-
-    /// Sends a piece of the answer, the last one with `end`.
-    fn write(&mut self, bytes: Bytes, end: bool) -> impl Future<Output = Result<(), Gone>> + Send;
-
-    /// Lets the connection end with this answer.
-    fn close_after(&mut self);
-}
-
-/// The client has left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone;
-
-/// Why a body could not be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyFault {
-    /// Larger than this many bytes.
-    TooLarge(usize),
-    Slow,
-    Broken,
-}
-
-/// The head of an answer to a client.
-#[derive(Debug, Clone)]
-pub struct Head {
-    pub status: u16,
-    pub content_type: HeaderValue,
-    /// The body's length in bytes; none for a stream.
-    pub length: Option<usize>,
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-impl Head {
-    /// The head of an answer of known length.
-    pub fn whole(status: u16, content_type: HeaderValue, length: usize) -> Head {
-        Head { status, content_type, length: Some(length), headers: Vec::new() }
+/// Serves one call from the client's head to its row.
+pub async fn serve<D: Downstream, P: Providers>(
+    gateway: &Gateway,
+    providers: &P,
+    dialect: Dialect,
+    operation: Operation,
+    client: &mut D,
+) {
+    let mut state = CallState::start(gateway, dialect, Some(operation));
+    let mut io = CallIo { gateway, providers, client };
+    let outcome = match admit(&mut io, &mut state, operation).await {
+        Ok(admitted) => try_targets(&mut io, &mut state, &admitted).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = outcome {
+        refuse_call(gateway, state, &error, client).await;
     }
 }
 
-/// Serves one call from the client's head to its row.
-pub async fn serve<D: Downstream>(gateway: &Gateway, operation: Operation, down: &mut D) {
-    let mut state = CallState::start(gateway, Some(operation));
-    let refusal = match admit(gateway, &mut state, operation, down).await {
-        Ok(admitted) => match try_targets(gateway, &mut state, admitted, down).await {
-            Ok(()) => return,
-            Err(error) => error,
-        },
-        Err(error) => error,
-    };
-    state.refuse(gateway, &refusal, down).await;
-}
-
 /// Refuses a request that never became a call.
-pub async fn refuse<D: Downstream>(gateway: &Gateway, error: Box<Error>, down: &mut D) {
-    CallState::start(gateway, None).refuse(gateway, &error, down).await;
+pub async fn refuse<D: Downstream>(gateway: &Gateway, dialect: Dialect, error: Box<Error>, client: &mut D) {
+    refuse_call(gateway, CallState::start(gateway, dialect, None), &error, client).await;
 }
 
-/// Lists the models that the caller's key may use.
-pub async fn models<D: Downstream>(gateway: &Gateway, down: &mut D) {
-    reply::models(gateway, None, down).await;
+/// Lists the models that the caller's key may use. Not a call: it costs nothing, and leaves a row only where it is
+/// refused.
+pub async fn models<D: Downstream>(gateway: &Gateway, dialect: Dialect, client: &mut D) {
+    let mut state = CallState::start(gateway, dialect, None);
+    let listed = authenticate(gateway, &mut state, client).map(|key| {
+        let models = state.snapshot.models.values();
+        let mut models: Vec<_> = models.filter(|model| key.may_use(&model.route.name)).collect();
+        models.sort_by(|a, b| a.route.name.cmp(&b.route.name));
+        dialect.models(models.into_iter().map(|model| listed(&state, model)))
+    });
+    show(gateway, state, listed, client).await;
 }
 
 /// Shows one model, if the caller's key may use it.
-pub async fn model<D: Downstream>(gateway: &Gateway, id: &str, down: &mut D) {
-    reply::models(gateway, Some(id), down).await;
+pub async fn model<D: Downstream>(gateway: &Gateway, dialect: Dialect, id: &str, client: &mut D) {
+    let mut state = CallState::start(gateway, dialect, None);
+    let shown = authenticate(gateway, &mut state, client).and_then(|key| {
+        let model = route::find(&state.snapshot.models, id, key.may_use(id)).map_err(boxed)?;
+        Ok(dialect.model(&listed(&state, model)))
+    });
+    show(gateway, state, shown, client).await;
+}
+
+fn listed<'a>(state: &CallState, model: &'a Model) -> ListedModel<'a> {
+    ListedModel { id: &model.route.name, created_s: state.snapshot.created_s, owner: model.owner() }
+}
+
+/// Answers a question that is no call.
+async fn show<D: Downstream>(gateway: &Gateway, state: CallState, answer: Result<Vec<u8>, Box<Error>>, client: &mut D) {
+    match answer {
+        Ok(body) => {
+            client.discard_body().await;
+            if reply::json(gateway, &state, body.into(), client).await == Err(Gone) {
+                client.close_after();
+            }
+        }
+        Err(error) => refuse_call(gateway, state, &error, client).await,
+    }
 }
 
 /// Tries the plan's targets until one has answered, the request itself is at fault, or none is left.
-async fn try_targets<D: Downstream>(
-    gateway: &Gateway,
+///
+/// # Errors
+/// The last attempt's, for the client.
+async fn try_targets<D: Downstream, P: Providers>(
+    io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
-    admitted: Admitted,
-    down: &mut D,
+    admitted: &Admitted,
 ) -> Result<(), Box<Error>> {
-    let model = admitted.model.clone();
     let mut last = None;
-    for target in model.route.plan(state.seed()).targets() {
-        let target = &model.targets[target];
+    for index in admitted.model.route.plan(state.identity.seed()).targets() {
+        let target = &admitted.model.targets[index];
         let mut budget = Budget::default();
         loop {
-            let failed = match attempt(gateway, state, &admitted, target, down).await {
-                Ok(()) => return Ok(()),
-                Err(Stop::Gone) => return state.client_left(gateway, &admitted, down).await,
-                Err(Stop::Final(error)) => return Err(error),
-                Err(Stop::Failed(failed)) => failed,
+            let error = match attempt(io, state, admitted, index).await {
+                Ok(ending) => {
+                    target.metrics.attempt(if ending.class.is_empty() { "ok" } else { ending.class });
+                    return Ok(());
+                }
+                Err(error) => error,
             };
-            let Failed { error, class, retry_after } = failed;
+            if let AttemptError::ClientGone = error {
+                target.metrics.attempt(Ending::CLIENT_GONE.class);
+                client_left(io, state);
+                return Ok(());
+            }
+            let decision = decide(io.gateway, target, &mut budget, &error);
+            let is_final = error.is_final();
+            let error = error.into_error(target);
+            target.metrics.attempt(error.verdict(&state.snapshot.redactor).class);
+            if is_final {
+                return Err(error);
+            }
             last = Some(error);
-            let now_ms = gateway.now_ms();
-            let (other_key, keys) = (target.provider.keys.has_rested(now_ms), target.provider.keys.len());
-            let decision = class.map_or(Decision::Next, |class| {
-                budget.decide(&target.provider.retries, class, retry_after, other_key, keys)
-            });
             match decision {
                 Decision::Next => break,
                 Decision::Again(wait) if wait.is_zero() => {}
                 Decision::Again(wait) => {
                     tokio::select! {
                         biased;
-                        () = down.gone() => return state.client_left(gateway, &admitted, down).await,
+                        () = io.client.gone() => {
+                            client_left(io, state);
+                            return Ok(());
+                        }
                         () = tokio::time::sleep(wait) => {}
                     }
                 }
@@ -153,4 +155,31 @@ async fn try_targets<D: Downstream>(
         }
     }
     Err(last.expect("a model has at least one target, and each target ends in an answer or an error"))
+}
+
+/// Whether the same target is tried again, by its provider's rules.
+fn decide(gateway: &Gateway, target: &ModelTarget, budget: &mut Budget, error: &AttemptError) -> Decision {
+    let Some(class) = error.class() else { return Decision::Next };
+    let provider = &target.provider;
+    let (other_key, keys) = (provider.keys.has_rested(gateway.now_ms()), provider.keys.len());
+    budget.decide(&provider.retries, class, error.retry_after(), other_key, keys)
+}
+
+/// Ends a call whose client left before its answer began.
+fn client_left<D: Downstream, P>(io: &mut CallIo<'_, D, P>, state: &mut CallState) {
+    io.client.close_after();
+    // Nobody is left to be told, should the ledger fail too: it has logged it.
+    let _ = state.end(io.gateway, Ending::CLIENT_GONE);
+}
+
+/// Ends a request in an error that the client is told.
+async fn refuse_call<D: Downstream>(gateway: &Gateway, mut state: CallState, error: &Error, client: &mut D) {
+    let snapshot = state.snapshot.clone();
+    let verdict = error.verdict(&snapshot.redactor);
+    let unrecorded = state.end(gateway, Ending::failed(verdict.status, verdict.class)).err();
+    let verdict = unrecorded.map_or(verdict, |error| error.verdict(&snapshot.redactor));
+    client.discard_body().await;
+    if reply::error(gateway, &state, &verdict, client).await == Err(Gone) {
+        client.close_after();
+    }
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::{
     auth::AuthError,
     call::{Failure, FailureKind, ParseError},
+    dialect::Refusal,
     limit::{Limit, LimitError},
     plugin::PluginError,
     route::RouteError,
@@ -92,6 +93,13 @@ pub struct Verdict {
     pub retry_after_ms: Option<u64>,
     /// `x-should-retry`, where the status alone would mislead an SDK.
     pub retry: Option<bool>,
+}
+
+impl Verdict {
+    /// What a dialect writes of it.
+    pub fn refusal(&self) -> Refusal<'_> {
+        Refusal { message: &self.message, kind: self.kind, code: &self.code, param: self.param.as_deref() }
+    }
 }
 
 const INVALID: &str = "invalid_request_error";

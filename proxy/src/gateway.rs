@@ -1,7 +1,7 @@
 //! All of the above, assembled.
 //!
-//! State has three lifetimes: the [`Snapshot`], immutable and swapped whole; the limiter, in memory; the store, on disk.
-//! A call keeps the snapshot it began with. Serves no request by itself.
+//! State has three lifetimes: the [`Snapshot`], immutable and swapped whole; the directory of principals and the limiter,
+//! in memory; the store, on disk. A call keeps the snapshot it began with. Serves no request by itself.
 
 mod ids;
 
@@ -22,8 +22,9 @@ use crate::{
     limit::Limiter,
     metrics::{self, Metrics},
     plugin::{Registry, Tokenize},
+    principal::{self, Directory, Key, Pattern},
     secret::KeyHasher,
-    snapshot::{Snapshot, keys},
+    snapshot::Snapshot,
     store::{self, KeyEntry, Record, Store},
     upstream::Connector,
     usage::Counter,
@@ -61,8 +62,9 @@ pub struct Lost;
 /// The gateway of one process.
 pub struct Gateway {
     snapshot: ArcSwap<Snapshot>,
-    /// Held while a snapshot is made, so that changes come one after the other.
+    /// Held while a key changes, so that store and directory change in one order.
     changing: Mutex<()>,
+    pub directory: Directory,
     pub limiter: Arc<Limiter>,
     pub ledger: Ledger,
     pub store: Arc<dyn Store>,
@@ -75,6 +77,7 @@ pub struct Gateway {
     hasher: KeyHasher,
     pub bounds: Bounds,
     ids: Ids,
+    clock: ledger::Clock,
     draining: AtomicBool,
     /// A row was lost, and the ledger has not caught up since.
     degraded: AtomicBool,
@@ -84,6 +87,7 @@ pub struct Gateway {
 /// What a gateway is made of.
 pub struct GatewayParts {
     pub snapshot: Snapshot,
+    pub directory: Directory,
     pub limiter: Arc<Limiter>,
     pub ledger: Ledger,
     pub store: Arc<dyn Store>,
@@ -94,6 +98,7 @@ pub struct GatewayParts {
     pub hasher: KeyHasher,
     pub bounds: Bounds,
     pub ids: Ids,
+    pub clock: ledger::Clock,
 }
 
 /// A call in flight; no longer so when dropped.
@@ -112,6 +117,7 @@ impl Gateway {
     pub fn new(made: GatewayParts) -> Gateway {
         let GatewayParts {
             snapshot,
+            directory,
             limiter,
             ledger,
             store,
@@ -122,10 +128,12 @@ impl Gateway {
             hasher,
             bounds,
             ids,
+            clock,
         } = made;
         Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
             changing: Mutex::new(()),
+            directory,
             limiter,
             ledger,
             store,
@@ -137,6 +145,7 @@ impl Gateway {
             hasher,
             bounds,
             ids,
+            clock,
             draining: AtomicBool::new(false),
             degraded: AtomicBool::new(false),
             in_flight: Arc::default(),
@@ -154,23 +163,11 @@ impl Gateway {
     pub fn put_key(&self, entry: &KeyEntry) -> Result<(), store::Error> {
         let _changing = self.changing.lock();
         self.store.put_key(entry)?;
-        self.publish_keys()
-    }
-
-    fn publish_keys(&self) -> Result<(), store::Error> {
-        let keys = keys(&self.store.keys()?, &self.limiter);
-        let old = self.snapshot();
-        self.snapshot.store(Arc::new(Snapshot {
-            generation: old.generation + 1,
-            created_s: old.created_s,
-            keys,
-            serving: old.serving.clone(),
-            unknown_target: old.unknown_target.clone(),
-        }));
+        self.directory.put(key(entry, &self.limiter));
         Ok(())
     }
 
-    /// The keyed hash under which the snapshot knows a client's key.
+    /// The keyed hash under which the directory knows a client's key.
     pub fn hash_key(&self, key: &[u8]) -> [u8; 32] {
         self.hasher.hash(key).0
     }
@@ -256,7 +253,7 @@ impl Gateway {
 
     /// Unix milliseconds.
     pub fn now_ms(&self) -> u64 {
-        now_ms()
+        (self.clock)()
     }
 }
 
@@ -266,4 +263,23 @@ const COUNTER_KEPT_MS: u64 = 60_000;
 /// The wall clock. Rooms are given its value; only the gateway and the server read it.
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The directory of all keys that the store knows.
+pub fn directory(entries: &[KeyEntry], limiter: &Limiter) -> Directory {
+    entries.iter().map(|entry| key(entry, limiter)).collect()
+}
+
+/// A stored key as calls find it. A pattern that does not parse matches nothing.
+fn key(entry: &KeyEntry, limiter: &Limiter) -> Key {
+    Key {
+        id: entry.id.clone(),
+        hash: entry.hash,
+        name: entry.name.clone(),
+        user: entry.user.clone(),
+        models: entry.models.iter().filter_map(|text| Pattern::parse(text).ok()).collect(),
+        expires_ms: entry.expires_ms,
+        revoked: entry.revoked_ms.is_some(),
+        account: principal::Account { caps: entry.caps.clone(), spending: limiter.account(&entry.id) },
+    }
 }

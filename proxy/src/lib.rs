@@ -16,9 +16,10 @@
 
 pub mod call; // what the client asks and is answered
 pub mod dialect; // the client's wire format, in and out
+pub mod limit; // whether it may
+pub mod principal; // who there is
 pub mod auth; // who asks
 pub mod route; // where it may go
-pub mod limit; // whether it may
 pub mod usage; // what it costs
 pub mod framing; // where one part of an answer ends
 pub mod plugin; // the provider's dialect: the door to wasmtime

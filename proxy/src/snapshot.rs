@@ -1,41 +1,27 @@
-//! What a call is decided by: providers, models, templates, prices and keys, assembled from what the operator meant.
+//! What a call is decided by: providers, models, templates and prices, assembled from what the operator meant.
 //!
 //! A snapshot is immutable and replaced whole. It reads no clock, no file and no socket.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
-    auth::{self, Keys, Pattern},
     config::{self, Config, Http2, ProviderKeys, Role},
-    limit::{self, Caps, Limiter},
     metrics::{self, Metrics},
     plugin::{Adapter, Registry, Renderer},
     route,
     secret::{Redactor, Secret},
-    store::KeyEntry,
     upstream::{self, Backoff, Base, Clocks, Provider, Retries, Rule, Version},
     usage::Price,
 };
 
-/// What a key is to the limiter.
-#[derive(Debug)]
-pub struct Account {
-    pub caps: Caps,
-    /// The windows and holds, so that a call need not look them up.
-    pub spending: Arc<limit::Account>,
-}
-
-/// A client's key, as calls hold it.
-pub type Key = auth::Key<Account>;
-
-/// Everything that a call is decided by. Never changed, only replaced.
+/// Everything that a call is decided by, principals apart. Never changed, only replaced.
 pub struct Snapshot {
-    /// Counts the snapshots of this process.
-    pub generation: u64,
-    /// When this process first published one: what model lists call `created`. Unix seconds.
+    /// When this process began: what model lists call `created`. Unix seconds.
     pub created_s: u64,
-    pub keys: auth::Keys<Account>,
-    pub serving: Arc<Serving>,
+    pub models: HashMap<String, Arc<Model>>,
+    pub templates: HashMap<String, Template>,
+    /// Takes the providers' keys out of texts that clients and operators see.
+    pub redactor: Redactor,
     /// Counts what was refused before it had a model.
     pub unknown_target: Arc<metrics::TargetMetrics>,
 }
@@ -77,13 +63,6 @@ impl Model {
     }
 }
 
-/// What a configuration comes to, keys apart.
-pub struct Serving {
-    pub models: HashMap<String, Arc<Model>>,
-    pub templates: HashMap<String, Template>,
-    pub redactor: Redactor,
-}
-
 /// Something in the configuration that only shows when it is put together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {what}")]
@@ -97,11 +76,16 @@ pub fn listed(faults: &[AssembleError]) -> String {
     faults.iter().map(|fault| format!("\n  {fault}")).collect()
 }
 
-/// Resolves every reference of a configuration.
+/// Resolves every reference of a configuration. `created_s` is in Unix seconds.
 ///
 /// # Errors
 /// All faults at once.
-pub fn assemble(config: &Config, registry: &Registry, metrics: &Metrics) -> Result<Serving, Vec<AssembleError>> {
+pub fn assemble(
+    config: &Config,
+    registry: &Registry,
+    metrics: &Metrics,
+    created_s: u64,
+) -> Result<Snapshot, Vec<AssembleError>> {
     let mut faults = Vec::new();
     let providers: HashMap<&str, Arc<Provider>> = config
         .providers
@@ -123,7 +107,10 @@ pub fn assemble(config: &Config, registry: &Registry, metrics: &Metrics) -> Resu
     let templates = templates.collect();
     let secrets = config.providers.values().flat_map(|provider| provider_keys(provider).to_vec());
     let redactor = Redactor::new(secrets);
-    if faults.is_empty() { Ok(Serving { models, templates, redactor }) } else { Err(faults) }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok(Snapshot { created_s, models, templates, redactor, unknown_target: metrics.unknown_target() })
 }
 
 fn provider_keys(provider: &config::Provider) -> &[Secret] {
@@ -242,23 +229,4 @@ fn make_template(name: &str, template: &config::Template, registry: &Registry) -
             Role::User => "user",
         },
     })
-}
-
-/// The table of keys that calls are authenticated against. A pattern that does not parse matches nothing.
-pub fn keys(entries: &[KeyEntry], limiter: &Limiter) -> Keys<Account> {
-    entries
-        .iter()
-        .map(|entry| {
-            let key = Key {
-                id: entry.id.clone(),
-                name: entry.name.clone(),
-                user: entry.user.clone(),
-                models: entry.models.iter().filter_map(|text| Pattern::parse(text).ok()).collect(),
-                expires_ms: entry.expires_ms,
-                revoked: entry.revoked_ms.is_some(),
-                account: Account { caps: entry.caps.clone(), spending: limiter.account(&entry.id) },
-            };
-            (entry.hash, key)
-        })
-        .collect()
 }

@@ -29,7 +29,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("http", &["upstream", "config", "engine", "edge"]),
     ("jsonwebtoken", &["sign"]),
     ("mimalloc", &["main"]),
-    ("parking_lot", &["limit", "usage", "store", "upstream", "ledger", "metrics", "gateway", "server"]),
+    ("parking_lot", &["limit", "principal", "usage", "store", "upstream", "ledger", "metrics", "gateway", "server"]),
     ("pbkdf2", &["secret"]),
     ("percent_encoding", &["sign", "cli"]),
     ("pingora", &["upstream", "edge", "server"]),

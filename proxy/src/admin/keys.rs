@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::AdminError;
 use crate::{
-    auth::Pattern,
     config::format_rfc3339,
     limit::Caps,
+    principal::Pattern,
     secret::{Secret, key_id, virtual_key},
     store::{KeyEntry, Origin},
 };

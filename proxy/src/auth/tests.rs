@@ -1,4 +1,5 @@
 use super::*;
+use crate::{limit::Caps, principal::Account};
 
 /// Stands for the keyed hash: the text itself, cut or filled to 32 bytes.
 fn hash(text: &[u8]) -> [u8; 32] {
@@ -7,21 +8,20 @@ fn hash(text: &[u8]) -> [u8; 32] {
     hash
 }
 
-fn key(name: &str, expires_ms: Option<u64>, revoked: bool) -> ([u8; 32], Key<()>) {
-    let models = vec![Pattern::parse("gpt-*").unwrap(), Pattern::parse("claude").unwrap()];
-    let key = Key {
+fn key(name: &str, expires_ms: Option<u64>, revoked: bool) -> Key {
+    Key {
         id: format!("key_{name}"),
+        hash: hash(format!("sk-tg-{name}").as_bytes()),
         name: name.into(),
         user: String::new(),
-        models,
+        models: Vec::new(),
         expires_ms,
         revoked,
-        account: (),
-    };
-    (hash(format!("sk-tg-{name}").as_bytes()), key)
+        account: Account { caps: Caps::default(), spending: Arc::default() },
+    }
 }
 
-fn keys() -> Keys<()> {
+fn keys() -> Directory {
     [key("good", None, false), key("gone", None, true), key("old", Some(1000), false), key("both", Some(1000), true)]
         .into_iter()
         .collect()
@@ -86,45 +86,13 @@ fn a_revoked_key_is_refused_whether_or_not_it_expired() {
 }
 
 #[test]
-fn a_key_may_use_the_models_it_names() {
-    let (_, key) = key("good", None, false);
-    for (model, may) in
-        [("gpt-4o", true), ("gpt-", true), ("gpt", false), ("claude", true), ("claude-3", false), ("", false)]
-    {
-        assert_eq!(key.may_use(model), may, "{model}");
-    }
-}
-
-#[test]
-fn a_star_alone_matches_every_model_and_an_empty_list_none() {
-    let (_, mut key) = key("good", None, false);
-    key.models = vec![Pattern::parse("*").unwrap()];
-    assert!(key.may_use("anything/at:all"));
-    key.models.clear();
-    assert!(!key.may_use("anything/at:all"));
-}
-
-#[test]
-fn a_pattern_shows_as_it_was_written() {
-    for text in ["*", "gpt-*", "gpt-4o"] {
-        assert_eq!(Pattern::parse(text).unwrap().to_string(), text);
-    }
-    assert_eq!(Pattern::parse(""), Err(PatternError::Empty));
-    for text in ["g*t", "**", "*x"] {
-        assert_eq!(Pattern::parse(text), Err(PatternError::InnerStar), "{text}");
-    }
-}
-
-#[test]
-fn many_keys_are_told_apart() {
-    let keys: Keys<()> = (0..1000u32)
-        .map(|n| {
-            let (_, key) = key(&n.to_string(), None, false);
-            (hash(&n.to_le_bytes()), key)
-        })
-        .collect();
-    assert_eq!(keys.len(), 1000);
-    for n in 0..1000u32 {
-        assert_eq!(keys.get(&hash(&n.to_le_bytes())).map(|key| key.name.clone()), Some(n.to_string()));
-    }
+fn a_key_that_changed_since_it_was_shown_is_judged_as_it_is_now() {
+    let directory = keys();
+    let shown = authenticate(&directory, hash, Some(b"Bearer sk-tg-good"), None, 0).unwrap();
+    assert!(recheck(&directory, &shown, 0).is_ok());
+    directory.put(key("good", Some(5), false));
+    assert_eq!(recheck(&directory, &shown, 5).unwrap_err(), AuthError::Expired);
+    directory.put(key("good", None, true));
+    assert_eq!(recheck(&directory, &shown, 0).unwrap_err(), AuthError::Revoked);
+    assert_eq!(recheck(&Directory::default(), &shown, 0).unwrap_err(), AuthError::Unknown);
 }

@@ -8,7 +8,7 @@ use super::{
     variables::Expanded,
     written::{At, Section},
 };
-use crate::{auth::Pattern, limit::Caps, secret::Secret};
+use crate::{limit::Caps, principal::Pattern, secret::Secret};
 
 const KEY_BYTES_MIN: usize = 16;
 const KEY_BYTES_MAX: usize = 512;

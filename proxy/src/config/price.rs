@@ -2,7 +2,7 @@
 
 use super::written::{At, Section};
 use crate::{
-    auth::Pattern,
+    principal::Pattern,
     usage::{Currency, CurrencyError, Price, parse_amount},
 };
 

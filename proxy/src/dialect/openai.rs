@@ -9,22 +9,20 @@ mod failure;
 mod header;
 mod model;
 mod passthrough;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod text;
 mod tokens;
 
+pub(super) use answer::answer;
 pub use answer::whole;
-pub use chunks::{Chunks, EventError};
-pub use embeddings::embeddings_as;
-pub use failure::{error_body, error_event};
-pub use header::go_duration;
-pub use model::{model_body, models_list};
-pub use passthrough::{Forward, Passthrough, Seen};
+pub use chunks::EventError;
+pub(super) use failure::{error_body, error_event};
+pub(super) use header::go_duration;
+pub(super) use model::{model_body, models_list};
+pub use stream::{Seen, StreamEncoder};
 pub use text::{answer_text, prompt_text, text_of};
 
 /// A comment that every SSE reader ignores: it keeps silent connections open.
-pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
-
-/// What ends a stream that is complete.
-pub const DONE: &[u8] = b"data: [DONE]\n\n";
+pub(super) const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";

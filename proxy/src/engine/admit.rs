@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use http::header;
 
-use super::{BodyFault, CallState, Downstream};
+use super::{
+    call_io::CallIo,
+    call_state::CallState,
+    client::{BodyFault, Downstream},
+};
 use crate::{
     auth,
     call::{Call, Operation, Place},
@@ -12,6 +16,7 @@ use crate::{
     gateway::Gateway,
     limit::Caps,
     plugin::RenderError,
+    principal::Key,
     route,
     snapshot::Model,
     usage,
@@ -30,57 +35,78 @@ pub(super) struct Admitted {
 ///
 /// # Errors
 /// The first of these to refuse.
-pub(super) async fn admit<D: Downstream>(
-    gateway: &Gateway,
+pub(super) async fn admit<D: Downstream, P>(
+    io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
     operation: Operation,
-    down: &mut D,
 ) -> Result<Admitted, Box<Error>> {
+    let gateway = io.gateway;
     if gateway.readiness().is_err() {
-        down.close_after();
+        io.client.close_after();
         return Err(boxed(RequestError::Draining));
     }
     if gateway.in_flight() > gateway.bounds.calls_max {
         return Err(boxed(RequestError::Busy));
     }
-    let key = auth::authenticate(
-        &state.snapshot.keys,
-        |key| gateway.hash_key(key),
-        down.header(header::AUTHORIZATION),
-        down.header(X_API_KEY),
-        state.started_ms,
-    )
-    .map_err(boxed)?;
-    state.key = Some(key.clone());
-
-    let body = down.body().await.map_err(|fault| {
+    authenticate(gateway, state, io.client)?;
+    let body = io.client.body().await.map_err(|fault| {
         boxed(match fault {
             BodyFault::TooLarge(max) => RequestError::TooLarge(max),
             BodyFault::Slow => RequestError::Slow,
             BodyFault::Broken => RequestError::Broken,
         })
     })?;
-    let mut call = Call::parse(operation, body, &gateway.bounds.call).map_err(boxed)?;
-    state.model_name.clone_from(&call.model);
-    state.streamed = call.stream;
+    let key = recheck(gateway, state)?;
+    let mut call = state.identity.dialect.parse(operation, body, &gateway.bounds.call).map_err(boxed)?;
+    state.identity.model.clone_from(&call.model);
+    state.identity.streamed = call.stream;
 
-    let may_use = key.may_use(&call.model);
-    let model = route::find(&state.snapshot.serving.models, &call.model, may_use).map_err(boxed)?.clone();
-    state.model = Some(model.clone());
+    let model = route::find(&state.snapshot.models, &call.model, key.may_use(&call.model)).map_err(boxed)?.clone();
+    state.attempts.model = Some(model.clone());
 
     // Before the hold, which is for what is really sent.
     render(state, &mut call)?;
     let input_estimate = usage::estimate(&call.prompt_size);
     let output = bound_output(&mut call, &key.account.caps, model.route.output_tokens_max)?;
     let want = input_estimate.saturating_add(output);
-    let hold = key.account.spending.reserve(&key.account.caps, want, state.started_ms).map_err(boxed)?;
-    state.hold = Some(hold);
+    let started_ms = state.timing.started_ms;
+    let hold = key.account.spending.reserve(&key.account.caps, want, started_ms).map_err(boxed)?;
+    state.reservation.hold = Some(hold);
     // From here on a crash leaves a row of its own.
     state.open(gateway, want);
     Ok(Admitted { call, model, input_estimate })
 }
 
+/// Finds out whose call this is, by its headers.
+///
+/// # Errors
+/// [`Error::Denied`]
+pub(super) fn authenticate<D: Downstream>(
+    gateway: &Gateway,
+    state: &mut CallState,
+    client: &D,
+) -> Result<Arc<Key>, Box<Error>> {
+    let key = auth::authenticate(
+        &gateway.directory,
+        |key| gateway.hash_key(key),
+        client.header(header::AUTHORIZATION),
+        client.header(X_API_KEY),
+        state.timing.started_ms,
+    )
+    .map_err(boxed)?;
+    state.identity.key = Some(key.clone());
+    Ok(key)
+}
+
 const X_API_KEY: http::HeaderName = http::HeaderName::from_static("x-api-key");
+
+/// The caller's key as it is now: it may have changed while the body arrived.
+fn recheck(gateway: &Gateway, state: &mut CallState) -> Result<Arc<Key>, Box<Error>> {
+    let shown = state.identity.key.as_ref().expect("a call is authenticated before its body is read");
+    let key = auth::recheck(&gateway.directory, shown, gateway.now_ms()).map_err(boxed)?;
+    state.identity.key = Some(key.clone());
+    Ok(key)
+}
 
 /// The most that a call may answer, in tokens. Under a token cap it is told to the provider where the client did not:
 /// only so is the cap hard.
@@ -98,12 +124,8 @@ fn bound_output(call: &mut Call, caps: &Caps, model_max: u64) -> Result<u64, Box
 /// Adds the message of the template that the call names, if it names one.
 fn render(state: &CallState, call: &mut Call) -> Result<(), Box<Error>> {
     let Some(wanted) = call.template.take() else { return Ok(()) };
-    let template = state
-        .snapshot
-        .serving
-        .templates
-        .get(&wanted.name)
-        .ok_or_else(|| boxed(TemplateError::Unknown(wanted.name.clone())))?;
+    let template =
+        state.snapshot.templates.get(&wanted.name).ok_or_else(|| boxed(TemplateError::Unknown(wanted.name.clone())))?;
     let rendered = template
         .renderer
         .render(&template.source, &wanted.variables_json)

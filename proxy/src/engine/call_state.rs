@@ -4,109 +4,109 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Admitted, Downstream, Gone, reply, settle};
+use super::{attempts::Attempts, received::Received};
 use crate::{
-    call::{Operation, Tokens},
-    error::{Error, Verdict},
+    call::Operation,
+    dialect::{AnswerName, Dialect},
+    error::Error,
     gateway::{Gateway, InFlight},
     ledger::CallTicket,
     limit::Hold,
-    metrics,
-    snapshot::{Key, Model, ModelTarget, Snapshot},
+    principal::Key,
+    snapshot::Snapshot,
     store::{Opened, Record},
-    usage::{self, Price, Source},
+    usage::Source,
 };
 
 /// One call under way.
 pub(super) struct CallState {
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) request_id: Arc<str>,
-    pub(super) started: Instant,
-    pub(super) started_ms: u64,
-    operation: Option<Operation>,
-    pub(super) key: Option<Arc<Key>>,
-    /// The model as the client named it.
-    pub(super) model_name: String,
-    pub(super) model: Option<Arc<Model>>,
-    pub(super) provider: Option<Arc<str>>,
-    target: Option<Arc<metrics::TargetMetrics>>,
-    price: Option<Price>,
-    pub(super) upstream_model: String,
-    pub(super) streamed: bool,
-    pub(super) attempts: u32,
-    pub(super) first_byte: Option<Duration>,
-    /// Time spent waiting for providers.
-    pub(super) waited: Duration,
-    pub(super) hold: Option<Hold>,
-    /// What a call has used that is refused all the same.
-    pub(super) used: Option<(Tokens, Source)>,
-    pub(super) is_sent: bool,
-    /// Present once the call is admitted.
-    pub(super) ticket: Option<CallTicket>,
-    /// Counted as in state until dropped.
+    pub(super) identity: Identity,
+    pub(super) timing: Timing,
+    pub(super) attempts: Attempts,
+    /// What has been received of the attempt under way.
+    pub(super) received: Received,
+    pub(super) reservation: Reservation,
+    /// Counted as in flight until dropped.
     _in_flight: InFlight,
 }
 
+/// What the call is called, and who makes it.
+pub(super) struct Identity {
+    pub(super) request_id: Arc<str>,
+    pub(super) dialect: Dialect,
+    /// None of a request that is no call.
+    operation: Option<Operation>,
+    pub(super) key: Option<Arc<Key>>,
+    /// The model as the client named it.
+    pub(super) model: String,
+    pub(super) streamed: bool,
+}
+
+/// When things happened.
+pub(super) struct Timing {
+    started: Instant,
+    pub(super) started_ms: u64,
+    first_byte: Option<Duration>,
+    /// Time spent waiting for providers.
+    waited: Duration,
+}
+
+/// What is set aside for the call, and what tells of it after a crash.
+#[derive(Default)]
+pub(super) struct Reservation {
+    pub(super) hold: Option<Hold>,
+    /// Present once the call is admitted.
+    ticket: Option<CallTicket>,
+}
+
 /// How a call ended.
-pub(super) struct End {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
     pub(super) status: u16,
-    /// Empty for a call that went well.
+    /// The stable name of what went wrong; empty if nothing did.
     pub(super) class: &'static str,
-    pub(super) tokens: Tokens,
-    pub(super) source: Source,
     pub(super) client_gone: bool,
 }
 
-impl End {
-    pub(super) fn good(tokens: Tokens, source: Source) -> End {
-        End { status: 200, class: "", tokens, source, client_gone: false }
+impl Ending {
+    pub(super) const GOOD: Ending = Ending { status: 200, class: "", client_gone: false };
+
+    pub(super) fn failed(status: u16, class: &'static str) -> Ending {
+        Ending { status, class, client_gone: false }
     }
 
-    /// An end before anything was used.
-    pub(super) fn unused(status: u16, class: &'static str) -> End {
-        End { status, class, tokens: Tokens::default(), source: Source::Counted, client_gone: false }
-    }
+    /// The client left: before its answer began, or in the middle of it.
+    pub(super) const CLIENT_GONE: Ending = Ending { status: 499, class: "client_gone", client_gone: true };
 }
 
 impl CallState {
-    pub(super) fn start(gateway: &Gateway, operation: Option<Operation>) -> CallState {
+    /// A request begins: a call, if it has an operation.
+    pub(super) fn start(gateway: &Gateway, dialect: Dialect, operation: Option<Operation>) -> CallState {
         let started_ms = gateway.now_ms();
         CallState {
             snapshot: gateway.snapshot(),
-            request_id: gateway.request_id(started_ms).into(),
-            started: Instant::now(),
-            started_ms,
-            operation,
-            key: None,
-            model_name: String::new(),
-            model: None,
-            provider: None,
-            target: None,
-            price: None,
-            upstream_model: String::new(),
-            streamed: false,
-            attempts: 0,
-            first_byte: None,
-            waited: Duration::ZERO,
-            hold: None,
-            used: None,
-            is_sent: false,
-            ticket: None,
+            identity: Identity {
+                request_id: gateway.request_id(started_ms).into(),
+                dialect,
+                operation,
+                key: None,
+                model: String::new(),
+                streamed: false,
+            },
+            timing: Timing { started: Instant::now(), started_ms, first_byte: None, waited: Duration::ZERO },
+            attempts: Attempts::default(),
+            received: Received::default(),
+            reservation: Reservation::default(),
             _in_flight: gateway.begin(),
         }
-    }
-
-    /// Randomness of this call's own.
-    pub(super) fn seed(&self) -> u64 {
-        let tail = self.request_id.as_bytes().rchunks(8).next().unwrap_or_default();
-        tail.iter().fold(0, |seed: u64, byte| seed.rotate_left(5) ^ u64::from(*byte))
     }
 
     /// The call is admitted: from here on a crash leaves a row, with the hold as what it used.
     pub(super) fn open(&mut self, gateway: &Gateway, tokens_held: u64) {
         let Record { request_id, started_ms, key_id, key_name, user, model, dialect, operation, streamed, .. } =
-            self.record(&End::unused(0, ""));
-        self.ticket = Some(gateway.ledger.open_call(Opened {
+            self.record(&Ending::GOOD);
+        self.reservation.ticket = Some(gateway.ledger.open_call(Opened {
             request_id,
             started_ms,
             key_id,
@@ -123,101 +123,94 @@ impl CallState {
 
     /// Something goes to a provider: from here on the call costs, whatever becomes of it.
     pub(super) fn sent(&mut self) {
-        self.is_sent = true;
-        if let Some(hold) = &mut self.hold {
+        self.attempts.sent();
+        if let Some(hold) = &mut self.reservation.hold {
             hold.sent();
         }
-        if let Some(ticket) = &mut self.ticket {
+        if let Some(ticket) = &mut self.reservation.ticket {
             ticket.sent();
         }
     }
 
-    /// An attempt at `target` begins.
-    pub(super) fn enter(&mut self, target: &ModelTarget) {
-        self.attempts += 1;
-        self.provider = Some(target.provider.name.clone());
-        self.target = Some(target.metrics.clone());
-        self.price.clone_from(&target.price);
-        self.upstream_model.clone_from(&target.upstream_model);
-    }
-
-    /// Settles the hold and writes the row. What a client is sent last may go out once this has returned.
+    /// Settles the hold with what the attempts used, and writes the row. What a client is sent last may go out once this
+    /// has returned.
     ///
     /// # Errors
     /// [`Error::Unrecorded`] where the row could not be kept.
-    pub(super) fn end(&mut self, gateway: &Gateway, end: &End) -> Result<(), Box<Error>> {
-        if let Some(hold) = self.hold.take() {
-            hold.settle(end.tokens.total());
+    pub(super) fn end(&mut self, gateway: &Gateway, ending: Ending) -> Result<(), Box<Error>> {
+        if let Some(hold) = self.reservation.hold.take() {
+            hold.settle(self.attempts.spent().tokens.total());
         }
-        let record = self.record(end);
-        self.target.as_ref().unwrap_or(&self.snapshot.unknown_target).count(&record);
-        let ticket = self.ticket.take();
+        let record = self.record(&ending);
+        self.attempts.metrics(&self.snapshot).count(&record);
+        let ticket = self.reservation.ticket.take();
         gateway.record(ticket, record).map_err(|_| Box::new(Error::Unrecorded))
     }
 
-    fn record(&self, end: &End) -> Record {
-        let price = self.price.as_ref();
-        let key = self.key.as_deref();
-        let total = self.started.elapsed();
+    /// What the answer calls itself.
+    pub(super) fn name(&self) -> AnswerName<'_> {
+        let Identity { request_id, model, .. } = &self.identity;
+        AnswerName { request_id, created_s: self.timing.started_ms / 1000, model }
+    }
+
+    fn record(&self, ending: &Ending) -> Record {
+        let Identity { request_id, dialect, operation, key, model, streamed } = &self.identity;
+        let key = key.as_deref();
+        let target = self.attempts.target();
+        let price = target.and_then(|target| target.price.as_ref());
+        let spent = self.attempts.spent();
+        let currency = spent.currency.or(price.map(|price| price.currency));
+        let total = self.timing.started.elapsed();
         Record {
-            request_id: self.request_id.to_string(),
-            started_ms: self.started_ms,
+            request_id: request_id.to_string(),
+            started_ms: self.timing.started_ms,
             key_id: key.map_or_else(String::new, |key| key.id.clone()),
             key_name: key.map_or_else(String::new, |key| key.name.clone()),
             user: key.map_or_else(String::new, |key| key.user.clone()),
-            model: self.model_name.clone(),
-            provider: self.provider.as_deref().unwrap_or_default().to_owned(),
-            upstream_model: self.upstream_model.clone(),
-            dialect: if self.operation.is_some() { "openai".to_owned() } else { String::new() },
-            operation: self.operation.map_or("", operation_name).to_owned(),
-            status: end.status,
-            error_class: end.class.to_owned(),
-            tokens: end.tokens,
-            usage_source: end.source,
-            charge_nanos: price.map_or(0, |price| usage::charge(&end.tokens, price)),
-            currency: price.map_or_else(String::new, |price| price.currency.to_string()),
-            priced: price.is_some(),
-            first_byte_us: self.first_byte.map(micros),
+            model: model.clone(),
+            provider: target.map_or_else(String::new, |target| target.provider.name.to_string()),
+            upstream_model: target.map_or_else(String::new, |target| target.upstream_model.clone()),
+            dialect: if operation.is_some() { dialect.name().to_owned() } else { String::new() },
+            operation: operation.map_or("", operation_name).to_owned(),
+            status: ending.status,
+            error_class: ending.class.to_owned(),
+            tokens: spent.tokens,
+            usage_source: spent.source.unwrap_or(Source::Counted),
+            charge_nanos: spent.charge_nanos,
+            currency: currency.map_or_else(String::new, |currency| currency.to_string()),
+            priced: price.is_some() && !spent.is_unpriced,
+            first_byte_us: self.timing.first_byte.map(micros),
             total_us: micros(total),
-            overhead_us: micros(total.saturating_sub(self.waited)),
-            attempts: self.attempts,
-            streamed: self.streamed,
-            client_gone: end.client_gone,
+            overhead_us: micros(total.saturating_sub(self.timing.waited)),
+            attempts: self.attempts.count(),
+            streamed: *streamed,
+            client_gone: ending.client_gone,
             ..Record::default()
         }
     }
+}
 
-    /// Ends a call in an error that the client is told.
-    pub(super) async fn refuse<D: Downstream>(mut self, gateway: &Gateway, error: &Error, down: &mut D) {
-        let verdict = error.verdict(&self.snapshot.serving.redactor);
-        let mut end = End::unused(verdict.status, verdict.class);
-        (end.tokens, end.source) = self.used.take().unwrap_or((end.tokens, end.source));
-        let unrecorded = self.end(gateway, &end).err();
-        let verdict: Verdict = unrecorded.map_or(verdict, |error| error.verdict(&self.snapshot.serving.redactor));
-        down.discard_body().await;
-        if reply::error(gateway, &self, &verdict, down).await == Err(Gone) {
-            down.close_after();
-        }
-    }
-
-    /// Ends a call whose client left before its answer began.
-    pub(super) async fn client_left<D: Downstream>(
-        &mut self,
-        gateway: &Gateway,
-        admitted: &Admitted,
-        down: &mut D,
-    ) -> Result<(), Box<Error>> {
-        down.close_after();
-        let received = settle::Received::nothing();
-        settle::interrupted(gateway, self, admitted, received, CLIENT_GONE).await;
-        Ok(())
+impl Identity {
+    /// Randomness of this call's own.
+    pub(super) fn seed(&self) -> u64 {
+        let tail = self.request_id.as_bytes().rchunks(8).next().unwrap_or_default();
+        tail.iter().fold(0, |seed: u64, byte| seed.rotate_left(5) ^ u64::from(*byte))
     }
 }
 
-/// The class of a call whose client left.
-pub(super) const CLIENT_GONE: &str = "client_gone";
+impl Timing {
+    /// The answer begins.
+    pub(super) fn first_byte(&mut self) {
+        self.first_byte = Some(self.started.elapsed());
+    }
 
-pub(super) fn operation_name(operation: Operation) -> &'static str {
+    /// A wait for a provider has ended.
+    pub(super) fn waited(&mut self, wait: Duration) {
+        self.waited += wait;
+    }
+}
+
+fn operation_name(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat => "chat",
         Operation::Embeddings => "embeddings",

@@ -2,12 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Admitted, CallState, attempt::Sent, settle::Received, streamed::Broken};
+use super::{attempt_error::AttemptError, received::Received, sent::Sent};
 use crate::{
-    call::{Event, Failure, FailureKind, Tokens},
-    dialect::openai::{self, Chunks, Forward, Passthrough},
-    framing::{Frame, Splitter},
-    gateway::Gateway,
+    call::{Blame, Event, FailureKind, Tokens},
+    dialect::StreamEncoder,
+    framing::{Frame, Framing, Splitter},
     plugin::{Adapter, Context, Stream},
     upstream::UpstreamError,
 };
@@ -23,15 +22,12 @@ pub(super) enum Progress {
 /// Turns the pieces of one answer into the client's bytes.
 pub(super) struct Decoder<'a> {
     splitter: Splitter,
+    framing: Framing,
     frames: Vec<Frame>,
-    way: Way<'a>,
-    received: Received,
+    encoder: StreamEncoder,
+    /// None where every frame is forwarded.
+    translation: Option<Box<Translation<'a>>>,
     held_back: BytesMut,
-}
-
-enum Way<'a> {
-    Forward { passthrough: Box<Passthrough>, finished: bool },
-    Translate(Box<Translation<'a>>),
 }
 
 struct Translation<'a> {
@@ -39,66 +35,54 @@ struct Translation<'a> {
     context: Context<'a>,
     /// Made at the first frame, so that no instance is held while the provider thinks.
     stream: Option<Stream>,
-    chunks: Chunks,
-    scratch: Vec<u8>,
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(gateway: &Gateway, state: &CallState, admitted: &Admitted, sent: &Sent<'a>) -> Decoder<'a> {
-        let way = if sent.request.passthrough {
-            Way::Forward { passthrough: Box::new(Passthrough::new(admitted.call.include_usage)), finished: false }
-        } else {
-            let id = format!("chatcmpl-{}", state.request_id.trim_start_matches("req_"));
-            let chunks = Chunks::new(&id, state.started_ms / 1000, &state.model_name, admitted.call.include_usage);
-            Way::Translate(Box::new(Translation {
-                adapter: &sent.target.adapter,
-                context: sent.context,
-                stream: None,
-                chunks,
-                scratch: Vec::new(),
-            }))
-        };
-        let splitter = Splitter::new(sent.request.framing, gateway.bounds.frame_bytes_max);
-        Decoder { splitter, frames: Vec::new(), way, received: Received::nothing(), held_back: BytesMut::new() }
+    /// `encoder` writes the client's side of the answer.
+    pub(super) fn new<E>(sent: &Sent<'a, E>, encoder: StreamEncoder, frame_bytes_max: usize) -> Decoder<'a> {
+        let translation = || Translation { adapter: &sent.target.adapter, context: sent.context, stream: None };
+        Decoder {
+            splitter: Splitter::new(sent.request.framing, frame_bytes_max),
+            framing: sent.request.framing,
+            frames: Vec::new(),
+            encoder,
+            translation: (!sent.request.passthrough).then(|| Box::new(translation())),
+            held_back: BytesMut::new(),
+        }
     }
 
     /// Takes a piece of the answer, none at its end, and adds what the client may see to `out`.
-    pub(super) fn take(&mut self, piece: Option<Bytes>, out: &mut BytesMut) -> Result<Progress, Broken> {
+    ///
+    /// # Errors
+    /// [`AttemptError`] where the answer breaks off or tells an error. `out` has what came before.
+    pub(super) fn take(
+        &mut self,
+        piece: Option<Bytes>,
+        received: &mut Received,
+        out: &mut BytesMut,
+    ) -> Result<Progress, AttemptError> {
         let ended = piece.is_none();
         match piece {
             Some(piece) => self.splitter.push(piece, &mut self.frames),
             None => self.splitter.finish(&mut self.frames),
         }
         .map_err(|broken| {
-            Broken::Failure(Failure::of_provider(
-                FailureKind::Upstream,
-                format!("the provider's stream cannot be read: {broken}"),
-            ))
+            let message = format!("the provider's stream cannot be read: {broken}");
+            AttemptError::of_provider(FailureKind::Upstream, message)
         })?;
         let frames = std::mem::take(&mut self.frames);
-        let progress = match &mut self.way {
-            Way::Forward { passthrough, finished } => forward(passthrough, finished, &frames, &mut self.received, out)?,
-            Way::Translate(translation) => translation.push(&frames, ended, &mut self.received, out)?,
+        let progress = match &mut self.translation {
+            None => self.forward(&frames, received, out),
+            Some(_) => self.translate(&frames, ended, received, out),
         };
         self.frames = frames;
         self.frames.clear();
-        match (progress, ended) {
-            (Progress::More, true) if self.may_end() => Ok(Progress::Done),
-            (Progress::More, true) => Err(Broken::Upstream(UpstreamError::Reset)),
+        match (progress?, ended) {
+            // Servers that leave the end mark out have said why they finished.
+            (Progress::More, true) if self.encoder.is_finished() => Ok(Progress::Done),
+            (Progress::More, true) => Err(UpstreamError::Reset.into()),
             (progress, _) => Ok(progress),
         }
-    }
-
-    /// Whether an answer that just stops here is whole: servers that leave `[DONE]` out have said why they finished.
-    fn may_end(&self) -> bool {
-        match &self.way {
-            Way::Forward { finished, .. } => *finished,
-            Way::Translate(translation) => translation.chunks.finished(),
-        }
-    }
-
-    pub(super) fn take_heard(&mut self) -> Received {
-        std::mem::take(&mut self.received)
     }
 
     /// Keeps the answer's last events until the row is written.
@@ -107,107 +91,130 @@ impl<'a> Decoder<'a> {
     }
 
     /// The answer's last events.
-    pub(super) fn last(&mut self, tokens: Tokens) -> Bytes {
-        let mut end = Vec::new();
-        match &mut self.way {
-            Way::Forward { passthrough, .. } => {
-                passthrough.owed_usage(&tokens, &mut end);
-                end.extend_from_slice(openai::DONE);
-            }
-            Way::Translate(translation) => translation.chunks.finish(Some(tokens), &mut end),
-        }
-        self.held_back.extend_from_slice(&end);
+    pub(super) fn last(&mut self, tokens: &Tokens) -> Bytes {
+        self.encoder.finish(tokens, &mut self.held_back);
         self.held_back.split().freeze()
     }
-}
 
-fn forward(
-    passthrough: &mut Passthrough,
-    finished: &mut bool,
-    frames: &[Frame],
-    received: &mut Received,
-    out: &mut BytesMut,
-) -> Result<Progress, Broken> {
-    for frame in frames {
-        let seen = passthrough.frame(&frame.event, &frame.data);
-        if let Some(failure) = seen.error {
-            return Err(Broken::Failure(failure));
+    fn forward(
+        &mut self,
+        frames: &[Frame],
+        received: &mut Received,
+        out: &mut BytesMut,
+    ) -> Result<Progress, AttemptError> {
+        for frame in frames {
+            if self.forward_frame(frame, received, out)? == Progress::Done {
+                return Ok(Progress::Done);
+            }
         }
-        received.reported = seen.usage.or(received.reported);
-        *finished |= seen.finished;
+        Ok(Progress::More)
+    }
+
+    fn forward_frame(
+        &mut self,
+        frame: &Frame,
+        received: &mut Received,
+        out: &mut BytesMut,
+    ) -> Result<Progress, AttemptError> {
+        let raw = (self.framing == Framing::Sse).then_some(&*frame.raw);
+        let seen = self.encoder.frame(&frame.event, &frame.data, raw, out)?;
+        if let Some(tokens) = seen.usage {
+            received.report(tokens);
+        }
         if seen.done {
             return Ok(Progress::Done);
         }
         if received.reported.is_none() {
             received.chunk(&frame.data);
         }
-        match seen.forward {
-            Forward::AsIs => out.extend_from_slice(&frame.raw),
-            Forward::Rewritten(bytes) => out.extend_from_slice(&bytes),
-            Forward::Drop => {}
-        }
+        Ok(Progress::More)
     }
-    Ok(Progress::More)
-}
 
-impl Translation<'_> {
-    fn push(
+    fn translate(
         &mut self,
         frames: &[Frame],
         ended: bool,
         received: &mut Received,
         out: &mut BytesMut,
-    ) -> Result<Progress, Broken> {
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            None if frames.is_empty() => return Ok(Progress::More),
-            None => self.stream.insert(self.adapter.stream(&self.context).map_err(Broken::Plugin)?),
-        };
+    ) -> Result<Progress, AttemptError> {
+        let Some(translation) = &mut self.translation else { return Ok(Progress::More) };
         let mut events = Vec::new();
         if !frames.is_empty() {
-            events = stream.push(frames).map_err(Broken::Plugin)?.map_err(Broken::Failure)?;
+            events = translation.stream()?.push(frames)??;
         }
-        if ended {
-            events.extend(stream.finish().map_err(Broken::Plugin)?.map_err(Broken::Failure)?);
+        let mut progress = self.events(&events, frames, received, out)?;
+        if ended && progress == Progress::More {
+            let events = self.last_events()?;
+            progress = self.events(&events, &[], received, out)?;
         }
-        for event in events {
-            self.event(&event, frames, received, out)?;
-        }
-        Ok(Progress::More)
+        Ok(progress)
     }
 
-    fn event(
+    /// What the adapter says of the end of an answer. One that it misses the end of was cut off by its provider, whatever
+    /// the adapter makes of that.
+    fn last_events(&mut self) -> Result<Vec<Event>, AttemptError> {
+        let Some(stream) = self.translation.as_mut().and_then(|translation| translation.stream.as_mut()) else {
+            return Ok(Vec::new());
+        };
+        let events = match stream.finish() {
+            Ok(Ok(events)) => events,
+            Ok(Err(_)) | Err(_) => return Err(UpstreamError::Reset.into()),
+        };
+        let cut = |event: &Event| match event {
+            Event::Failed(failure) => failure.kind == FailureKind::Upstream && failure.blame == Blame::Provider,
+            _ => false,
+        };
+        if events.iter().any(cut) { Err(UpstreamError::Reset.into()) } else { Ok(events) }
+    }
+
+    fn events(
         &mut self,
-        event: &Event,
+        events: &[Event],
         frames: &[Frame],
         received: &mut Received,
         out: &mut BytesMut,
-    ) -> Result<(), Broken> {
-        match event {
-            Event::Usage(tokens) => received.reported = Some(*tokens),
-            Event::Failed(failure) => return Err(Broken::Failure(failure.clone())),
-            Event::Forward(index) => {
-                if let Some(frame) = frames.get(*index as usize) {
-                    received.chunk(&frame.data);
-                    out.extend_from_slice(&frame.raw);
+    ) -> Result<Progress, AttemptError> {
+        let mut progress = Progress::More;
+        for event in events {
+            match event {
+                Event::Usage(tokens) => received.report(*tokens),
+                // The answer is whole: nothing that follows can take it back.
+                _ if progress == Progress::Done => {}
+                Event::Failed(failure) => return Err(failure.clone().into()),
+                Event::Forward(index) => {
+                    if let Some(frame) = frames.get(*index as usize) {
+                        progress = self.forward_frame(frame, received, out)?;
+                    }
                 }
-            }
-            event => {
-                match event {
-                    Event::Text(text) | Event::Reasoning(text) => received.text(text),
-                    Event::Tool(tool) => received.text(&tool.arguments),
-                    _ => {}
+                event => {
+                    self.event(event, received, out)?;
+                    if matches!(event, Event::Finish(_)) {
+                        progress = Progress::Done;
+                    }
                 }
-                self.scratch.clear();
-                self.chunks.event(event, &mut self.scratch).map_err(|misfit| {
-                    Broken::Failure(Failure::of_provider(
-                        FailureKind::Internal,
-                        format!("the adapter's events do not fit: {misfit}"),
-                    ))
-                })?;
-                out.extend_from_slice(&self.scratch);
             }
         }
-        Ok(())
+        Ok(progress)
+    }
+
+    fn event(&mut self, event: &Event, received: &mut Received, out: &mut BytesMut) -> Result<(), AttemptError> {
+        match event {
+            Event::Text(text) | Event::Reasoning(text) => received.text(text),
+            Event::Tool(tool) => received.text(&tool.arguments),
+            _ => {}
+        }
+        self.encoder.event(event, out).map_err(|misfit| {
+            AttemptError::of_provider(FailureKind::Internal, format!("the adapter's events do not fit: {misfit}"))
+        })
+    }
+}
+
+impl Translation<'_> {
+    /// The adapter's instance for this answer.
+    fn stream(&mut self) -> Result<&mut Stream, AttemptError> {
+        match &mut self.stream {
+            Some(stream) => Ok(stream),
+            slot => Ok(slot.insert(self.adapter.stream(&self.context)?)),
+        }
     }
 }

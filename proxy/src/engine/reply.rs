@@ -3,8 +3,11 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 
-use super::{CallState, Downstream, Gone, Head, admit::boxed};
-use crate::{auth, dialect::openai, error::Verdict, gateway::Gateway, limit::Caps, route};
+use super::{
+    call_state::CallState,
+    client::{Downstream, Gone, Head},
+};
+use crate::{error::Verdict, gateway::Gateway, limit::Caps};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
@@ -15,26 +18,26 @@ pub(super) async fn json<D: Downstream>(
     gateway: &Gateway,
     state: &CallState,
     body: Bytes,
-    down: &mut D,
+    client: &mut D,
 ) -> Result<(), Gone> {
     let mut head = Head::whole(200, JSON, body.len());
     name_call(gateway, state, &mut head);
-    down.begin(head).await?;
-    down.write(body, true).await
+    client.begin(head).await?;
+    client.write(body, true).await
 }
 
 /// Sends the head of a stream.
 pub(super) async fn begin_stream<D: Downstream>(
     gateway: &Gateway,
     state: &CallState,
-    down: &mut D,
+    client: &mut D,
 ) -> Result<(), Gone> {
     let mut head = Head { status: 200, content_type: EVENTS, length: None, headers: Vec::with_capacity(4) };
     name_call(gateway, state, &mut head);
     head.headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     // Keeps nginx from gathering events.
     head.headers.push((HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")));
-    down.begin(head).await
+    client.begin(head).await
 }
 
 /// Sends an error.
@@ -42,9 +45,9 @@ pub(super) async fn error<D: Downstream>(
     gateway: &Gateway,
     state: &CallState,
     verdict: &Verdict,
-    down: &mut D,
+    client: &mut D,
 ) -> Result<(), Gone> {
-    let body = openai::error_body(&verdict.message, verdict.kind, &verdict.code, verdict.param.as_deref());
+    let body = state.identity.dialect.refuse(&verdict.refusal());
     let mut head = Head::whole(verdict.status, JSON, body.len());
     name_call(gateway, state, &mut head);
     if let Some(retry) = verdict.retry {
@@ -57,8 +60,16 @@ pub(super) async fn error<D: Downstream>(
             head.headers.push((HeaderName::from_static("retry-after-ms"), wait_ms.into()));
         }
     }
-    down.begin(head).await?;
-    down.write(body.into(), true).await
+    client.begin(head).await?;
+    client.write(body.into(), true).await
+}
+
+/// Ends a stream that the client has seen the beginning of.
+pub(super) async fn break_off<D: Downstream>(state: &CallState, verdict: &Verdict, client: &mut D) {
+    let event = state.identity.dialect.break_off(&verdict.refusal());
+    if client.write(event.into(), true).await == Err(Gone) {
+        client.close_after();
+    }
 }
 
 /// SDKs wait at most this long.
@@ -66,16 +77,17 @@ const RETRY_AFTER_MS_MAX: u64 = 60_000;
 
 /// The call's id, and where the caller stands with its limits.
 fn name_call(gateway: &Gateway, state: &CallState, head: &mut Head) {
-    if let Ok(id) = HeaderValue::from_str(&state.request_id) {
+    if let Ok(id) = HeaderValue::from_str(&state.identity.request_id) {
         head.headers.push((REQUEST_ID, id));
     }
-    let Some(key) = state.key.as_deref().filter(|key| key.account.caps != Caps::default()) else { return };
+    let Some(key) = state.identity.key.as_deref().filter(|key| key.account.caps != Caps::default()) else { return };
     let room = key.account.spending.room(&key.account.caps, gateway.now_ms());
     for (names, headroom) in [(&REQUESTS_LEFT, room.requests), (&TOKENS_LEFT, room.tokens)] {
         let Some(headroom) = headroom else { continue };
         head.headers.push((names[0].clone(), headroom.limit.into()));
         head.headers.push((names[1].clone(), headroom.remaining.into()));
-        let reset = headroom.reset_ms.and_then(|reset_ms| HeaderValue::try_from(openai::go_duration(reset_ms)).ok());
+        let duration = |reset_ms| HeaderValue::try_from(state.identity.dialect.duration(reset_ms)).ok();
+        let reset = headroom.reset_ms.and_then(duration);
         head.headers.extend(reset.map(|reset| (names[2].clone(), reset)));
     }
 }
@@ -90,41 +102,3 @@ const TOKENS_LEFT: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-remaining-tokens"),
     HeaderName::from_static("x-ratelimit-reset-tokens"),
 ];
-
-/// Answers a question about models. Not a call: it costs nothing, and leaves a row only where it is refused.
-pub(super) async fn models<D: Downstream>(gateway: &Gateway, id: Option<&str>, down: &mut D) {
-    let mut state = CallState::start(gateway, None);
-    let snapshot = state.snapshot.clone();
-    let x_api_key = HeaderName::from_static("x-api-key");
-    let caller = auth::authenticate(
-        &snapshot.keys,
-        |key| gateway.hash_key(key),
-        down.header(header::AUTHORIZATION),
-        down.header(x_api_key),
-        state.started_ms,
-    );
-    let body = caller.map_err(boxed).and_then(|key| {
-        state.key = Some(key.clone());
-        match id {
-            Some(id) => route::find(&snapshot.serving.models, id, key.may_use(id))
-                .map(|model| openai::model_body(&model.route.name, snapshot.created_s, model.owner()))
-                .map_err(boxed),
-            None => {
-                let mut models: Vec<_> =
-                    snapshot.serving.models.values().filter(|model| key.may_use(&model.route.name)).collect();
-                models.sort_by(|a, b| a.route.name.cmp(&b.route.name));
-                let listed = models.iter().map(|model| (model.route.name.as_str(), snapshot.created_s, model.owner()));
-                Ok(openai::models_list(listed))
-            }
-        }
-    });
-    match body {
-        Ok(body) => {
-            down.discard_body().await;
-            if json(gateway, &state, body.into(), down).await == Err(Gone) {
-                down.close_after();
-            }
-        }
-        Err(error) => state.refuse(gateway, &error, down).await,
-    }
-}

@@ -14,103 +14,100 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Admitted, CallState, Downstream, Gone,
-    attempt::{Refusal, Sent},
-    call_state::{CLIENT_GONE, End},
+    admit::Admitted,
+    attempt_error::AttemptError,
+    call_io::CallIo,
+    call_state::{CallState, Ending},
+    client::{Downstream, Gone},
     decode::{Decoder, Progress},
-    reply, settle, whole,
+    providers::{Exchange, Providers},
+    received::Received,
+    reply,
+    sent::{Body, Sent},
+    settle, whole,
 };
 use crate::{
-    call::{Failure, FailureKind},
-    dialect::openai,
-    error::Error,
-    gateway::Gateway,
-    plugin::PluginError,
+    call::{Failure, FailureKind, Tokens},
+    framing::Framing,
     snapshot::ModelTarget,
-    upstream::{Exchange, UpstreamError},
-    usage::Source,
+    upstream::UpstreamError,
 };
-
-/// Why a stream ended before its end.
-pub(super) enum Broken {
-    Gone,
-    Upstream(UpstreamError),
-    Failure(Failure),
-    Plugin(PluginError),
-}
 
 /// Silence after which the client is sent a comment, so that nothing between takes the connection for dead.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// How long the end of a finished stream is waited for, to keep its connection.
 const TRAILER_WAIT: Duration = Duration::from_millis(100);
-
-/// Passes a stream on, event by event.
-pub(super) async fn answer<'a, D: Downstream>(
-    gateway: &Gateway,
-    state: &mut CallState,
-    admitted: &Admitted,
-    mut sent: Sent<'a>,
-    down: &mut D,
-) -> Result<(), Refusal<'a>> {
-    let target = sent.target;
-    if let Some(refusal) = not_a_stream(&mut sent, down).await {
-        return Err(refusal);
-    }
-    let mut decoder = Decoder::new(gateway, state, admitted, &sent);
-    let mut committed = false;
-    let ended = pump(gateway, state, &mut sent, &mut decoder, &mut committed, down).await;
-    let received = decoder.take_heard();
-    match ended {
-        Ok(()) => {
-            finish(gateway, state, admitted, decoder, received, committed, down).await?;
-            release(gateway, sent.exchange).await;
-            Ok(())
-        }
-        Err(Broken::Gone) => {
-            drop(sent);
-            down.close_after();
-            settle::interrupted(gateway, state, admitted, received, CLIENT_GONE).await;
-            Ok(())
-        }
-        Err(broken) if committed => {
-            drop(sent);
-            let error = broken.into_error(target);
-            settle::interrupted(
-                gateway,
-                state,
-                admitted,
-                received,
-                error.verdict(&state.snapshot.serving.redactor).class,
-            )
-            .await;
-            break_off(state, &error, down).await;
-            Ok(())
-        }
-        Err(broken) => Err(broken.into_refusal(target)),
-    }
-}
-
-/// A provider that answers a streamed call with one document has an error to tell, whatever its status.
-async fn not_a_stream<'a, D: Downstream>(sent: &mut Sent<'a>, down: &mut D) -> Option<Refusal<'a>> {
-    let target = sent.target;
-    let content_type = sent.answer.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
-    let document = content_type.starts_with("application/json") || content_type.starts_with("text/html");
-    if !document || sent.request.framing != crate::framing::Framing::Sse {
-        return None;
-    }
-    Some(match whole::collect(sent, DOCUMENT_BYTES_MAX, down).await {
-        Ok(body) => Refusal::Failure(target, openai::whole(&body).err().unwrap_or_else(unstreamed)),
-        Err(whole::Uncollected::Gone) => Refusal::Gone,
-        Err(whole::Uncollected::Upstream(trouble)) => Refusal::Upstream(target, trouble),
-        Err(whole::Uncollected::TooLong) => Refusal::Failure(target, unstreamed()),
-    })
-}
-
+/// Pieces are gathered into one write up to this many bytes.
+const WRITE_BYTES_MAX: usize = 64 << 10;
 /// How much of a document in a stream's place is read, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 
-fn unstreamed() -> Failure {
-    Failure::of_provider(FailureKind::Upstream, "the provider answered a streamed call without a stream")
+/// Passes a stream on, event by event. Returns how it ended.
+///
+/// # Errors
+/// [`AttemptError`] where nothing of it has gone to the client.
+pub(super) async fn answer<D: Downstream, P: Providers>(
+    io: &mut CallIo<'_, D, P>,
+    state: &mut CallState,
+    admitted: &Admitted,
+    mut sent: Sent<'_, P::Exchange>,
+) -> Result<Ending, AttemptError> {
+    if is_document(&sent) {
+        return Err(document(io, state, sent).await);
+    }
+    let name = (!sent.request.passthrough).then(|| state.name());
+    let encoder = state.identity.dialect.stream(&admitted.call, name);
+    let mut decoder = Decoder::new(&sent, encoder, io.gateway.bounds.frame_bytes_max);
+    let mut committed = false;
+    match pump(io, state, &mut sent, &mut decoder, &mut committed).await {
+        Ok(()) => {
+            let Sent { target, exchange, .. } = sent;
+            let tokens = settle::answered(io.gateway, state, admitted, target).await;
+            finish(io, state, decoder, &tokens, committed).await?;
+            release(io.providers, exchange).await;
+            Ok(Ending::GOOD)
+        }
+        Err(error) if committed => {
+            let target = sent.target;
+            // Stops the provider.
+            drop(sent);
+            settle::unfinished(io.gateway, state, admitted, target).await;
+            Ok(broken_off(io, state, error, target).await)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a provider answers a streamed call with one document: it has an error to tell, whatever its status.
+fn is_document<E>(sent: &Sent<'_, E>) -> bool {
+    let content_type = sent.answer.headers.get(http::header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_document = content_type.starts_with("application/json") || content_type.starts_with("text/html");
+    is_document && sent.request.framing == Framing::Sse
+}
+
+/// Lets the adapter read a document in a stream's place. One that turns out to be an answer is of no use: the client
+/// waits for a stream.
+async fn document<D: Downstream, P: Providers>(
+    io: &mut CallIo<'_, D, P>,
+    state: &mut CallState,
+    mut sent: Sent<'_, P::Exchange>,
+) -> AttemptError {
+    let began = Instant::now();
+    let mut body = Body::default();
+    let collected = sent.collect(&mut body, DOCUMENT_BYTES_MAX, io.client).await;
+    state.timing.waited(began.elapsed());
+    match collected.and_then(|_| whole::translated(&sent, &body.into_bytes())) {
+        Ok((body, reported)) => {
+            state.received = Received::answer(body);
+            if let Some(tokens) = reported {
+                state.received.report(tokens);
+            }
+            let message = "the provider answered a streamed call without a stream";
+            AttemptError::Provider(Failure::of_provider(FailureKind::Upstream, message))
+        }
+        Err(error) => error,
+    }
 }
 
 enum Wake {
@@ -120,14 +117,13 @@ enum Wake {
 }
 
 /// Reads pieces and writes events until the stream is done or broken. The decoder keeps the last event.
-async fn pump<D: Downstream>(
-    gateway: &Gateway,
+async fn pump<D: Downstream, P: Providers>(
+    io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
-    sent: &mut Sent<'_>,
+    sent: &mut Sent<'_, P::Exchange>,
     decoder: &mut Decoder<'_>,
     committed: &mut bool,
-    down: &mut D,
-) -> Result<(), Broken> {
+) -> Result<(), AttemptError> {
     let idle = sent.target.provider.clocks.idle;
     let (mut heard_at, mut wrote_at) = (Instant::now(), Instant::now());
     // One timer, moved only when it has fired: a busy stream never touches it.
@@ -138,42 +134,41 @@ async fn pump<D: Downstream>(
         let wake = tokio::select! {
             biased;
             piece = sent.exchange.piece() => Wake::Piece(piece),
-            () = down.gone() => Wake::Gone,
+            () = io.client.gone() => Wake::Gone,
             () = &mut clock => Wake::Clock,
         };
         let now = Instant::now();
-        state.waited += now - wait_began;
+        state.timing.waited(now - wait_began);
         match wake {
-            Wake::Gone => return Err(Broken::Gone),
+            Wake::Gone => return Err(AttemptError::ClientGone),
             Wake::Clock => {
                 let silence_ends = if *committed { heard_at + idle } else { sent.first_byte_by };
                 if now >= sent.total_by {
-                    return Err(Broken::Upstream(UpstreamError::TotalTimeout));
+                    return Err(UpstreamError::TotalTimeout.into());
                 }
                 if now >= silence_ends {
                     let trouble = if *committed { UpstreamError::IdleTimeout } else { UpstreamError::FirstByteTimeout };
-                    return Err(Broken::Upstream(trouble));
+                    return Err(trouble.into());
                 }
                 if *committed && now >= wrote_at + KEEP_ALIVE_EVERY {
-                    down.write(Bytes::from_static(openai::KEEP_ALIVE), false).await?;
+                    io.client.write(state.identity.dialect.keep_alive(), false).await?;
                     wrote_at = now;
                 }
                 let comment_due = if *committed { wrote_at + KEEP_ALIVE_EVERY } else { sent.total_by };
                 clock.as_mut().reset(silence_ends.min(sent.total_by).min(comment_due));
-                continue;
             }
             Wake::Piece(piece) => {
                 heard_at = now;
-                let gathered = gather(sent, decoder, piece, &mut out).await;
+                let gathered = gather(sent, decoder, &mut state.received, piece, &mut out).await;
                 // A client that has seen the beginning is owed all that came before the fault.
                 if gathered.is_err() && *committed && !out.is_empty() {
-                    down.write(out.split().freeze(), false).await?;
+                    io.client.write(out.split().freeze(), false).await?;
                 }
                 let progress = gathered?;
                 if !*committed && (progress == Progress::Done || !out.is_empty()) {
                     *committed = true;
-                    state.first_byte = Some(state.started.elapsed());
-                    reply::begin_stream(gateway, state, down).await?;
+                    state.timing.first_byte();
+                    reply::begin_stream(io.gateway, state, io.client).await?;
                     clock.as_mut().reset((now + idle.min(KEEP_ALIVE_EVERY)).min(sent.total_by));
                 }
                 if progress == Progress::Done {
@@ -181,7 +176,7 @@ async fn pump<D: Downstream>(
                     return Ok(());
                 }
                 if !out.is_empty() {
-                    down.write(out.split().freeze(), false).await?;
+                    io.client.write(out.split().freeze(), false).await?;
                     wrote_at = now;
                 }
             }
@@ -190,24 +185,22 @@ async fn pump<D: Downstream>(
 }
 
 /// Takes `piece` and what has arrived meanwhile, to go out in one write.
-async fn gather(
-    sent: &mut Sent<'_>,
+async fn gather<E: Exchange>(
+    sent: &mut Sent<'_, E>,
     decoder: &mut Decoder<'_>,
+    received: &mut Received,
     piece: Result<Option<Bytes>, UpstreamError>,
     out: &mut BytesMut,
-) -> Result<Progress, Broken> {
-    let mut progress = decoder.take(piece.map_err(Broken::Upstream)?, out)?;
+) -> Result<Progress, AttemptError> {
+    let mut progress = decoder.take(piece?, received, out)?;
     while progress == Progress::More
         && out.len() < WRITE_BYTES_MAX
         && let Some(piece) = ready(sent.exchange.piece()).await
     {
-        progress = decoder.take(piece.map_err(Broken::Upstream)?, out)?;
+        progress = decoder.take(piece?, received, out)?;
     }
     Ok(progress)
 }
-
-/// Pieces are gathered into one write up to this many bytes.
-const WRITE_BYTES_MAX: usize = 64 << 10;
 
 /// What `future` yields without waiting. It must be safe to drop.
 async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
@@ -219,74 +212,52 @@ async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-/// The stream is whole: settle, write the row, then let the last events go.
-async fn finish<'a, D: Downstream>(
-    gateway: &Gateway,
+/// The stream is whole and settled: write the row, then let the last events go.
+async fn finish<D: Downstream, P>(
+    io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
-    admitted: &Admitted,
     mut decoder: Decoder<'_>,
-    received: settle::Received,
+    tokens: &Tokens,
     committed: bool,
-    down: &mut D,
-) -> Result<(), Refusal<'a>> {
-    let (tokens, source) = match received.reported {
-        Some(tokens) => (tokens, Source::Provider),
-        None => settle::counted(gateway, admitted, &state.upstream_model.clone(), received).await,
-    };
-    let recorded = state.end(gateway, &End::good(tokens, source));
-    if let Err(error) = recorded {
+) -> Result<(), AttemptError> {
+    if let Err(error) = state.end(io.gateway, Ending::GOOD) {
         if !committed {
-            return Err(Refusal::Final(error));
+            return Err(AttemptError::Final(error));
         }
-        break_off(state, &error, down).await;
+        reply::break_off(state, &error.verdict(&state.snapshot.redactor), io.client).await;
         return Ok(());
     }
-    if down.write(decoder.last(tokens), true).await == Err(Gone) {
-        down.close_after();
+    if io.client.write(decoder.last(tokens), true).await == Err(Gone) {
+        io.client.close_after();
     }
     Ok(())
 }
 
-/// Ends a stream that the client has seen the beginning of.
-async fn break_off<D: Downstream>(state: &CallState, error: &Error, down: &mut D) {
-    let verdict = error.verdict(&state.snapshot.serving.redactor);
-    let event = openai::error_event(&verdict.message, verdict.kind, &verdict.code, verdict.param.as_deref());
-    if down.write(event.into(), true).await == Err(Gone) {
-        down.close_after();
+/// Ends a stream that the client has seen the beginning of, and tells the client if it is still there.
+async fn broken_off<D: Downstream, P>(
+    io: &mut CallIo<'_, D, P>,
+    state: &mut CallState,
+    error: AttemptError,
+    target: &ModelTarget,
+) -> Ending {
+    if matches!(error, AttemptError::ClientGone) {
+        io.client.close_after();
+        // Nobody is left to be told, should the ledger fail too: it has logged it.
+        let _ = state.end(io.gateway, Ending::CLIENT_GONE);
+        return Ending::CLIENT_GONE;
     }
+    let verdict = error.into_error(target).verdict(&state.snapshot.redactor);
+    let ending = Ending::failed(200, verdict.class);
+    // The client is told that its answer broke off either way.
+    let _ = state.end(io.gateway, ending);
+    reply::break_off(state, &verdict, io.client).await;
+    ending
 }
 
 /// Reads the end of a finished stream, so that its connection may serve again.
-async fn release(gateway: &Gateway, mut exchange: Exchange) {
+async fn release<P: Providers>(providers: &P, mut exchange: P::Exchange) {
     let rest = async { while let Ok(Some(_)) = exchange.piece().await {} };
     if tokio::time::timeout(TRAILER_WAIT, rest).await.is_ok() {
-        gateway.connector.release(exchange).await;
-    }
-}
-
-impl Broken {
-    fn into_error(self, target: &ModelTarget) -> Box<Error> {
-        let provider = target.provider.name.to_string();
-        Box::new(match self {
-            Broken::Gone => Error::Request(crate::error::RequestError::ClientGone),
-            Broken::Upstream(trouble) => Error::Upstream { provider, trouble },
-            Broken::Failure(failure) => Error::Provider { provider, failure },
-            Broken::Plugin(fault) => Error::Plugin { provider, fault },
-        })
-    }
-
-    fn into_refusal(self, target: &ModelTarget) -> Refusal<'_> {
-        match self {
-            Broken::Gone => Refusal::Gone,
-            Broken::Upstream(trouble) => Refusal::Upstream(target, trouble),
-            Broken::Failure(failure) => Refusal::Failure(target, failure),
-            Broken::Plugin(fault) => Refusal::Plugin(target, fault),
-        }
-    }
-}
-
-impl From<Gone> for Broken {
-    fn from(_: Gone) -> Self {
-        Broken::Gone
+        providers.release(exchange).await;
     }
 }

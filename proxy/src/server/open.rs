@@ -12,7 +12,7 @@ use crate::{
     metrics::{self, Metrics},
     plugin::{Compiler, Host, Registry},
     secret::{KeyHasher, MasterKey, Secret, fill_from_system, make_private_dir},
-    snapshot::{self, Snapshot},
+    snapshot,
     store::{SledStore, Store},
     upstream::Connector,
     usage::Counter,
@@ -36,25 +36,21 @@ pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>) -> Re
 
     let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"), &config.store)?);
     let clock: ledger::Clock = Arc::new(gateway::now_ms);
-    let (ledger, recovered) = Ledger::open(&dir.join("spool"), store.clone(), config.ledger.clone(), clock)?;
+    let (ledger, recovered) = Ledger::open(&dir.join("spool"), store.clone(), config.ledger.clone(), clock.clone())?;
     let limiter = Arc::new(Limiter::new());
     restore(&limiter, &recovered);
     let client_key = bootstrap::config_keys(config, dir, store.as_ref(), &hasher, gateway::now_ms())?;
 
     let host = host(config, given, counter, &metrics)?;
     let registry = plugins(config, &host)?;
-    let serving = snapshot::assemble(config, &registry, &metrics).map_err(|faults| Error::Config { faults })?;
-    let snapshot = Snapshot {
-        generation: 1,
-        created_s: gateway::now_ms() / 1000,
-        keys: snapshot::keys(&store.keys()?, &limiter),
-        serving: Arc::new(serving),
-        unknown_target: metrics.unknown_target(),
-    };
+    let created_s = clock() / 1000;
+    let snapshot =
+        snapshot::assemble(config, &registry, &metrics, created_s).map_err(|faults| Error::Config { faults })?;
     let mut random = [0; 8];
     fill_from_system(&mut random);
     let gateway = Gateway::new(GatewayParts {
         snapshot,
+        directory: gateway::directory(&store.keys()?, &limiter),
         limiter,
         ledger,
         store,
@@ -65,6 +61,7 @@ pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>) -> Re
         hasher,
         bounds: bounds(config),
         ids: Ids::new(u64::from_le_bytes(random)),
+        clock,
     });
     Ok(Opened { gateway, host: Arc::new(host), admin_token, client_key })
 }

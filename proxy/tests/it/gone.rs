@@ -37,7 +37,7 @@ fn a_client_that_leaves_before_the_first_byte_pays_for_its_prompt() {
         assert!(provider.wait(PATIENCE, |it| it.in_flight() == 1));
         is_left_at_once(&provider, client.leave());
         let row = settles_once(gateway);
-        assert_eq!(row.usage_source.as_str(), "counted");
+        assert_eq!(row.usage_source.as_str(), "estimated");
         assert!((10..20).contains(&row.tokens.input) && row.tokens.output == 0, "{:?}", row.tokens);
         assert_eq!(row.first_byte_us, None);
     }
@@ -53,7 +53,7 @@ fn a_client_that_leaves_a_stream_pays_for_what_it_received() {
         client.events(10);
         is_left_at_once(&provider, client.leave());
         let row = settles_once(gateway);
-        assert_eq!(row.usage_source.as_str(), "counted");
+        assert_eq!(row.usage_source.as_str(), "estimated");
         assert!((8..200).contains(&row.tokens.output), "{:?}", row.tokens);
     }
 }
@@ -133,7 +133,7 @@ fn a_client_that_leaves_while_its_prompt_goes_out_stops_the_provider() {
     assert!(left.elapsed() < Duration::from_secs(2), "the provider was left after {:?}", left.elapsed());
     gateway.becomes_idle();
     let row = gateway.stop().only_row();
-    assert_eq!((row.error_class.as_str(), row.usage_source.as_str()), ("client_gone", "counted"));
+    assert_eq!((row.error_class.as_str(), row.usage_source.as_str()), ("client_gone", "estimated"));
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn an_adapter_that_misbehaves_in_a_stream_ends_it_in_words() {
     let rows = gateway.stop().failed_rows();
     let classes: Vec<_> = rows.iter().map(|row| (row.status, row.error_class.as_str())).collect();
     assert_eq!(classes, [(200, "plugin_failed"), (502, "plugin_failed"), (504, "plugin_deadline_exceeded")]);
-    assert_eq!((rows[0].usage_source.as_str(), rows[0].streamed), ("counted", true));
+    assert_eq!((rows[0].usage_source.as_str(), rows[0].streamed), ("estimated", true));
     assert!(rows[0].tokens.output > 0);
 }
 

@@ -1,10 +1,54 @@
-//! A whole answer that is canonical as it came.
+//! A whole answer that is canonical already.
 
-use super::{failure, tokens};
-use crate::call::{
-    Failure, Tokens,
-    json::{DEPTH_MAX, JsonError, Kind, Scanner},
+use bytes::Bytes;
+
+use super::{chunks::answer_id, embeddings::embeddings_as, failure, tokens};
+use crate::{
+    call::{
+        Call, Failure, Operation, Tokens,
+        json::{DEPTH_MAX, JsonError, Kind, Scanner, push_quoted},
+    },
+    dialect::AnswerName,
 };
+
+/// The answer to `call` as its client reads it: embeddings in the form that was asked for, and its `name`, if given, as
+/// every chunk of a stream would have it.
+pub(in crate::dialect) fn answer(call: &Call, body: Bytes, name: Option<AnswerName<'_>>) -> Result<Bytes, Failure> {
+    let body = match call.operation {
+        Operation::Embeddings => embeddings_as(body, call.encoding_base64)?,
+        Operation::Chat => body,
+    };
+    match name {
+        Some(name) => named(&body, call.operation, &name)
+            .map_err(|_| failure::not_an_answer("the adapter's answer is not a JSON object")),
+        None => Ok(body),
+    }
+}
+
+/// `body` with the id of the call, where such an answer has one, and the model as the client named it.
+fn named(body: &[u8], operation: Operation, name: &AnswerName<'_>) -> Result<Bytes, JsonError> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let mut scanner = Scanner::new(text, DEPTH_MAX);
+    let mut out = Vec::with_capacity(body.len() + 64);
+    let mut copied = 0;
+    scanner.enter_object()?;
+    while let Some(key) = scanner.key()? {
+        scanner.kind()?;
+        let start = scanner.at();
+        scanner.value()?;
+        let value = match key.raw {
+            "id" if operation == Operation::Chat => answer_id(name.request_id),
+            "model" => name.model.to_owned(),
+            _ => continue,
+        };
+        out.extend_from_slice(&body[copied..start]);
+        push_quoted(&value, &mut out);
+        copied = scanner.at();
+    }
+    scanner.end()?;
+    out.extend_from_slice(&body[copied..]);
+    Ok(Bytes::from(out))
+}
 
 /// Reads what a whole answer (chat or embeddings) used; `None` if it does not say.
 ///

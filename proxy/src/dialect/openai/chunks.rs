@@ -1,10 +1,16 @@
 //! Events of a translated stream → the client's chunks.
 
-use super::{DONE, tokens};
-use crate::call::{
-    Event, FinishReason, Tokens, ToolDelta,
-    json::{self, Kind, push_quoted, push_u64},
+use super::tokens;
+use crate::{
+    call::{
+        Event, FinishReason, Tokens, ToolDelta,
+        json::{self, Kind, Scanner, push_quoted, push_u64},
+    },
+    dialect::AnswerName,
 };
+
+/// What ends a stream that is complete.
+pub(super) const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// An event that a stream cannot hold where it came. The adapter is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +37,7 @@ const DELTA_DEPTH_MAX: usize = 100;
 /// Writes one answer as a stream of chunks: role first, then output, one finish reason, usage if the client asked for
 /// it, and the end mark.
 #[derive(Debug)]
-pub struct Chunks {
+pub(super) struct Chunks {
     /// From `data: ` to the opening brace of `delta`.
     opening: Vec<u8>,
     /// Of `opening`, what every chunk has, the ones without choices included.
@@ -41,26 +47,35 @@ pub struct Chunks {
     finished: bool,
     /// For each tool call, whether it has arguments.
     tools: Vec<bool>,
+    /// The older dialect's one call, which its clients run under a finish reason of its own.
+    has_function_call: bool,
 }
 
 impl Chunks {
-    /// `id`, `created_s` (Unix seconds) and `model` are the same on every chunk.
-    pub fn new(id: &str, created_s: u64, model: &str, include_usage: bool) -> Chunks {
-        let mut opening = Vec::with_capacity(160 + id.len() + model.len());
+    pub(super) fn new(name: AnswerName<'_>, include_usage: bool) -> Chunks {
+        let mut opening = Vec::with_capacity(170 + name.request_id.len() + name.model.len());
         opening.extend_from_slice(b"data: {\"id\":");
-        push_quoted(id, &mut opening);
+        push_quoted(&answer_id(name.request_id), &mut opening);
         opening.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
-        push_u64(created_s, &mut opening);
+        push_u64(name.created_s, &mut opening);
         opening.extend_from_slice(b",\"model\":");
-        push_quoted(model, &mut opening);
+        push_quoted(name.model, &mut opening);
         opening.extend_from_slice(b",\"choices\":[");
         let shared_bytes = opening.len();
         opening.extend_from_slice(b"{\"index\":0,\"delta\":{");
-        Chunks { opening, shared_bytes, include_usage, role_sent: false, finished: false, tools: Vec::new() }
+        Chunks {
+            opening,
+            shared_bytes,
+            include_usage,
+            role_sent: false,
+            finished: false,
+            tools: Vec::new(),
+            has_function_call: false,
+        }
     }
 
     /// Appends what `event` becomes. Usage, failures and forwarded frames become nothing: they are the caller's.
-    pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EventError> {
+    pub(super) fn event(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EventError> {
         match event {
             Event::Forward(_) | Event::Usage(_) | Event::Failed(_) => Ok(()),
             Event::Text(text) => self.text(b"\"content\":", text, out),
@@ -75,12 +90,12 @@ impl Chunks {
     }
 
     /// Whether a finish reason has been written. A stream that ends without one was cut off.
-    pub fn finished(&self) -> bool {
+    pub(super) fn finished(&self) -> bool {
         self.finished
     }
 
     /// Ends the stream: the usage chunk, if the client asked for it and it is known, and the end mark.
-    pub fn finish(&mut self, usage: Option<Tokens>, out: &mut Vec<u8>) {
+    pub(super) fn finish(&mut self, usage: Option<Tokens>, out: &mut Vec<u8>) {
         if let Some(usage) = usage.filter(|_| self.include_usage) {
             out.extend_from_slice(&self.opening[..self.shared_bytes]);
             out.extend_from_slice(b"],\"usage\":");
@@ -134,6 +149,7 @@ impl Chunks {
             return Err(EventError::NotAnObject);
         }
         self.open(out)?;
+        self.has_function_call |= has_function_call(object);
         let object = object.trim_ascii();
         // A line break outside a string means nothing to JSON, but would end the SSE line; inside there is none.
         let members = object.as_bytes()[1..object.len() - 1].iter().map(|&byte| match byte {
@@ -158,6 +174,9 @@ impl Chunks {
         }
         // Agents run tools only under this reason, and some providers say `stop` instead.
         let reason = match reason {
+            FinishReason::Stop | FinishReason::ToolCalls if self.tools.is_empty() && self.has_function_call => {
+                "function_call"
+            }
             FinishReason::Stop if self.tools.is_empty() => "stop",
             FinishReason::Stop | FinishReason::ToolCalls => "tool_calls",
             FinishReason::Length => "length",
@@ -212,4 +231,25 @@ fn push_tool(index: u32, head: Option<(&String, &String)>, arguments: &str, out:
     }
     push_quoted(arguments, out);
     out.extend_from_slice(b"}}]");
+}
+
+/// Whether the `delta`, a JSON object, has a piece of the older dialect's call.
+fn has_function_call(delta: &str) -> bool {
+    let mut scanner = Scanner::new(delta, DELTA_DEPTH_MAX);
+    if scanner.enter_object().is_err() {
+        return false;
+    }
+    while let Ok(Some(key)) = scanner.key() {
+        match scanner.value() {
+            Ok(value) if key.raw == "function_call" => return value != "null",
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// The id of an answer, made of the id of its call.
+pub(super) fn answer_id(request_id: &str) -> String {
+    format!("chatcmpl-{}", request_id.strip_prefix("req_").unwrap_or(request_id))
 }

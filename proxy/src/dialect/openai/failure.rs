@@ -2,36 +2,39 @@
 
 use serde_json::Value;
 
-use crate::call::{Blame, Failure, FailureKind, json::push_quoted};
+use crate::{
+    call::{Blame, Failure, FailureKind, json::push_quoted},
+    dialect::Refusal,
+};
 
-/// A whole error answer. `kind` is OpenAI's `type`.
-pub fn error_body(message: &str, kind: &str, code: &str, param: Option<&str>) -> Vec<u8> {
-    let mut body = Vec::with_capacity(80 + message.len());
-    push_error(message, kind, code, param, &mut body);
+/// A whole error answer.
+pub(in crate::dialect) fn error_body(refusal: &Refusal<'_>) -> Vec<u8> {
+    let mut body = Vec::with_capacity(80 + refusal.message.len());
+    push_error(refusal, &mut body);
     body
 }
 
 /// An error in the midst of a stream. Nothing follows it, an end mark least of all.
-pub fn error_event(message: &str, kind: &str, code: &str, param: Option<&str>) -> Vec<u8> {
-    let mut event = Vec::with_capacity(90 + message.len());
+pub(in crate::dialect) fn error_event(refusal: &Refusal<'_>) -> Vec<u8> {
+    let mut event = Vec::with_capacity(90 + refusal.message.len());
     event.extend_from_slice(b"data: ");
-    push_error(message, kind, code, param, &mut event);
+    push_error(refusal, &mut event);
     event.extend_from_slice(b"\n\n");
     event
 }
 
-fn push_error(message: &str, kind: &str, code: &str, param: Option<&str>, out: &mut Vec<u8>) {
+fn push_error(refusal: &Refusal<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"error\":{\"message\":");
-    push_quoted(message, out);
+    push_quoted(refusal.message, out);
     out.extend_from_slice(b",\"type\":");
-    push_quoted(kind, out);
+    push_quoted(refusal.kind, out);
     out.extend_from_slice(b",\"param\":");
-    match param {
+    match refusal.param {
         Some(param) => push_quoted(param, out),
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"code\":");
-    push_quoted(code, out);
+    push_quoted(refusal.code, out);
     out.extend_from_slice(b"}}");
 }
 

@@ -1,7 +1,7 @@
 //! Values of headers.
 
 /// A duration as OpenAI's `x-ratelimit-reset-*` headers and Go write it: `12ms`, `1s`, `6m0s`, `1h0m1.5s`.
-pub fn go_duration(duration_ms: u64) -> String {
+pub(in crate::dialect) fn go_duration(duration_ms: u64) -> String {
     if (1..1000).contains(&duration_ms) {
         return format!("{duration_ms}ms");
     }

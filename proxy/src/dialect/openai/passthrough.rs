@@ -7,7 +7,7 @@ use crate::call::{Failure, Tokens};
 
 /// What becomes of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Forward {
+pub(super) enum Forward {
     /// Its bytes go to the client as the provider sent them.
     AsIs,
     Drop,
@@ -17,15 +17,15 @@ pub enum Forward {
 
 /// What a frame said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    pub forward: Forward,
-    pub usage: Option<Tokens>,
+pub(super) struct Seen {
+    pub(super) forward: Forward,
+    pub(super) usage: Option<Tokens>,
     /// The provider failed inside a success. The frame is dropped; nothing good follows.
-    pub error: Option<Failure>,
+    pub(super) error: Option<Failure>,
     /// The end mark.
-    pub done: bool,
+    pub(super) done: bool,
     /// A choice has its finish reason.
-    pub finished: bool,
+    pub(super) finished: bool,
 }
 
 impl Seen {
@@ -42,7 +42,7 @@ impl Seen {
 ///
 /// The provider was asked for usage whatever the client asked, so what the client did not ask for is taken out again.
 #[derive(Debug)]
-pub struct Passthrough {
+pub(super) struct Passthrough {
     include_usage: bool,
     usage_shown: bool,
     /// `{"id":…,"object":…,"created":…,"model":…` of the first chunk, kept for the client who is owed a usage chunk.
@@ -58,7 +58,7 @@ const USAGE_NULL_LAST: &[u8] = b",\"usage\":null}";
 
 impl Passthrough {
     /// `include_usage` is what the client asked.
-    pub fn new(include_usage: bool) -> Passthrough {
+    pub(super) fn new(include_usage: bool) -> Passthrough {
         Passthrough {
             include_usage,
             usage_shown: false,
@@ -71,7 +71,7 @@ impl Passthrough {
     }
 
     /// Reads one frame: the name of its event, which is as a rule empty, and its data.
-    pub fn frame(&mut self, event: &[u8], data: &[u8]) -> Seen {
+    pub(super) fn frame(&mut self, event: &[u8], data: &[u8]) -> Seen {
         let data = data.trim_ascii();
         if self.ended || data.is_empty() {
             return Seen::only(Forward::Drop);
@@ -148,7 +148,7 @@ impl Passthrough {
     }
 
     /// The usage chunk that a client asked for and the provider did not send. Belongs before the end mark.
-    pub fn owed_usage(&mut self, usage: &Tokens, out: &mut Vec<u8>) {
+    pub(super) fn owed_usage(&mut self, usage: &Tokens, out: &mut Vec<u8>) {
         if !self.include_usage || self.usage_shown {
             return;
         }
@@ -179,7 +179,7 @@ fn without(data: &[u8], key: usize, end: usize) -> Vec<u8> {
 }
 
 /// One event on one line. A line break outside a string means nothing to JSON, and inside there is none.
-fn framed(data: &[u8]) -> Vec<u8> {
+pub(super) fn framed(data: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(data.len() + 8);
     frame.extend_from_slice(b"data: ");
     frame.extend(data.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));

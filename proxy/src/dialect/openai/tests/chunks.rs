@@ -1,11 +1,14 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::*;
-use crate::call::{Blame, Event, Failure, FailureKind, FinishReason, Tokens, ToolDelta};
+use super::super::chunks::*;
+use crate::{
+    call::{Blame, Event, Failure, FailureKind, FinishReason, Tokens, ToolDelta},
+    dialect::AnswerName,
+};
 
 fn chunks(include_usage: bool) -> Chunks {
-    Chunks::new("chatcmpl-9x", 1_763_600_000, "gpt-x", include_usage)
+    Chunks::new(AnswerName { request_id: "req_9x", created_s: 1_763_600_000, model: "gpt-x" }, include_usage)
 }
 
 /// What the events become, up to the end of the stream.
@@ -195,6 +198,22 @@ fn events_for_the_caller_write_nothing() {
     assert!(out.is_empty());
 }
 
+#[test]
+fn the_older_dialects_call_ends_as_it_does_in_a_whole_answer() {
+    let piece = |json: &str| Event::Delta(json.to_owned());
+    let call =
+        [piece(r#"{"function_call":{"name":"f","arguments":""}}"#), piece(r#"{"function_call":{"arguments":"{}"}}"#)];
+    for reason in [FinishReason::ToolCalls, FinishReason::Stop] {
+        let events = [call[0].clone(), call[1].clone(), Event::Finish(reason)];
+        let last = payloads(&stream(false, &events, None)).pop().unwrap();
+        assert_eq!(last["choices"][0]["finish_reason"], "function_call");
+    }
+    let cut = [call[0].clone(), Event::Finish(FinishReason::Length)];
+    assert_eq!(payloads(&stream(false, &cut, None)).pop().unwrap()["choices"][0]["finish_reason"], "length");
+    let other = [piece(r#"{"function_call":null,"x":{"function_call":1}}"#), Event::Finish(FinishReason::Stop)];
+    assert_eq!(payloads(&stream(false, &other, None)).pop().unwrap()["choices"][0]["finish_reason"], "stop");
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         any::<String>().prop_map(Event::Text),
@@ -217,7 +236,7 @@ proptest! {
         include_usage in any::<bool>(),
         events in prop::collection::vec(any_event(), 0..20),
     ) {
-        let mut chunks = Chunks::new(&id, 7, &model, include_usage);
+        let mut chunks = Chunks::new(AnswerName { request_id: &id, created_s: 7, model: &model }, include_usage);
         let mut out = Vec::new();
         let mut sent = String::new();
         for event in &events {
@@ -231,7 +250,7 @@ proptest! {
         let mut finished = false;
         let mut tools: Vec<String> = Vec::new();
         for (index, chunk) in payloads(std::str::from_utf8(&out).unwrap()).iter().enumerate() {
-            prop_assert_eq!((&chunk["id"], &chunk["model"], &chunk["created"]), (&json!(id), &json!(model), &json!(7)));
+            prop_assert_eq!((&chunk["id"], &chunk["model"], &chunk["created"]), (&json!(answer_id(&id)), &json!(model), &json!(7)));
             prop_assert_eq!(chunk.get("usage").is_some(), include_usage);
             let Some(choice) = chunk["choices"].get(0) else { continue };
             prop_assert!(!finished, "nothing follows the finish reason");

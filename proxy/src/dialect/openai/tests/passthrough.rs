@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::super::*;
+use super::super::passthrough::*;
 use crate::call::{FailureKind, Tokens};
 
 const FIRST: &str = r#"{"id":"c1","object":"chat.completion.chunk","created":7,"model":"gpt-x","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#;

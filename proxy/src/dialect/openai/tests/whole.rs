@@ -2,8 +2,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::*;
-use crate::call::{FailureKind, Tokens};
+use super::super::{answer::*, embeddings::*, failure::*, header::*, model::*, text::*};
+use crate::{
+    call::{Bounds, Call, FailureKind, Operation, Tokens},
+    dialect::{AnswerName, ListedModel, Refusal},
+};
 
 #[test]
 fn a_whole_answer_says_what_it_used() {
@@ -34,24 +37,54 @@ fn what_is_no_answer_is_a_failure() {
 }
 
 #[test]
+fn a_translated_answer_has_the_id_of_its_call_and_the_name_that_the_client_gave_the_model() {
+    let name = AnswerName { request_id: "req_9x", created_s: 7, model: "fast \"one\"" };
+    let call = |operation, body: &'static str| {
+        Call::parse(operation, Bytes::from_static(body.as_bytes()), &Bounds::default()).unwrap()
+    };
+    let chat = call(Operation::Chat, r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#);
+    let body = Bytes::from_static(br#"{"id": "msg_1","model":"claude","choices":[{"id":"kept","model":"kept"}]}"#);
+    let named = answer(&chat, body.clone(), Some(name)).unwrap();
+    assert_eq!(
+        std::str::from_utf8(&named).unwrap(),
+        r#"{"id": "chatcmpl-9x","model":"fast \"one\"","choices":[{"id":"kept","model":"kept"}]}"#
+    );
+    assert_eq!(answer(&chat, body.clone(), None).unwrap(), body, "what came canonical is not touched");
+
+    let embeddings = call(Operation::Embeddings, r#"{"model":"m","input":"x","encoding_format":"base64"}"#);
+    let body = Bytes::from_static(br#"{"model":"e","data":[{"embedding":[0.25]}]}"#);
+    let named = answer(&embeddings, body, Some(name)).unwrap();
+    assert_eq!(std::str::from_utf8(&named).unwrap(), r#"{"model":"fast \"one\"","data":[{"embedding":"AACAPg=="}]}"#);
+}
+
+#[test]
 fn errors_have_all_four_keys() {
-    let body = error_body("a \"b\"", "invalid_request_error", "invalid_type", Some("messages[0]"));
+    let body = error_body(&Refusal {
+        message: "a \"b\"",
+        kind: "invalid_request_error",
+        code: "invalid_type",
+        param: Some("messages[0]"),
+    });
     let expected =
         r#"{"error":{"message":"a \"b\"","type":"invalid_request_error","param":"messages[0]","code":"invalid_type"}}"#;
     assert_eq!(body, expected.as_bytes());
-    let event = error_event("m", "server_error", "upstream_error", None);
+    let event = error_event(&Refusal { message: "m", kind: "server_error", code: "upstream_error", param: None });
     let expected = "data: {\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n";
     assert_eq!(event, expected.as_bytes());
 }
 
 #[test]
 fn models_are_listed() {
-    let list = models_list([("gpt-x", 7, "openai"), ("a/b:\"c\"", 0, "tollgate")].into_iter());
+    let model = |id, created_s, owner| ListedModel { id, created_s, owner };
+    let list = models_list([model("gpt-x", 7, "openai"), model("a/b:\"c\"", 0, "tollgate")].into_iter());
     let one = |id: &str, created: u64, owner: &str| json!({"id": id, "object": "model", "created": created, "owned_by": owner});
     let expected = json!({"object": "list", "data": [one("gpt-x", 7, "openai"), one("a/b:\"c\"", 0, "tollgate")]});
     assert_eq!(serde_json::from_slice::<Value>(&list).unwrap(), expected);
     assert_eq!(models_list(std::iter::empty()), br#"{"object":"list","data":[]}"#);
-    assert_eq!(serde_json::from_slice::<Value>(&model_body("gpt-x", 7, "openai")).unwrap(), expected["data"][0]);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&model_body(&model("gpt-x", 7, "openai"))).unwrap(),
+        expected["data"][0]
+    );
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! The client's side of a call, as the engine sees it.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+/// The client's side of a call.
+///
+/// `gone` and `body` may be dropped half-way; `begin` and `write` must be awaited.
+pub trait Downstream: Send {
+    fn header(&self, name: HeaderName) -> Option<&[u8]>;
+
+    /// The whole body, within the bounds of size and time that the implementation was made with.
+    fn body(&mut self) -> impl Future<Output = Result<Bytes, BodyFault>> + Send;
+
+    /// Reads what is left of the body and forgets it, so that an early answer keeps the connection usable.
+    fn discard_body(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Returns when the client has left; else never.
+    fn gone(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Sends the answer's head. Once only.
+    fn begin(&mut self, head: Head) -> impl Future<Output = Result<(), Gone>> + Send;
+
+    /// Sends a piece of the answer, the last one with `end`.
+    fn write(&mut self, bytes: Bytes, end: bool) -> impl Future<Output = Result<(), Gone>> + Send;
+
+    /// Lets the connection end with this answer.
+    fn close_after(&mut self);
+}
+
+/// The client has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+/// Why a body could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFault {
+    /// Larger than this many bytes.
+    TooLarge(usize),
+    Slow,
+    Broken,
+}
+
+/// The head of an answer to a client.
+#[derive(Debug, Clone)]
+pub struct Head {
+    pub status: u16,
+    pub content_type: HeaderValue,
+    /// The body's length in bytes; none for a stream.
+    pub length: Option<usize>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Head {
+    /// The head of an answer of known length.
+    pub fn whole(status: u16, content_type: HeaderValue, length: usize) -> Head {
+        Head { status, content_type, length: Some(length), headers: Vec::new() }
+    }
+}
