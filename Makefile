@@ -15,7 +15,7 @@ define need
 	  else $(3); fi; } && command -v $(1) >/dev/null || { echo "please install $(2): '$(1)' is missing"; exit 1; }
 endef
 
-.PHONY: help run release check test sdk bench plugins plugins-check tools sdk-tools
+.PHONY: help run release check test fuzz sdk bench plugins plugins-check tools sdk-tools
 
 help: ## shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ else
 	cargo test --workspace --all-targets --locked --no-fail-fast --quiet 2>&1 | awk '{ print } \
 	  /^test result:/ { passed += $$4; failed += $$6 } END { print passed + 0 " passed, " failed + 0 " failed" }'
 endif
+
+fuzz: tools ## each fuzz target for a minute, in five minutes at most
+	cargo run --locked --quiet -p tollgate-fuzz -- all --seconds 60
 
 sdk-tools: tools
 	$(call need,node,nodejs,false)

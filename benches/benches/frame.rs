@@ -37,7 +37,9 @@ fn frame(criterion: &mut Criterion, sandbox: &Sandbox) {
             let mut left = count;
             while left > 0 {
                 let frames = left.min(FRAMES_PER_STREAM);
-                let mut stream = adapter.stream(&context).expect("a sandbox is free");
+                let mut stream = adapter
+                    .stream(adapter.reserve_stream().expect("a place is free"), &context)
+                    .expect("the adapter opens a stream");
                 let mut splitter = Splitter::new(Framing::Sse, 1 << 20);
                 push(&mut splitter, &mut stream, START);
                 let begun = Instant::now();

@@ -24,9 +24,9 @@ impl ProxyHttp for Floor {
     }
 }
 
-/// Serves on `listen` with one worker thread until the process is killed.
-pub(crate) fn serve(listen: &str, upstream: SocketAddr) -> anyhow::Result<()> {
-    let conf = ServerConf { threads: 1, upstream_keepalive_pool_size: 256, ..ServerConf::default() };
+/// Serves on `listen` with so many worker threads until the process is killed.
+pub(crate) fn serve(listen: &str, upstream: SocketAddr, threads: usize) -> anyhow::Result<()> {
+    let conf = ServerConf { threads, upstream_keepalive_pool_size: 256, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let mut service = http_proxy_service(&Arc::clone(&server.configuration), Floor { upstream });

@@ -14,7 +14,7 @@ use tollgate_fakes::{Dialect, Fake};
 
 use crate::{
     load::{Call, answers},
-    process::{Process, SUBJECT_CPU},
+    process::{LOAD_CPU, Process, SUBJECT_CPU, pin},
 };
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -23,6 +23,9 @@ const KEY: &str = "sk-tg-0000000000000000000000000000000000000000benches";
 const STREAM: &str = "fake:slow?frames=50";
 /// The same, 20 ms apart.
 const PACED: &str = "fake:slow?frames=50&frame_ms=20";
+/// Words of a stream that is held open, the last of which are missing.
+pub(crate) const WORDS_HELD: usize = 1000;
+const HELD: &str = "fake:stall?frames=2000&after=1010";
 
 /// What a call goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,23 @@ pub(crate) enum Kind {
     Whole,
     Stream,
     Paced,
+    /// A stream that says [`WORDS_HELD`] words and a few, and then no more.
+    Held,
+}
+
+/// Which CPUs whose threads run on.
+#[derive(Debug, Clone)]
+pub(crate) struct Placement {
+    /// One worker thread for each.
+    pub(crate) subject: Vec<usize>,
+    pub(crate) load: Vec<usize>,
+}
+
+impl Placement {
+    /// One CPU for the process under measurement, another for all else.
+    pub(crate) fn alone() -> Placement {
+        Placement { subject: vec![SUBJECT_CPU], load: vec![LOAD_CPU] }
+    }
 }
 
 /// All processes of a measurement.
@@ -47,43 +67,54 @@ pub(crate) struct Bench {
     anthropic: Fake,
     floor: (Process, SocketAddr),
     gateway: Option<(Process, SocketAddr)>,
+    placement: Placement,
     /// Holds the gateway's configuration and data.
     home: TempDir,
 }
 
 impl Bench {
-    /// Starts the fakes on the calling thread's CPU, and the floor on its own. The gateway is not started yet.
-    pub(crate) fn start() -> anyhow::Result<Bench> {
+    /// Starts the fakes and the floor, and confines the calling thread to the load's CPUs. The gateway is not started
+    /// yet.
+    pub(crate) fn start(placement: Placement) -> anyhow::Result<Bench> {
+        pin(&placement.load)?;
         let openai = Fake::start(Dialect::OpenAi, "127.0.0.1:0")?;
         let anthropic = Fake::start(Dialect::Anthropic, "127.0.0.1:0")?;
         let address = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["floor", &address.to_string(), &openai.address().to_string()]);
-        let mut floor = Process::start(&mut command, SUBJECT_CPU)?;
+        let threads = placement.subject.len().to_string();
+        command.args(["floor", &address.to_string(), &openai.address().to_string(), &threads]);
+        let mut floor = Process::start(&mut command, &placement.subject)?;
         await_answer(&mut floor, address, &Call::new(address, KEY, "gpt-4o", false))?;
+        floor.ensure_confined(&placement.subject)?;
         let home = tempfile::tempdir()?;
-        Ok(Bench { openai, anthropic, floor: (floor, address), gateway: None, home })
+        Ok(Bench { openai, anthropic, floor: (floor, address), gateway: None, placement, home })
     }
 
     /// Starts `binary`, or starts it again, and returns how long its first answer took.
     pub(crate) fn start_gateway(&mut self, binary: &Path) -> anyhow::Result<Duration> {
         self.gateway = None;
-        let (address, metrics) = (free_address()?, free_address()?);
+        let address = free_address()?;
         let config = self.home.path().join("tollgate.toml");
-        fs::write(&config, self.configuration(address, metrics)?)?;
+        fs::write(&config, self.configuration([address, free_address()?, free_address()?])?)?;
         let mut command = Command::new(binary);
         command.args(["serve", "--config"]).arg(&config).current_dir(self.home.path());
         command.stderr(fs::File::create(self.home.path().join("log"))?);
         let begun = Instant::now();
-        let mut process = Process::start(&mut command, SUBJECT_CPU)?;
+        let mut process = Process::start(&mut command, &self.placement.subject)?;
         let first = await_answer(&mut process, address, &Call::new(address, KEY, "gpt-whole", false));
         if first.is_err() {
             let log = fs::read_to_string(self.home.path().join("log"))?;
             return first.with_context(|| format!("the gateway did not answer; it wrote:\n{log}"));
         }
         let taken = begun.elapsed();
+        process.ensure_confined(&self.placement.subject)?;
         self.gateway = Some((process, address));
         Ok(taken)
+    }
+
+    /// Confines the calling thread to the load's CPUs.
+    pub(crate) fn pin_load(&self) -> anyhow::Result<()> {
+        pin(&self.placement.load)
     }
 
     /// The process that is measured on this way.
@@ -106,18 +137,22 @@ impl Bench {
             (Way::Direct | Way::Floor, Kind::Whole) => "gpt-4o",
             (Way::Direct | Way::Floor, Kind::Stream) => STREAM,
             (Way::Direct | Way::Floor, Kind::Paced) => PACED,
+            (Way::Direct | Way::Floor, Kind::Held) => HELD,
             (Way::OpenAi, Kind::Whole) => "gpt-whole",
             (Way::OpenAi, Kind::Stream) => "gpt-stream",
             (Way::OpenAi, Kind::Paced) => "gpt-paced",
+            (Way::OpenAi, Kind::Held) => "gpt-held",
             (Way::Anthropic, Kind::Whole) => "claude-whole",
             (Way::Anthropic, Kind::Stream) => "claude-stream",
             (Way::Anthropic, Kind::Paced) => "claude-paced",
+            (Way::Anthropic, Kind::Held) => "claude-held",
         };
         Ok((address, Call::new(address, KEY, model, kind != Kind::Whole)))
     }
 
-    /// One worker thread, and every feature on: keys, caps, ledger, metrics.
-    fn configuration(&self, address: SocketAddr, metrics: SocketAddr) -> anyhow::Result<String> {
+    /// Every feature on: keys, caps, ledger, metrics.
+    fn configuration(&self, [address, metrics, admin]: [SocketAddr; 3]) -> anyhow::Result<String> {
+        let threads = self.placement.subject.len();
         let data = self.home.path().join("data");
         let data = data.to_str().context("the temporary folder's name is not UTF-8")?;
         let (openai, anthropic) = (self.openai.base_url(Dialect::OpenAi), self.anthropic.base_url(Dialect::Anthropic));
@@ -126,8 +161,9 @@ impl Bench {
 [server]
 listen = "{address}"
 metrics_listen = "{metrics}"
+admin_listen = "{admin}"
 data_dir = "{data}"
-threads = 1
+threads = {threads}
 
 [providers.openai]
 adapter = "openai"
@@ -146,7 +182,7 @@ limits = {{ tokens_per_day = 1000000000000, requests_per_minute = 100000000, con
 "#
         );
         for (provider, prefix, whole) in [("openai", "gpt", "gpt-4o"), ("claude", "claude", "claude-sonnet-4")] {
-            for (kind, model) in [("whole", whole), ("stream", STREAM), ("paced", PACED)] {
+            for (kind, model) in [("whole", whole), ("stream", STREAM), ("paced", PACED), ("held", HELD)] {
                 text += &format!(
                     r#"
 [models."{prefix}-{kind}"]

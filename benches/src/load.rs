@@ -31,7 +31,7 @@ impl Call {
         const WORDS: &str = "What does a toll gate cost the cart that passes it? ";
         let text = WORDS.repeat(1024 / WORDS.len());
         let messages = json!([{ "role": "user", "content": text }]);
-        let body = json!({ "model": model, "stream": stream, "max_tokens": 512, "messages": messages }).to_string();
+        let body = json!({ "model": model, "stream": stream, "max_tokens": 4096, "messages": messages }).to_string();
         let head = format!(
             "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\naccept: application/json\r\nuser-agent: OpenAI/Python 3.52.0\r\n\
@@ -89,33 +89,80 @@ impl Answer {
     }
 }
 
-/// Calls `connections` at a time, each at once after the one before, for `length`. Returns how many were answered.
+/// When a closed loop ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until {
+    Passed(Duration),
+    /// So many calls on each connection.
+    Calls(u64),
+}
+
+/// Calls `connections` at a time, each at once after the one before. Returns how long each took, in nanoseconds.
 pub(crate) fn closed_loop(
     address: SocketAddr,
     call: &Call,
     connections: usize,
-    length: Duration,
-) -> anyhow::Result<u64> {
+    until: Until,
+) -> anyhow::Result<Vec<u64>> {
     runtime()?.block_on(async {
         let mut workers = Vec::new();
         for _ in 0..connections {
             let (call, mut stream) = (call.clone(), connect(address).await?);
             workers.push(tokio::spawn(async move {
-                let deadline = Instant::now() + length;
-                let mut answer = Answer::default();
-                let mut answered = 0;
-                while Instant::now() < deadline {
-                    exchange(&mut stream, &call, &mut answer).await?;
-                    answered += 1;
+                let (begun, mut answer, mut times_ns) = (Instant::now(), Answer::default(), Vec::new());
+                while match until {
+                    Until::Passed(length) => begun.elapsed() < length,
+                    Until::Calls(count) => (times_ns.len() as u64) < count,
+                } {
+                    let sent = Instant::now();
+                    let answered = exchange(&mut stream, &call, &mut answer);
+                    tokio::time::timeout(PATIENCE, answered).await.context("a call took too long")??;
+                    times_ns.push(u64::try_from(sent.elapsed().as_nanos())?);
                 }
-                anyhow::Ok(answered)
+                anyhow::Ok(times_ns)
             }));
         }
-        let mut sum = 0;
+        let mut times_ns = Vec::new();
         for worker in workers {
-            sum += tokio::time::timeout(length + PATIENCE, worker).await.context("a call took too long")???;
+            times_ns.extend(worker.await??);
         }
-        Ok(sum)
+        Ok(times_ns)
+    })
+}
+
+/// Opens `count` streams and reads each up to `word`; then `measure` is called while all of them are open.
+pub(crate) fn held<T>(
+    address: SocketAddr,
+    call: &Call,
+    count: usize,
+    word: &str,
+    measure: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let finder = memmem::Finder::new(word).into_owned();
+    runtime()?.block_on(async {
+        let mut opening = Vec::new();
+        for _ in 0..count {
+            let (call, finder) = (call.clone(), finder.clone());
+            let mut stream = connect(address).await?;
+            opening.push(tokio::spawn(async move {
+                stream.write_all(&call.bytes).await?;
+                let mut bytes = Vec::with_capacity(16 << 10);
+                while finder.find(&bytes).is_none() {
+                    // What was looked through is dropped, but for what may be a half of the word.
+                    bytes.drain(..bytes.len().saturating_sub(finder.needle().len()));
+                    let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut bytes)).await;
+                    ensure!(read.context("a stream took too long")?? > 0, "closed before the word");
+                }
+                anyhow::Ok(stream)
+            }));
+        }
+        let mut streams = Vec::with_capacity(count);
+        for stream in opening {
+            streams.push(stream.await??);
+        }
+        let measured = measure();
+        drop(streams);
+        measured
     })
 }
 

@@ -9,6 +9,7 @@ mod load;
 mod process;
 mod report;
 mod rounds;
+mod scale;
 
 use std::{env, io::Write, path::PathBuf, process::ExitCode};
 
@@ -18,10 +19,12 @@ use anyhow::{Context, bail};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "usage: tollgate-benches table [--gateway PATH]\n\
+const USAGE: &str = "usage: tollgate-benches table [--gateway PATH] [--rows N] [--streams N]\n\
     \n\
-    Prints what Tollgate costs beside plain Pingora, in less than four minutes.\n\
-    --gateway PATH   the release build to measure; by default `tollgate` beside this program\n";
+    Prints what Tollgate costs beside plain Pingora, in about five minutes.\n\
+    --gateway PATH   the release build to measure; by default `tollgate` beside this program\n\
+    --rows N         rows that the ledger holds for the second cold start; 100000 by default\n\
+    --streams N      streams held open together to weigh one of them; 400 by default\n";
 
 fn main() -> ExitCode {
     match run() {
@@ -37,17 +40,39 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["table"] => table(env::current_exe()?.with_file_name("tollgate")),
-        ["table", "--gateway", path] => table(PathBuf::from(path)),
-        ["floor", listen, upstream] => floor::serve(listen, upstream.parse()?),
+        ["table", ref options @ ..] => table(&Options::read(options)?),
+        ["floor", listen, upstream, threads] => floor::serve(listen, upstream.parse()?, threads.parse()?),
         ["spin", cpu] => process::spin(cpu.parse()?),
         ["--help" | "-h"] | [] => Ok(std::io::stdout().write_all(USAGE.as_bytes())?),
         _ => bail!("unknown arguments\n{USAGE}"),
     }
 }
 
-fn table(binary: PathBuf) -> anyhow::Result<()> {
-    let figures = rounds::measure(&binary).with_context(|| format!("measuring `{}`", binary.display()))?;
+/// What to measure.
+struct Options {
+    gateway: PathBuf,
+    rows: u64,
+    streams: usize,
+}
+
+impl Options {
+    fn read(arguments: &[&str]) -> anyhow::Result<Options> {
+        let gateway = env::current_exe()?.with_file_name("tollgate");
+        let mut options = Options { gateway, rows: 100_000, streams: 400 };
+        for option in arguments.chunks(2) {
+            match option {
+                ["--gateway", path] => options.gateway = PathBuf::from(path),
+                ["--rows", count] => options.rows = count.parse()?,
+                ["--streams", count] => options.streams = count.parse()?,
+                _ => bail!("unknown option {option:?}\n{USAGE}"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn table(options: &Options) -> anyhow::Result<()> {
+    let figures = rounds::measure(options).with_context(|| format!("measuring `{}`", options.gateway.display()))?;
     let mut stdout = std::io::stdout().lock();
     write!(stdout, "{}", report::markdown(&figures))?;
     Ok(())

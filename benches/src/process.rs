@@ -12,7 +12,7 @@ use rustix::{
     thread::{CpuSet, sched_setaffinity},
 };
 
-/// Where the process under measurement runs.
+/// Where the process under measurement runs, with all of its threads.
 pub(crate) const SUBJECT_CPU: usize = 0;
 /// Where the load and the fakes run.
 pub(crate) const LOAD_CPU: usize = 1;
@@ -23,13 +23,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command` on `cpu`, with nothing on its standard output and input.
-    pub(crate) fn start(command: &mut Command, cpu: usize) -> anyhow::Result<Process> {
+    /// Starts `command` on `cpus`, with nothing on its standard output and input.
+    pub(crate) fn start(command: &mut Command, cpus: &[usize]) -> anyhow::Result<Process> {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         // A child inherits the CPUs of the thread that starts it.
         let child = std::thread::scope(|scope| {
             let starter = scope.spawn(|| {
-                pin(cpu)?;
+                pin(cpus)?;
                 Ok(command.spawn()?)
             });
             starter.join().expect("starting a process does not panic")
@@ -41,6 +41,19 @@ impl Process {
     /// CPU time of all its threads so far, in nanoseconds.
     pub(crate) fn cpu_ns(&self) -> anyhow::Result<u64> {
         cpu_ns(Path::new(&format!("/proc/{}/task", self.child.id())))
+    }
+
+    /// Fails unless every thread of it is confined to `cpus`: what ran elsewhere would be left out of the account.
+    pub(crate) fn ensure_confined(&self, cpus: &[usize]) -> anyhow::Result<()> {
+        let wanted: Vec<String> = cpus.iter().map(ToString::to_string).collect();
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let Ok(status) = fs::read_to_string(task?.path().join("status")) else { continue };
+            let list =
+                status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).context("no CPU list")?;
+            let list = list.trim().replace('-', ",");
+            anyhow::ensure!(list == wanted.join(","), "a thread may run on the CPUs {list}, not on {wanted:?}");
+        }
+        Ok(())
     }
 
     /// Resident memory, in bytes.
@@ -79,11 +92,11 @@ fn cpu_ns(tasks: &Path) -> anyhow::Result<u64> {
     Ok(sum)
 }
 
-/// Confines the calling thread, and what it starts, to `cpu`.
-pub(crate) fn pin(cpu: usize) -> anyhow::Result<()> {
-    let mut cpus = CpuSet::new();
-    cpus.set(cpu);
-    sched_setaffinity(None, &cpus).with_context(|| format!("pinning to CPU {cpu}"))
+/// Confines the calling thread, and what it starts, to `cpus`.
+pub(crate) fn pin(cpus: &[usize]) -> anyhow::Result<()> {
+    let mut set = CpuSet::new();
+    cpus.iter().for_each(|cpu| set.set(*cpu));
+    sched_setaffinity(None, &set).with_context(|| format!("pinning to the CPUs {cpus:?}"))
 }
 
 /// Keeps both CPUs from sleeping for as long as the result lives, in the scheduler's idle class, so that anything else
@@ -93,14 +106,14 @@ pub(crate) fn keep_awake() -> anyhow::Result<Vec<Process>> {
     let spinner = |cpu: usize| {
         let mut command = Command::new("chrt");
         command.args(["--idle", "0"]).arg(&program).args(["spin", &cpu.to_string()]);
-        Process::start(&mut command, cpu)
+        Process::start(&mut command, &[cpu])
     };
     [SUBJECT_CPU, LOAD_CPU].into_iter().map(spinner).collect()
 }
 
 /// Spins on `cpu` until the parent ends.
 pub(crate) fn spin(cpu: usize) -> anyhow::Result<()> {
-    pin(cpu)?;
+    pin(&[cpu])?;
     let parent = getppid();
     while getppid() == parent {
         for _ in 0..1_000_000 {

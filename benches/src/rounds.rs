@@ -2,20 +2,23 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
 
 use crate::{
-    gateway::{Bench, Kind, Way},
-    load::{closed_loop, one_by_one, paced},
-    process::{LOAD_CPU, keep_awake, own_cpu_ns, pin},
+    Options,
+    gateway::{Bench, Kind, Placement, Way},
+    load::{Until, closed_loop, one_by_one, paced},
+    process::{keep_awake, own_cpu_ns},
+    scale::{Scale, scale},
 };
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 16;
+/// Where a call waits for all the others, and its time shows the bursts.
+const SATURATED_CONNECTIONS: usize = 32;
 const ROUND_LENGTH: Duration = Duration::from_millis(1200);
 const WARM_UP_LENGTH: Duration = Duration::from_millis(600);
 const LATENCY_CALLS: usize = 2000;
@@ -55,6 +58,7 @@ impl Series {
 pub(crate) struct Figures {
     whole: Turns,
     stream: Turns,
+    saturated: BTreeMap<usize, Latency>,
     latency: BTreeMap<usize, Latency>,
     paced: BTreeMap<usize, Streams>,
     /// How busy the load's CPU was with the load, in percent, in each turn of a closed loop.
@@ -66,6 +70,7 @@ pub(crate) struct Figures {
     pub(crate) after_bytes: u64,
     /// From the start of the process to its first answer, in milliseconds.
     pub(crate) cold_start_ms: Series,
+    pub(crate) scale: Scale,
 }
 
 type Turns = BTreeMap<usize, Turn>;
@@ -77,11 +82,20 @@ pub(crate) struct Turn {
     pub(crate) cpu_us: Series,
 }
 
-/// Calls one by one on one way, in microseconds.
+/// How long calls took on one way, in microseconds.
 #[derive(Default)]
 pub(crate) struct Latency {
     pub(crate) p50_us: Series,
     pub(crate) p99_us: Series,
+}
+
+impl Latency {
+    /// Adds the times of one round.
+    fn add(&mut self, times_ns: &[u64]) {
+        let times_us: Vec<f64> = times_ns.iter().map(|ns| *ns as f64 / 1e3).collect();
+        self.p50_us.0.push(quantile(&times_us, 0.5));
+        self.p99_us.0.push(quantile(&times_us, 0.99));
+    }
 }
 
 /// Paced streams on one way.
@@ -97,6 +111,10 @@ impl Figures {
         &turns[&(way as usize)]
     }
 
+    pub(crate) fn saturated(&self, way: Way) -> &Latency {
+        &self.saturated[&(way as usize)]
+    }
+
     pub(crate) fn latency(&self, way: Way) -> &Latency {
         &self.latency[&(way as usize)]
     }
@@ -107,11 +125,11 @@ impl Figures {
 }
 
 /// Measures the Tollgate at `binary` beside plain Pingora.
-pub(crate) fn measure(binary: &Path) -> anyhow::Result<Figures> {
+pub(crate) fn measure(options: &Options) -> anyhow::Result<Figures> {
+    let binary = options.gateway.as_path();
     ensure!(binary.is_file(), "there is no such file; `cargo build --release` makes it");
-    pin(LOAD_CPU).context("two CPUs are needed")?;
     let mut figures = Figures::default();
-    let mut bench = Bench::start()?;
+    let mut bench = Bench::start(Placement::alone()).context("two CPUs are needed")?;
     // The first start compiles the plugins and fills the cache; it is not counted.
     bench.start_gateway(binary)?;
     for _ in 0..STARTS {
@@ -122,18 +140,21 @@ pub(crate) fn measure(binary: &Path) -> anyhow::Result<Figures> {
     for way in PROXIES {
         for kind in KINDS {
             let (address, call) = bench.call(way, kind)?;
-            closed_loop(address, &call, CONNECTIONS, WARM_UP_LENGTH).with_context(|| format!("{way:?} {kind:?}"))?;
+            closed_loop(address, &call, CONNECTIONS, Until::Passed(WARM_UP_LENGTH))
+                .with_context(|| format!("{way:?} {kind:?}"))?;
         }
     }
     for (kind, alone) in KINDS.into_iter().zip(&mut figures.alone) {
         let (address, call) = bench.call(Way::Direct, kind)?;
-        *alone = closed_loop(address, &call, CONNECTIONS, ROUND_LENGTH)? as f64 / ROUND_LENGTH.as_secs_f64();
+        let times_ns = closed_loop(address, &call, CONNECTIONS, Until::Passed(ROUND_LENGTH))?;
+        *alone = times_ns.len() as f64 / ROUND_LENGTH.as_secs_f64();
     }
     for _ in 0..ROUNDS {
         for way in PROXIES {
             for kind in KINDS {
                 turn(&bench, way, kind, &mut figures)?;
             }
+            saturated(&bench, way, &mut figures)?;
         }
     }
     {
@@ -151,6 +172,7 @@ pub(crate) fn measure(binary: &Path) -> anyhow::Result<Figures> {
     }
     std::thread::park_timeout(SETTLING);
     figures.after_bytes = bench.process(Way::OpenAi)?.resident_bytes()?;
+    figures.scale = scale(bench, options)?;
     Ok(figures)
 }
 
@@ -158,7 +180,7 @@ fn turn(bench: &Bench, way: Way, kind: Kind, figures: &mut Figures) -> anyhow::R
     let (address, call) = bench.call(way, kind)?;
     let process = bench.process(way)?;
     let (begun, own, used) = (Instant::now(), own_cpu_ns()?, process.cpu_ns()?);
-    let calls = closed_loop(address, &call, CONNECTIONS, ROUND_LENGTH)? as f64;
+    let calls = closed_loop(address, &call, CONNECTIONS, Until::Passed(ROUND_LENGTH))?.len() as f64;
     let (seconds, own, used) = (begun.elapsed().as_secs_f64(), own_cpu_ns()? - own, process.cpu_ns()? - used);
     figures.load_busy.0.push(own as f64 / seconds / 1e7);
     let turns = if kind == Kind::Whole { &mut figures.whole } else { &mut figures.stream };
@@ -168,12 +190,16 @@ fn turn(bench: &Bench, way: Way, kind: Kind, figures: &mut Figures) -> anyhow::R
     remember_memory(bench, way, figures)
 }
 
+fn saturated(bench: &Bench, way: Way, figures: &mut Figures) -> anyhow::Result<()> {
+    let (address, call) = bench.call(way, Kind::Whole)?;
+    let times_ns = closed_loop(address, &call, SATURATED_CONNECTIONS, Until::Passed(ROUND_LENGTH))?;
+    figures.saturated.entry(way as usize).or_default().add(&times_ns);
+    Ok(())
+}
+
 fn latency(bench: &Bench, way: Way, figures: &mut Figures) -> anyhow::Result<()> {
     let (address, call) = bench.call(way, Kind::Whole)?;
-    let times: Vec<f64> = one_by_one(address, &call, LATENCY_CALLS)?.iter().map(|ns| *ns as f64 / 1e3).collect();
-    let latency = figures.latency.entry(way as usize).or_default();
-    latency.p50_us.0.push(quantile(&times, 0.5));
-    latency.p99_us.0.push(quantile(&times, 0.99));
+    figures.latency.entry(way as usize).or_default().add(&one_by_one(address, &call, LATENCY_CALLS)?);
     Ok(())
 }
 

@@ -7,8 +7,9 @@ mod edit;
 mod event;
 mod invalid;
 pub mod json;
-mod prompt_size;
+mod output;
 mod parse;
+mod prompt_size;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,8 @@ use bytes::Bytes;
 pub use edit::{Edit, Place};
 pub use event::{Blame, Event, Failure, FailureKind, FinishReason, Tokens, ToolDelta};
 pub use invalid::ParseError;
-pub use prompt_size::{PromptSize, is_payload};
+pub use output::OutputBound;
+pub use prompt_size::{Media, PromptSize, is_parameter, is_payload};
 
 /// What the client wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,7 +66,7 @@ pub struct Call {
     pub stream: bool,
     /// The client wants the chunk that reports usage.
     pub include_usage: bool,
-    /// `max_completion_tokens`, else `max_tokens`; for one choice.
+    /// The larger of `max_tokens` and `max_completion_tokens`; for one choice.
     pub output_tokens_max: Option<u64>,
     /// `n`: how many answers, at least 1.
     pub choices: u32,

@@ -14,7 +14,7 @@ use crate::call::{Bounds, Call, Failure, Operation, ParseError};
 
 /// Reading what is canonical already.
 pub mod canonical {
-    pub use super::openai::{answer_text, prompt_text, text_of, whole};
+    pub use super::openai::{answer_text, delta_text, prompt_text, whole, whole_prompt_text};
 }
 
 /// A client's wire format.

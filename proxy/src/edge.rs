@@ -7,24 +7,22 @@
 //! say) by itself, with an empty page and without a hook, where a client is owed our error body and the ledger a row.
 
 mod client;
+mod connections;
+mod encoding;
 mod endpoint;
+mod head;
+mod listener;
+mod pages;
+mod socket;
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
+use axum::Router;
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use pingora::{
-    ErrorType,
-    apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream},
-    protocols::http::{ServerSession, v2::server as h2},
-    server::ShutdownWatch,
-};
+use pingora::{ErrorType, apps::HttpServerOptions, protocols::http::ServerSession, server::ShutdownWatch};
 
-use self::{
-    client::Client,
-    endpoint::{Endpoint, endpoint},
-};
+use self::{client::Client, endpoint::Endpoint, head::HeadFault};
 use crate::{
     dialect::Dialect,
     engine::{self, Downstream, Head},
@@ -32,68 +30,150 @@ use crate::{
     gateway::Gateway,
 };
 
+pub use self::listener::Listener;
+
 /// What an operator says of clients' connections.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub h2c: bool,
     /// How long an unused connection is kept.
     pub keep_idle: Duration,
-    /// Between two pieces of a head or a body.
+    /// From the beginning of a connection to its first whole head; with `keep_idle`, from one request to the next.
+    pub head_timeout: Duration,
+    /// Between two pieces of a body.
     pub read: Duration,
     /// Between two pieces of an answer being taken.
     pub write: Duration,
     /// The whole body.
     pub body: Duration,
+    pub body_bytes_max: usize,
     pub headers_max: usize,
     /// All headers together.
     pub header_bytes_max: usize,
 }
 
-/// The application that Pingora calls for each request.
+/// What answers the requests of a listener.
 pub struct Edge {
-    gateway: Arc<Gateway>,
+    serves: Serves,
     settings: Settings,
     options: HttpServerOptions,
 }
 
+enum Serves {
+    Calls(Arc<Gateway>),
+    Pages(Router),
+}
+
+/// A head that was read, or the reason why it was not.
+enum ReadHead {
+    Good,
+    Faulty(HeadFault),
+}
+
 impl Edge {
-    pub fn new(gateway: Arc<Gateway>, settings: Settings) -> Self {
+    /// Serves clients' calls.
+    pub fn calls(gateway: Arc<Gateway>, settings: Settings) -> Self {
+        Edge::new(Serves::Calls(gateway), settings)
+    }
+
+    /// Serves an operator's pages.
+    pub fn pages(router: Router, settings: Settings) -> Self {
+        Edge::new(Serves::Pages(router), settings)
+    }
+
+    fn new(serves: Serves, settings: Settings) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = settings.h2c;
         // Idle HTTP/2 connections would live forever.
         options.h2_idle_timeout = Some(settings.keep_idle);
-        Edge { gateway, settings, options }
+        Edge { serves, settings, options }
     }
 
-    async fn serve(&self, client: &mut Client<'_>) {
-        match client.endpoint() {
-            Endpoint::Call(operation) => {
-                engine::serve(&self.gateway, &self.gateway.connector, DIALECT, operation, client).await;
-            }
-            Endpoint::Models => engine::models(&self.gateway, DIALECT, client).await,
-            Endpoint::Model(id) => engine::model(&self.gateway, DIALECT, &id, client).await,
-            Endpoint::Preflight => client.preflight().await,
-            Endpoint::Health => plain(client, 200, "ok\n").await,
-            Endpoint::Ready => match self.gateway.readiness() {
-                Ok(()) => plain(client, 200, "ready\n").await,
-                Err(why) => plain(client, 503, why).await,
-            },
-            Endpoint::Unknown => engine::refuse(&self.gateway, DIALECT, refusal(RequestError::Path), client).await,
-            Endpoint::WrongMethod => {
-                let method = client.method().to_owned();
-                engine::refuse(&self.gateway, DIALECT, refusal(RequestError::Method(method)), client).await;
+    /// Answers one request. Whether the answer went out whole, so that the connection may serve again.
+    async fn answer(&self, session: &mut ServerSession, head: ReadHead, shutdown: &ShutdownWatch) -> bool {
+        session.set_read_timeout(Some(self.settings.read));
+        session.set_write_timeout(Some(self.settings.write));
+        session.set_total_drain_timeout(Some(self.settings.body));
+        if let ReadHead::Faulty(fault) = head {
+            session.set_keepalive(None);
+            self.refuse(fault, &mut Client::headless(session, self)).await;
+            // Closing with unread bytes would reset the connection before the client has read why.
+            let _ = tokio::time::timeout(LINGER, linger(session)).await;
+            session.shutdown().await;
+            return false;
+        }
+        // None means that Pingora chose to close, for a head that could smuggle another: leave it.
+        if session.get_keepalive().is_some() {
+            let keep = (!*shutdown.borrow()).then(|| self.settings.keep_idle.as_secs().max(1));
+            session.set_keepalive(keep);
+        }
+        let mut client = Client::new(session, self);
+        if let Some(fault) = client.head_fault() {
+            client.close_after();
+            self.refuse(fault, &mut client).await;
+        } else {
+            match &self.serves {
+                Serves::Calls(gateway) => serve(gateway, &mut client).await,
+                Serves::Pages(router) => pages::answer(router, &mut client).await,
             }
         }
+        client.is_answered()
     }
 
-    /// The head could not be parsed: the client is told in our words, and the connection ends.
-    async fn refuse_head(&self, mut session: ServerSession) {
-        session.set_keepalive(None);
-        let mut client = Client::headless(&mut session, &self.settings, self.gateway.bounds.body_bytes_max);
-        engine::refuse(&self.gateway, DIALECT, refusal(RequestError::Head), &mut client).await;
-        // Closing with unread bytes would reset the connection before the client has read why.
-        let _ = tokio::time::timeout(LINGER, linger(&mut session)).await;
-        session.shutdown().await;
+    async fn refuse(&self, fault: HeadFault, client: &mut Client<'_>) {
+        let refusal = match fault {
+            HeadFault::TooLarge => RequestError::HeadTooLarge,
+            HeadFault::Invalid => RequestError::Head,
+        };
+        match &self.serves {
+            Serves::Calls(gateway) => engine::refuse(gateway, DIALECT, boxed(refusal), client).await,
+            Serves::Pages(_) => plain(client, 400, "the request's head is not valid HTTP, or is too large\n").await,
+        }
+    }
+}
+
+/// Serves a request for calls, by its endpoint.
+async fn serve(gateway: &Gateway, client: &mut Client<'_>) {
+    match client.endpoint() {
+        Endpoint::Call(operation) => engine::serve(gateway, &gateway.connector, DIALECT, operation, client).await,
+        Endpoint::Models => engine::models(gateway, DIALECT, client).await,
+        Endpoint::Model(id) => engine::model(gateway, DIALECT, &id, client).await,
+        Endpoint::Preflight => client.preflight().await,
+        Endpoint::Health => plain(client, 200, "ok\n").await,
+        Endpoint::Ready => match gateway.readiness() {
+            Ok(()) => plain(client, 200, "ready\n").await,
+            Err(why) => plain(client, 503, why).await,
+        },
+        Endpoint::Unknown => engine::refuse(gateway, DIALECT, boxed(RequestError::Path), client).await,
+        Endpoint::WrongMethod => {
+            let method = client.method().to_owned();
+            engine::refuse(gateway, DIALECT, boxed(RequestError::Method(method)), client).await;
+        }
+    }
+}
+
+/// Reads a request's head. None where there is none to answer: the client left, or the process stops.
+async fn read_head(session: &mut ServerSession, shutdown: &ShutdownWatch) -> Option<ReadHead> {
+    // A client that pipelines must not look like one that left.
+    if let ServerSession::H1(_) = session {
+        session.set_pipelining_enabled(true);
+    }
+    let mut stopping = shutdown.clone();
+    let read = tokio::select! {
+        biased;
+        read = session.read_request() => read,
+        _ = stopping.wait_for(|stop| *stop) => return None,
+    };
+    match read {
+        Ok(true) => Some(ReadHead::Good),
+        Ok(false) => None,
+        Err(error) if matches!(error.etype, ErrorType::InvalidHTTPHeader) => {
+            // Pingora's own bounds have no type of their own.
+            let text = error.to_string();
+            let is_too_large = text.contains("too many headers") || text.contains("header larger than");
+            Some(ReadHead::Faulty(if is_too_large { HeadFault::TooLarge } else { HeadFault::Invalid }))
+        }
+        Err(_) => None,
     }
 }
 
@@ -115,7 +195,7 @@ async fn linger(session: &mut ServerSession) {
     }
 }
 
-fn refusal(request: RequestError) -> Box<Error> {
+fn boxed(request: RequestError) -> Box<Error> {
     Box::new(Error::Request(request))
 }
 
@@ -123,67 +203,6 @@ async fn plain(client: &mut Client<'_>, status: u16, text: &'static str) {
     let head = Head::whole(status, HeaderValue::from_static("text/plain; charset=utf-8"), text.len());
     if client.begin(head).await.is_ok() {
         let _ = client.write(Bytes::from_static(text.as_bytes()), true).await;
-    }
-}
-
-#[async_trait]
-impl HttpServerApp for Edge {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        // A client that pipelines must not look like one that left.
-        if let ServerSession::H1(_) = session {
-            session.set_pipelining_enabled(true);
-        }
-        let mut stopping = shutdown.clone();
-        let read = tokio::select! {
-            biased;
-            read = session.read_request() => read,
-            _ = stopping.wait_for(|stop| *stop) => return None,
-        };
-        match read {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(error) if matches!(error.etype, ErrorType::InvalidHTTPHeader) => {
-                self.refuse_head(session).await;
-                return None;
-            }
-            Err(_) => return None,
-        }
-        // None means that Pingora chose to close, for a head that could smuggle another: leave it.
-        if session.get_keepalive().is_some() {
-            let keep = (!*shutdown.borrow()).then(|| self.settings.keep_idle.as_secs().max(1));
-            session.set_keepalive(keep);
-        }
-        session.set_read_timeout(Some(self.settings.read));
-        session.set_write_timeout(Some(self.settings.write));
-        session.set_total_drain_timeout(Some(self.settings.body));
-        let mut client = Client::new(&mut session, &self.settings, self.gateway.bounds.body_bytes_max);
-        if client.is_head_too_large() {
-            client.close_after();
-            engine::refuse(&self.gateway, DIALECT, refusal(RequestError::Head), &mut client).await;
-        } else {
-            self.serve(&mut client).await;
-        }
-        if !client.is_answered() {
-            return None;
-        }
-        let persistent = HttpPersistentSettings::for_session(&session);
-        let reusable = session.finish().await.ok().flatten();
-        reusable.map(|stream| ReusedHttpStream::from_reusable_stream(stream, persistent))
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
-    }
-
-    fn h2_options(&self) -> Option<h2::H2Options> {
-        // From the bounded defaults: built from nothing, streams and header lists would have no bound.
-        let mut options = h2::default_h2_options();
-        options.initial_window_size(1 << 20).initial_connection_window_size(4 << 20);
-        Some(options)
     }
 }
 

@@ -29,7 +29,7 @@ pub enum Error {
     Exceeded(#[from] LimitError),
     #[error(transparent)]
     Template(#[from] TemplateError),
-    #[error("the plugin of provider `{provider}` failed")]
+    #[error("{}", plugin_message(provider, fault))]
     Plugin { provider: String, fault: PluginError },
     #[error("provider `{provider}`: {}", failure.message)]
     Provider { provider: String, failure: Failure },
@@ -56,8 +56,10 @@ pub enum TemplateError {
 /// What is wrong with a request besides its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    #[error("the request's head is not valid HTTP, or has too many or too long headers")]
+    #[error("the request's head is not valid HTTP: check `host`, `content-length` and `transfer-encoding`")]
     Head,
+    #[error("the request's head has too many headers, or too long ones")]
+    HeadTooLarge,
     #[error("there is nothing at this path")]
     Path,
     #[error("this path does not take the method {0}")]
@@ -68,6 +70,10 @@ pub enum RequestError {
     Slow,
     #[error("the body broke off")]
     Broken,
+    #[error("the `content-encoding` of the body is not supported: use `gzip`, `zstd` or none")]
+    UnsupportedEncoding,
+    #[error("the body cannot be decoded as its `content-encoding` says")]
+    InvalidEncoding,
     #[error("the gateway does not take calls now")]
     Draining,
     #[error("the gateway serves as many calls as it may")]
@@ -161,6 +167,9 @@ impl Error {
             Limit::TokensPerDay => "tokens_per_day_exceeded",
             Limit::TokensPerMonth => "tokens_per_month_exceeded",
             Limit::TokensTotal => "tokens_total_exceeded",
+            Limit::MoneyPerDay => "money_per_day_exceeded",
+            Limit::MoneyPerMonth => "money_per_month_exceeded",
+            Limit::MoneyTotal => "money_total_exceeded",
         };
         // A minute's window rolls by the second, so that the wait can be one longer than SDKs take: they come once more.
         let at_most = if exceeded.limit == Limit::RequestsPerMinute { RETRY_AFTER_MS_MAX } else { u64::MAX };
@@ -174,11 +183,16 @@ impl Error {
     fn plugin(&self, fault: &PluginError) -> Verdict {
         let (status, class) = match fault {
             PluginError::Busy => (503, "plugin_busy"),
+            PluginError::Resting { .. } => (503, "plugin_resting"),
             PluginError::Deadline => (504, "plugin_deadline_exceeded"),
             _ => (502, "plugin_failed"),
         };
         let retry = if status == 503 { None } else { Some(false) };
-        Verdict { retry, ..self.as_verdict(status, SERVER, class) }
+        let retry_after_ms = match fault {
+            PluginError::Resting { retry_after_ms } => Some(*retry_after_ms),
+            _ => None,
+        };
+        Verdict { retry, retry_after_ms, ..self.as_verdict(status, SERVER, class) }
     }
 
     fn provider(&self, failure: &Failure, redactor: &Redactor) -> Verdict {
@@ -220,12 +234,15 @@ impl Error {
 
     fn request(&self, request: &RequestError) -> Verdict {
         let (status, class) = match request {
-            RequestError::Head => (431, "head_invalid"),
+            RequestError::Head => (400, "head_invalid"),
+            RequestError::HeadTooLarge => (431, "head_too_large"),
             RequestError::Path => (404, "path_not_found"),
             RequestError::Method(_) => (405, "method_not_allowed"),
             RequestError::TooLarge(_) => (413, "request_too_large"),
             RequestError::Slow => (408, "request_timeout"),
             RequestError::Broken => (400, "body_incomplete"),
+            RequestError::UnsupportedEncoding => (415, "unsupported_content_encoding"),
+            RequestError::InvalidEncoding => (400, "content_encoding_invalid"),
             RequestError::Draining => (503, "gateway_unavailable"),
             RequestError::Busy => (503, "gateway_busy"),
             RequestError::ClientGone => (499, "client_gone"),
@@ -240,6 +257,17 @@ const RETRY_AFTER_MS_MAX: u64 = 60_000;
 
 /// The longest message a client is shown, in bytes.
 const MESSAGE_BYTES_MAX: usize = 1000;
+
+/// A place that is taken is nobody's fault, so that nobody is named.
+fn plugin_message(provider: &str, fault: &PluginError) -> String {
+    match fault {
+        PluginError::Busy => "all places for plugin calls are in use".to_owned(),
+        PluginError::Resting { .. } => {
+            format!("the plugin of provider `{provider}` failed too often and is not called for a while")
+        }
+        _ => format!("the plugin of provider `{provider}` failed"),
+    }
+}
 
 fn denied_class(denied: &AuthError) -> &'static str {
     match denied {

@@ -15,11 +15,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Semaphore;
 
 use crate::{
     call,
     ledger::{self, CallTicket, Ledger},
-    limit::Limiter,
+    limit::{self, Limiter},
     metrics::{self, Metrics},
     plugin::{Registry, Tokenize},
     principal::{self, Directory, Key, Pattern},
@@ -27,7 +29,7 @@ use crate::{
     snapshot::Snapshot,
     store::{self, KeyEntry, Record, Store},
     upstream::Connector,
-    usage::Counter,
+    usage::{Counter, Slack},
 };
 
 pub use self::ids::Ids;
@@ -44,6 +46,10 @@ pub struct Bounds {
     pub frame_bytes_max: usize,
     /// Calls in flight.
     pub calls_max: u64,
+    /// Prompts that are counted at one time before their calls are admitted.
+    pub counting_max: usize,
+    /// What providers may report beyond what a call explains.
+    pub usage_slack: Slack,
 }
 
 /// The gateway's tokenizers, for plugins that were granted them.
@@ -76,6 +82,8 @@ pub struct Gateway {
     pub registry: Arc<Registry>,
     hasher: KeyHasher,
     pub bounds: Bounds,
+    /// A permit for each prompt that may be counted at one time.
+    pub counting: Semaphore,
     ids: Ids,
     clock: ledger::Clock,
     draining: AtomicBool,
@@ -143,6 +151,7 @@ impl Gateway {
             counted_ms: AtomicU64::new(0),
             registry,
             hasher,
+            counting: Semaphore::new(bounds.counting_max),
             bounds,
             ids,
             clock,
@@ -255,6 +264,11 @@ impl Gateway {
     pub fn now_ms(&self) -> u64 {
         (self.clock)()
     }
+
+    /// What the limiter reads its windows from.
+    pub fn time(&self) -> limit::Time {
+        limit::Time { unix_ms: self.now_ms(), ..time() }
+    }
 }
 
 /// How long the tokenizers' tables are kept after they were last used.
@@ -282,4 +296,11 @@ fn key(entry: &KeyEntry, limiter: &Limiter) -> Key {
         revoked: entry.revoked_ms.is_some(),
         account: principal::Account { caps: entry.caps.clone(), spending: limiter.account(&entry.id) },
     }
+}
+
+/// The wall clock, and one that never steps.
+pub fn time() -> limit::Time {
+    let since = clock_gettime(ClockId::Monotonic);
+    let monotonic_ms = since.tv_sec as u64 * 1000 + since.tv_nsec as u64 / 1_000_000;
+    limit::Time { unix_ms: now_ms(), monotonic_ms }
 }

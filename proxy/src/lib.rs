@@ -12,15 +12,16 @@
 //!
 //! Where this differs from the design it began with
 //! - `edge` is an `HttpServerApp` of Pingora's, not a `ProxyHttp`: its module says why.
+//! - `usage` stands above `limit`, since money is among the caps.
 //! - `config` stands above `gateway` but below the rooms whose settings it fills, so it names them and they never it.
 
 pub mod call; // what the client asks and is answered
 pub mod dialect; // the client's wire format, in and out
+pub mod usage; // what it costs
 pub mod limit; // whether it may
 pub mod principal; // who there is
 pub mod auth; // who asks
 pub mod route; // where it may go
-pub mod usage; // what it costs
 pub mod framing; // where one part of an answer ends
 pub mod plugin; // the provider's dialect: the door to wasmtime
 pub mod sign; // how the provider knows us

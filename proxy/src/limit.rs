@@ -1,25 +1,34 @@
 //! Whether a call may be made: caps, windows and holds.
 //!
-//! A call reserves all it may use before anything is sent, and settles what it used when it ends. Owns the only
-//! mutable state on a call's path. Knows nothing of prices, stores or HTTP, and never reads a clock.
+//! A call holds all it may use in every account that it touches before anything is sent, and settles what it used
+//! when it ends. Owns the only mutable state on a call's path. Knows nothing of prices, stores or HTTP, and never
+//! reads a clock.
 //!
-//! - Invariant: no hold is granted that would take settled plus held past a cap.
+//! - Invariant: no hold is granted that would take settled plus held past a cap, in any of its accounts.
+//! - Invariant: a hold is granted in all of its accounts or in none.
 //! - Invariant: every hold ends, since dropping one ends it.
-//! - Invariant: time does not run backwards for an account; an earlier `now_ms` counts as the latest one seen.
+//! - Invariant: a step of the wall clock moves no window. Windows of a minute follow a clock that never steps; days and
+//!   months are those that the wall clock reads, and each keeps its own sums.
 
 mod account;
 mod calendar;
+mod hold;
 mod minute;
 #[cfg(test)]
 mod tests;
-
-pub use account::{Account, Headroom, Hold, Room, Spent};
-pub use calendar::{DAY_MS, day_of, month_of};
+mod window;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
+
+pub use self::{
+    account::{Account, Headroom, RateLimits, Spent},
+    calendar::{DAY_MS, day_of, month_of},
+    hold::{Claim, Hold, hold},
+};
+use crate::usage::{Currency, decimal};
 
 /// What an account may use. `None` is without limit, 0 is never.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +44,55 @@ pub struct Caps {
     pub requests_per_minute: Option<u32>,
     /// Calls in flight.
     pub concurrent: Option<u32>,
+    /// Money. Neither configuration nor API name it yet.
+    #[serde(skip)]
+    pub money: Option<MoneyCaps>,
+}
+
+impl Caps {
+    /// Whether tokens or money are capped, so that a call must not answer more than its hold is for.
+    pub fn bound_output(&self) -> bool {
+        self.money.is_some()
+            || self.tokens_per_day.is_some()
+            || self.tokens_per_month.is_some()
+            || self.tokens_total.is_some()
+    }
+}
+
+/// What an account may cost, in nano-units of one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MoneyCaps {
+    pub currency: Currency,
+    /// In a UTC day.
+    pub per_day_nanos: Option<u64>,
+    /// In a UTC calendar month.
+    pub per_month_nanos: Option<u64>,
+    /// For as long as the account exists.
+    pub total_nanos: Option<u64>,
+}
+
+/// What a call uses, or may use at most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Amount {
+    pub tokens: u64,
+    /// In nano-units of the currency that the account counts in: whoever claims has converted it.
+    pub money_nanos: u64,
+}
+
+impl Amount {
+    /// Tokens that cost nothing.
+    pub fn tokens(tokens: u64) -> Amount {
+        Amount { tokens, money_nanos: 0 }
+    }
+}
+
+/// A moment, read from two clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time {
+    /// Unix milliseconds of the wall clock, which may step: it says which day and month it is.
+    pub unix_ms: u64,
+    /// Milliseconds of a clock that never steps, from any origin: it says how much time has passed.
+    pub monotonic_ms: u64,
 }
 
 /// Which cap refused a call.
@@ -43,6 +101,9 @@ pub enum Limit {
     TokensPerDay,
     TokensPerMonth,
     TokensTotal,
+    MoneyPerDay,
+    MoneyPerMonth,
+    MoneyTotal,
     RequestsPerMinute,
     Concurrent,
 }
@@ -54,6 +115,9 @@ impl Limit {
             Limit::TokensPerDay => "tokens_per_day",
             Limit::TokensPerMonth => "tokens_per_month",
             Limit::TokensTotal => "tokens_total",
+            Limit::MoneyPerDay => "money_per_day",
+            Limit::MoneyPerMonth => "money_per_month",
+            Limit::MoneyTotal => "money_total",
             Limit::RequestsPerMinute => "requests_per_minute",
             Limit::Concurrent => "concurrent",
         }
@@ -67,18 +131,40 @@ impl fmt::Display for Limit {
 }
 
 /// A call does not fit. Of several caps in the way, the one that is in the way for longest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the limit `{limit}` of {cap} has {remaining} left, the call needs {wanted}")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct LimitError {
     pub limit: Limit,
+    /// The account whose cap it is.
+    pub account: Arc<str>,
     pub cap: u64,
     /// What is neither settled nor held, in the unit of the cap.
     pub remaining: u64,
     /// What the call asked for, in the unit of the cap.
     pub wanted: u64,
+    /// Of a cap of money, whose unit is a nano-unit of it.
+    pub currency: Option<Currency>,
     /// When the same call may fit: exact for a window that must roll, one second where only calls in flight are in
     /// the way. `None` where waiting does not help.
     pub retry_after_ms: Option<u64>,
+}
+
+impl fmt::Display for LimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LimitError { limit, account, cap, remaining, wanted, currency, .. } = self;
+        match currency {
+            None => {
+                write!(f, "the limit `{limit}` of `{account}` is {cap}: {remaining} are left, the call needs {wanted}")
+            }
+            Some(currency) => {
+                let [cap, remaining, wanted] = [cap, remaining, wanted].map(|&nanos| decimal(nanos));
+                write!(
+                    f,
+                    "the limit `{limit}` of `{account}` is {cap} {currency}: {remaining} {currency} are left, the call \
+                     may cost {wanted} {currency}"
+                )
+            }
+        }
+    }
 }
 
 /// What an account had used before the process started, as its ledger remembers it.
@@ -87,21 +173,24 @@ pub struct Past {
     /// The latest UTC day with usage, as [`day_of`] counts days.
     pub day: u32,
     pub day_tokens: u64,
+    pub day_money_nanos: u64,
     /// The latest UTC month with usage, as [`month_of`] counts months.
     pub month: u32,
     pub month_tokens: u64,
+    pub month_money_nanos: u64,
     pub total_tokens: u64,
-    /// When the calls of the last minute were admitted, in any order.
+    pub total_money_nanos: u64,
+    /// When the latest calls were admitted, in Unix milliseconds, in any order.
     pub requests_ms: Vec<u64>,
 }
 
 /// Every account's windows and holds.
 ///
-/// An account is made at its first use and lives until [`Limiter::forget`]: the table is as large as the table of
-/// keys, because only authenticated calls reach it.
+/// An account is made at its first use and lives as long as the limiter: the table is as large as the table of
+/// principals, because only authenticated calls reach it.
 #[derive(Debug, Default)]
 pub struct Limiter {
-    accounts: RwLock<HashMap<Box<str>, Arc<Account>>>,
+    accounts: RwLock<HashMap<Arc<str>, Arc<Account>>>,
 }
 
 impl Limiter {
@@ -109,32 +198,31 @@ impl Limiter {
         Limiter::default()
     }
 
-    /// Sets aside `tokens`, one request and one place among the calls in flight: all of them, or none.
-    pub fn reserve(&self, account: &str, caps: &Caps, tokens: u64, now_ms: u64) -> Result<Hold, LimitError> {
-        self.account(account).reserve(caps, tokens, now_ms)
-    }
-
-    /// The account of this id. A snapshot may keep it, which saves the look-up per call.
+    /// The account of this id. Whoever keeps it saves the look-up per call.
     pub fn account(&self, id: &str) -> Arc<Account> {
         if let Some(account) = self.accounts.read().get(id) {
             return account.clone();
         }
-        self.accounts.write().entry(id.into()).or_default().clone()
+        let mut accounts = self.accounts.write();
+        if let Some(account) = accounts.get(id) {
+            return account.clone();
+        }
+        let id: Arc<str> = id.into();
+        let account = Arc::new(Account::new(id.clone()));
+        accounts.insert(id, account.clone());
+        account
     }
 
     /// Takes over what an account had used before a restart. Calls in flight keep their holds.
-    pub fn restore(&self, account: &str, past: &Past) {
-        self.account(account).restore(past);
+    ///
+    /// Where sums of more than one day or month are known, the latest come last.
+    pub fn restore(&self, account: &str, past: &Past, time: Time) {
+        self.account(account).restore(past, time);
     }
 
     /// What an account has used; nothing for one that was never seen.
-    pub fn spent(&self, account: &str, now_ms: u64) -> Spent {
+    pub fn spent(&self, account: &str, time: Time) -> Spent {
         let account = self.accounts.read().get(account).cloned();
-        account.map(|account| account.spent(now_ms)).unwrap_or_default()
-    }
-
-    /// Drops the account of a key that is gone. Its calls in flight settle into nothing.
-    pub fn forget(&self, account: &str) {
-        self.accounts.write().remove(account);
+        account.map(|account| account.spent(time)).unwrap_or_default()
     }
 }

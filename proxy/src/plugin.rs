@@ -2,8 +2,9 @@
 //! wasmtime.
 //!
 //! A component is looked at (`gate`), compiled in a process of its own (`compile`), linked with what its operator
-//! granted (`guest`) and asked who it is, before it is anybody's adapter. A call then runs in fresh memory, within
-//! bounds of time, memory and words, and what it says is checked (`validate`) before the host acts on it.
+//! granted (`guest`) and asked who it is, before it is anybody's adapter. A call waits for its plugin's turn (`turn`),
+//! then runs in fresh memory, within bounds of time, memory and words, and what it says is checked (`validate`) before
+//! the host acts on it.
 //!
 //! Invariants
 //! - A guest sees values: no clock, file, socket or secret; and none of another call's.
@@ -18,29 +19,47 @@ mod engine;
 mod fault;
 mod gate;
 mod guest;
-mod permit;
+mod health;
+mod memory;
+mod place;
 mod registry;
 mod renderer;
+mod share;
 mod state;
 mod stream;
+mod turn;
 mod validate;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Semaphore;
 
 pub use adapter::{Adapter, Context, Description, View};
 pub use builtin::builtins;
 pub use compile::{Compiler, compile_child};
 pub use engine::warm_thread;
 pub use fault::{LoadError, PluginError};
+pub use place::StreamPlace;
 pub use registry::{Kind, NotLoadedError, Registry, Source};
 pub use renderer::{RenderError, Renderer, TemplateSyntaxError};
 pub use stream::Stream;
-pub use validate::{Answer, Auth, Body, EditError, JsonFlaw, Request, ValidateError};
+pub use turn::{Turn, Work};
+pub use validate::{Answer, Auth, Body, EditError, JsonFlaw, Request, SCHEMES, ValidateError};
 
 use compile::{Cache, Compiled};
 use engine::Engines;
 use gate::World;
-use permit::Permits;
+use memory::MemoryBudget;
+use place::Places;
+use share::Demand;
 use state::PluginContext;
 
 /// What plugins may use. The bounds hold for each call unless they say otherwise.
@@ -48,14 +67,28 @@ use state::PluginContext;
 pub struct Settings {
     /// All memories of one instance together.
     pub memory_bytes_max: usize,
-    /// Instances at one time: calls in a guest, and streams open. Beyond it, [`PluginError::Busy`].
-    pub instances_max: u32,
+    /// All memories of all instances together. None: a quarter of what this process may use.
+    pub memory_total_bytes_max: Option<usize>,
+    /// Single calls in guests at one time. Beyond it, [`PluginError::Busy`].
+    pub calls_max: u32,
+    /// Streams at one time, beside the calls. Beyond it, [`PluginError::Busy`].
+    pub streams_max: u32,
+    /// Long pieces of work at one time; others wait. None: one for every second processor, and at least one.
+    pub long_work_max: Option<u32>,
+    /// What one plugin may use of one processor while another plugin wants to work, in percent.
+    pub cpu_share_percent: u32,
+    /// So many faults of one kind of work, without a success between them, and the plugin rests.
+    pub faults_max: u32,
+    /// A plugin's first rest. Each further one is twice as long, up to `rest_ms_max`.
+    pub rest_ms: u64,
+    pub rest_ms_max: u64,
     /// Slots that stay mapped to a plugin while unused. A slot of calls holds up to 384 KiB, one of streams nothing.
     pub warm_slots_max: u32,
     pub stack_bytes_max: usize,
     /// Resource handles of one instance.
     pub handles_max: usize,
-    /// Processor time, like all deadlines here; wall time is bounded at ten times as much.
+    /// Processor time, like all deadlines here; a millisecond more for each 64 KiB of text. Wall time is bounded at
+    /// twenty times as much, and never at less than a second.
     pub encode_deadline_ms: u64,
     /// For `decode` and `classify`.
     pub decode_deadline_ms: u64,
@@ -68,6 +101,10 @@ pub struct Settings {
     pub events_per_push_max: usize,
     /// What one stream may swallow without an event.
     pub silent_bytes_max: usize,
+    /// Lines that one call or stream may log; those beyond it are dropped.
+    pub log_lines_per_call_max: u32,
+    /// Lines that all calls of one plugin may log in a second.
+    pub log_lines_per_s_max: u32,
     pub component_bytes_max: usize,
     /// Address space of the compiling process.
     pub compile_memory_bytes_max: u64,
@@ -78,7 +115,14 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             memory_bytes_max: 128 << 20,
-            instances_max: 1000,
+            memory_total_bytes_max: None,
+            calls_max: 256,
+            streams_max: 2000,
+            long_work_max: None,
+            cpu_share_percent: 50,
+            faults_max: 5,
+            rest_ms: 1000,
+            rest_ms_max: 60_000,
             warm_slots_max: 16,
             stack_bytes_max: 256 << 10,
             handles_max: 64,
@@ -90,6 +134,8 @@ impl Default for Settings {
             output_bytes_max: 8 << 20,
             events_per_push_max: 4096,
             silent_bytes_max: 8 << 20,
+            log_lines_per_call_max: 16,
+            log_lines_per_s_max: 50,
             component_bytes_max: 32 << 20,
             compile_memory_bytes_max: 2 << 30,
             compile_cpu_s_max: 60,
@@ -190,20 +236,56 @@ impl Watch for () {
 struct HostShared {
     settings: Settings,
     engines: Engines,
-    permits: Arc<Permits>,
+    calls: Arc<Places>,
+    streams: Arc<Places>,
+    memory: Arc<MemoryBudget>,
+    long_work: Semaphore,
+    demand: Demand,
+    began: Instant,
+    plugins: AtomicU32,
     tokenize: Arc<dyn Tokenize>,
     observer: Arc<dyn Observer>,
 }
 
 impl HostShared {
+    fn new(
+        settings: Settings,
+        engines: Engines,
+        tokenize: Arc<dyn Tokenize>,
+        observer: Arc<dyn Observer>,
+    ) -> HostShared {
+        let processors = thread::available_parallelism().map_or(1, |processors| processors.get());
+        let long_work = settings.long_work_max.map_or((processors / 2).max(1), |most| most as usize);
+        HostShared {
+            engines,
+            calls: Places::new(settings.calls_max),
+            streams: Places::new(settings.streams_max),
+            memory: MemoryBudget::new(settings.memory_total_bytes_max.unwrap_or_else(memory::default_bytes_max)),
+            long_work: Semaphore::new(long_work),
+            demand: Demand::default(),
+            began: Instant::now(),
+            plugins: AtomicU32::new(0),
+            settings,
+            tokenize,
+            observer,
+        }
+    }
+
     fn context(&self, name: &str) -> Arc<PluginContext> {
-        PluginContext::new(name, Arc::clone(&self.tokenize), self.observer.watch(name))
+        let id = self.plugins.fetch_add(1, Ordering::Relaxed) + 1;
+        let watch = self.observer.watch(name);
+        PluginContext::new(id, name, &self.settings, &self.memory, Arc::clone(&self.tokenize), watch)
+    }
+
+    /// `now` as the shares of the processors count it.
+    fn ns_at(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
 /// The sandbox. One for a process, made after its last fork: it starts a thread and maps terabytes of addresses.
 pub struct Host {
-    room: Arc<HostShared>,
+    shared: Arc<HostShared>,
     cache: Cache,
     compiler: Compiler,
 }
@@ -225,8 +307,7 @@ impl Host {
             tracing::warn!("too little address space for pooled sandboxes; plugin calls will be slower");
         }
         let cache = Cache::open(cache_dir, &engines.calls)?;
-        let permits = Permits::new(settings.instances_max);
-        Ok(Host { room: Arc::new(HostShared { settings, engines, permits, tokenize, observer }), cache, compiler })
+        Ok(Host { shared: Arc::new(HostShared::new(settings, engines, tokenize, observer)), cache, compiler })
     }
 
     /// Makes `wasm` the adapter that its operator calls `name`. Slow when `wasm` was not compiled before.
@@ -235,7 +316,7 @@ impl Host {
     /// [`LoadError`], which says in a sentence what is wrong.
     pub fn load_adapter(&self, name: &str, wasm: &[u8], granted: Capabilities) -> Result<Adapter, LoadError> {
         let component = self.component(wasm, World::Adapter, granted)?;
-        Adapter::load(&self.room, name, &component, granted)
+        Adapter::load(&self.shared, name, &component, granted)
     }
 
     /// Makes `wasm` the renderer that its operator calls `name`.
@@ -244,21 +325,26 @@ impl Host {
     /// As [`Host::load_adapter`].
     pub fn load_renderer(&self, name: &str, wasm: &[u8], granted: Capabilities) -> Result<Renderer, LoadError> {
         let component = self.component(wasm, World::Renderer, granted)?;
-        Renderer::load(&self.room, name, &component, granted)
+        Renderer::load(&self.shared, name, &component, granted)
     }
 
     /// Instances in use now.
     pub fn instances(&self) -> u32 {
-        self.room.permits.taken()
+        self.shared.calls.taken() + self.shared.streams.taken()
+    }
+
+    /// The memories of all instances in use now, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.shared.memory.used_bytes()
     }
 
     /// Memory that unused sandboxes keep, in bytes.
     pub fn idle_bytes(&self) -> usize {
-        self.room.engines.idle_bytes()
+        self.shared.engines.idle_bytes()
     }
 
     fn component(&self, wasm: &[u8], world: World, granted: Capabilities) -> Result<Compiled, LoadError> {
-        gate::inspect(wasm, world, granted, &self.room.settings)?;
-        compile::component(&self.room.engines, &self.cache, &self.compiler, wasm, &self.room.settings)
+        gate::inspect(wasm, world, granted, &self.shared.settings)?;
+        compile::component(&self.shared.engines, &self.cache, &self.compiler, wasm, &self.shared.settings)
     }
 }

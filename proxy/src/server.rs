@@ -2,15 +2,16 @@
 //!
 //! Owns start-up, listeners, the tick, and the drain. Serves nothing itself: `edge` and `admin` do.
 
-mod fakes;
 mod bootstrap;
+mod fakes;
+mod files;
 mod listen;
 mod open;
 mod stop;
 
 use std::{
     io,
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -101,17 +102,17 @@ fn listed(faults: &[plugin::NotLoadedError]) -> String {
 pub fn serve(mut config: Config, given: &Given, announce: impl FnOnce(&Started)) -> Result<(), Error> {
     let fakes = fakes::stand_in(&mut config, given.fakes)?;
     let counter = Arc::new(usage::Counter::new());
-    let opened = open::open(&config, given, &counter)?;
+    let shares = share_files(&config);
+    let opened = open::open(&config, given, &counter, shares)?;
     let gateway = Arc::new(opened.gateway);
-    let server = listen::doors(&config, &gateway, opened.host, opened.admin_token)?;
+    let doors = listen::doors(&config, &gateway, opened.host, opened.admin_token, shares.clients)?;
     let (stop, stopping) = mpsc::channel();
     let watch = stop::Watch::new(gateway.clone(), stop.clone());
-    let server = run(server, watch, stop)?;
-    wait_until_open(config.server.listen);
+    let server = run(doors.server, watch, stop)?;
     announce(&Started {
-        listen: config.server.listen,
-        admin_listen: config.server.admin_listen,
-        metrics_listen: config.server.metrics_listen,
+        listen: doors.listen,
+        admin_listen: doors.admin_listen,
+        metrics_listen: doors.metrics_listen,
         client_key: opened.client_key,
         model: config.models.keys().next().cloned(),
         faked: fakes.named.clone(),
@@ -125,15 +126,22 @@ pub fn serve(mut config: Config, given: &Given, announce: impl FnOnce(&Started))
     if ended_early { Err(Error::Ended) } else { Ok(()) }
 }
 
-/// Returns once the proxy accepts, or after a while: what is announced then is still true soon.
-fn wait_until_open(listen: SocketAddr) {
-    let deadline = Instant::now() + OPEN_WITHIN;
-    while TcpStream::connect_timeout(&listen, OPEN_WITHIN).is_err() && Instant::now() < deadline {
-        std::thread::yield_now();
+/// Shares out the files that this process may open, and says so where they are too few.
+fn share_files(config: &Config) -> files::Shares {
+    let files = files::raise_limit();
+    let (calls_max, connections_max) = (config.limits.calls_max, config.server.connections_max);
+    let shares = files::shares(files, calls_max, connections_max);
+    if shares.calls < calls_max || connections_max.is_some_and(|wanted| shares.clients < wanted) {
+        tracing::info!(
+            files,
+            calls = shares.calls,
+            connections = shares.clients,
+            "fewer calls and connections are taken than configured, because the process may open only so many files \
+             (`ulimit -n`)"
+        );
     }
+    shares
 }
-
-const OPEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs Pingora on a thread of its own, so that the end of the process is decided here.
 fn run(

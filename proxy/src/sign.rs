@@ -14,9 +14,6 @@ mod jwt;
 #[cfg(test)]
 mod tests;
 
-/// The schemes that `scheme` in a plan may name.
-pub const SCHEMES: &[&str] = &[jwt::NAME];
-
 /// All but what RFC 3986 calls unreserved is escaped.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -38,8 +35,6 @@ pub enum Credential {
 /// Why a request cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
-    #[error("the provider has no key")]
-    NoKey,
     #[error("unknown authentication scheme `{0}`")]
     UnknownScheme(String),
     /// The parameters of the plan are not what its scheme takes.
@@ -53,19 +48,14 @@ pub enum SignError {
     KeyText,
 }
 
-/// Whether a plan may name this scheme. Asked when a plugin is loaded.
-pub fn knows(scheme: &str) -> bool {
-    SCHEMES.contains(&scheme)
-}
-
 /// What to add to a request so that the provider knows us.
 ///
-/// `key` is the provider's key, `now_ms` goes into schemes that expire.
+/// `key` is the provider's key; none is for providers that ask for none. `now_ms` goes into schemes that expire.
+///
+/// # Errors
+/// [`SignError`] where the key or the plan's parameters are not what the scheme needs.
 pub fn apply(auth: &Auth, key: Option<&str>, now_ms: u64) -> Result<Credential, SignError> {
-    if matches!(auth, Auth::None) {
-        return Ok(Credential::None);
-    }
-    let key = key.ok_or(SignError::NoKey)?;
+    let Some(key) = key else { return Ok(Credential::None) };
     if !key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Err(SignError::KeyText);
     }

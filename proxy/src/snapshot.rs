@@ -11,7 +11,7 @@ use crate::{
     route,
     secret::{Redactor, Secret},
     upstream::{self, Backoff, Base, Clocks, Provider, Retries, Rule, Version},
-    usage::Price,
+    usage::{MediaBounds, Price},
 };
 
 /// Everything that a call is decided by, principals apart. Never changed, only replaced.
@@ -31,6 +31,8 @@ pub struct Model {
     pub route: route::Model,
     /// The model whose tokenizer counts for this one, where its own name says nothing.
     pub count_as: Option<String>,
+    /// What media count at most, whichever target serves.
+    pub media: MediaBounds,
     /// One for each target of `route`, in its order.
     pub targets: Vec<ModelTarget>,
 }
@@ -57,6 +59,12 @@ pub struct Template {
 }
 
 impl Model {
+    /// The names that its tokens may be counted by: one for each target, unless the operator named one.
+    pub fn counted_as(&self) -> impl Iterator<Item = &str> {
+        let of_targets = self.targets.iter().map(|target| target.upstream_model.as_str());
+        self.count_as.as_deref().into_iter().chain(of_targets.filter(|_| self.count_as.is_none()))
+    }
+
     /// What model lists call `owned_by`.
     pub fn owner(&self) -> &str {
         self.targets.first().map_or("tollgate", |target| &target.provider.name)
@@ -98,7 +106,7 @@ pub fn assemble(
         let targets = model.targets.iter().map(route_target).collect();
         let route = route::Model { name: name.clone(), targets, output_tokens_max: model.output_tokens_max };
         let count_as = model.count_as.clone();
-        models.insert(name.clone(), Arc::new(Model { route, count_as, targets: resolved }));
+        models.insert(name.clone(), Arc::new(Model { route, count_as, media: model.media, targets: resolved }));
     }
     let templates = config.templates.iter().filter_map(|(name, template)| {
         let made = make_template(name, template, registry).map_err(|fault| faults.push(fault)).ok()?;

@@ -8,14 +8,15 @@ mod address;
 mod exchange;
 mod keys;
 mod retry;
+mod scrub;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use parking_lot::RwLock;
 use pingora::upstreams::peer::HttpPeer;
-use tokio::time::Instant;
 
-pub use address::{Base, BaseUrlError};
+use self::address::Addresses;
+
+pub use address::Base;
 pub use exchange::{Answer, Connector, Exchange, Outgoing};
 pub use keys::{KeyPool, Picked};
 pub use retry::{Backoff, Budget, Class, Decision, Retries, Rule};
@@ -69,22 +70,14 @@ pub struct Provider {
     pub retries: Retries,
     pub key_rest: Duration,
     pub keys: KeyPool,
-    version: Version,
     keep_idle: Duration,
-    /// Keeps apart the pooled connections of providers that share an address.
-    group_key: u64,
-    resolved: RwLock<Option<Resolved>>,
+    addresses: Arc<Addresses>,
 }
 
-struct Resolved {
-    peer: Arc<HttpPeer>,
-    until: Instant,
-}
-
-/// How long a resolved address is used before the name is looked up again.
-const ADDRESS_KEPT: Duration = Duration::from_secs(30);
 /// Streams on one HTTP/2 connection; providers allow about a hundred.
-const H2_STREAMS_MAX: usize = 100;
+const H2_STREAMS_MAX: u32 = 100;
+/// How much of one answer over HTTP/2 may be on its way unread, in bytes.
+const H2_WINDOW_BYTES: u32 = 256 << 10;
 
 /// Why an attempt got no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,84 +143,37 @@ impl UpstreamError {
 
 impl Provider {
     pub fn new(name: &str, settings: Settings) -> Self {
-        let Settings { base, keys, clocks, version, retries, key_rest, keep_idle } = settings;
-        let group_key = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        Provider {
-            name: name.into(),
-            base,
-            clocks,
-            retries,
-            key_rest,
-            keys: KeyPool::new(keys),
-            version,
-            keep_idle,
-            group_key,
-            resolved: RwLock::new(None),
-        }
-    }
-
-    /// The provider's address, from memory where it is fresh enough.
-    async fn peer(&self) -> Result<Arc<HttpPeer>, UpstreamError> {
-        let now = Instant::now();
-        if let Some(resolved) = self.resolved.read().as_ref()
-            && now < resolved.until
-        {
-            return Ok(resolved.peer.clone());
-        }
-        let lookup = tokio::net::lookup_host((self.base.host.as_str(), self.base.port));
-        let found = match tokio::time::timeout(self.clocks.connect, lookup).await {
-            Ok(Ok(mut addresses)) => addresses.next(),
-            Ok(Err(_)) | Err(_) => None,
-        };
-        let mut slot = self.resolved.write();
-        match (found, slot.as_ref()) {
-            // One address for the whole period: the pool is keyed by it.
-            (Some(address), Some(known)) if known.peer._address == address.into_peer() => {
-                let peer = known.peer.clone();
-                *slot = Some(Resolved { peer: peer.clone(), until: now + ADDRESS_KEPT });
-                Ok(peer)
-            }
-            (Some(address), _) => {
-                let peer = Arc::new(self.peer_at(address));
-                *slot = Some(Resolved { peer: peer.clone(), until: now + ADDRESS_KEPT });
-                Ok(peer)
-            }
-            // A failing resolver is no reason to forget an address that worked.
-            (None, Some(known)) => Ok(known.peer.clone()),
-            (None, None) => Err(UpstreamError::Unresolved),
-        }
-    }
-
-    fn peer_at(&self, address: SocketAddr) -> HttpPeer {
-        // An empty name would switch certificate checks off; `Base` never has one.
-        let mut peer = HttpPeer::new(address, self.base.tls, self.base.host.clone());
-        peer.group_key = self.group_key;
-        let options = &mut peer.options;
-        options.connection_timeout = Some(self.clocks.connect);
-        options.total_connection_timeout = Some(self.clocks.connect);
-        options.idle_timeout = Some(self.keep_idle);
-        options.max_h2_streams = H2_STREAMS_MAX;
-        options.h2_ping_interval = Some(Duration::from_secs(25));
-        match (self.version, self.base.tls) {
-            (Version::Http1, _) | (Version::Auto, false) => options.set_http_version(1, 1),
-            (Version::Auto, true) => options.set_http_version(2, 1),
-            (Version::Http2, _) => options.set_http_version(2, 2),
-        }
-        peer
+        let template = template(name, &settings);
+        let Settings { base, keys, clocks, version: _, retries, key_rest, keep_idle } = settings;
+        let addresses = Addresses::new(&base, clocks.connect, template);
+        Provider { name: name.into(), base, clocks, retries, key_rest, keys: KeyPool::new(keys), keep_idle, addresses }
     }
 }
 
-/// Pingora's own address type, from the standard one.
-trait IntoPeer {
-    fn into_peer(self) -> pingora::protocols::l4::socket::SocketAddr;
-}
-
-impl IntoPeer for SocketAddr {
-    fn into_peer(self) -> pingora::protocols::l4::socket::SocketAddr {
-        pingora::protocols::l4::socket::SocketAddr::Inet(self)
+/// How a provider is connected to, but for its address.
+fn template(name: &str, settings: &Settings) -> HttpPeer {
+    let Settings { base, clocks, version, keep_idle, .. } = settings;
+    // An empty name would switch certificate checks off; `Base` never has one.
+    let mut peer = HttpPeer::new(SocketAddr::from(([0, 0, 0, 0], 0)), base.tls, base.host.clone());
+    // Keeps apart the pooled connections of providers that share an address.
+    peer.group_key = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let options = &mut peer.options;
+    options.connection_timeout = Some(clocks.connect);
+    options.total_connection_timeout = Some(clocks.connect);
+    options.idle_timeout = Some(*keep_idle);
+    options.max_h2_streams = H2_STREAMS_MAX as usize;
+    options.h2_ping_interval = Some(Duration::from_secs(25));
+    options.h2_stream_window_size = Some(H2_WINDOW_BYTES);
+    // Room for every stream: answers that nobody reads must not stop the others of their connection.
+    options.h2_connection_window_size = Some(H2_WINDOW_BYTES * H2_STREAMS_MAX);
+    match (version, base.tls) {
+        (Version::Http1, _) | (Version::Auto, false) => options.set_http_version(1, 1),
+        (Version::Auto, true) => options.set_http_version(2, 1),
+        (Version::Http2, _) => options.set_http_version(2, 2),
     }
+    peer
 }
 
 #[cfg(test)]

@@ -2,16 +2,22 @@
 //!
 //! Money is an integer number of nano-units of a currency. Never knows who pays, and never asks a provider.
 
+mod answer_text;
 mod count;
 mod estimate;
 mod family;
+mod input_bound;
 mod price;
+mod report;
 #[cfg(test)]
 mod tests;
 
+pub use answer_text::{AnswerText, Oldest};
 pub use count::Counter;
 pub use estimate::{estimate, overhead};
-pub use price::{AmountError, Currency, CurrencyError, Price, charge, parse_amount};
+pub use input_bound::{BesideText, MediaBounds, input_bound};
+pub use price::{AmountError, Currency, CurrencyError, Price, charge, decimal, parse_amount};
+pub use report::{Explained, Slack, is_believable};
 
 use serde::{Deserialize, Serialize};
 

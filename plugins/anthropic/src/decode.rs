@@ -1,12 +1,17 @@
 //! A whole Messages answer as a canonical one.
 
-use crate::errors;
-use crate::state::{JSON_TOOL, Shape, State};
-use crate::wire::{Citation, Content, Counts, Message, finish_reason};
-use alloc::string::String;
-use alloc::vec::Vec;
-use tollgate_plugin::json::{Value, Writer};
-use tollgate_plugin::{Answer, Context, ErrorBody, Failure, FinishReason, Response};
+use alloc::{string::String, vec::Vec};
+
+use tollgate_plugin::{
+    Answer, Context, ErrorBody, Failure, FinishReason, Response,
+    json::{Value, Writer},
+};
+
+use crate::{
+    errors,
+    state::{JSON_TOOL, Shape, State},
+    wire::{Citation, Content, Counts, Message, finish_reason},
+};
 
 pub(crate) fn whole(context: &Context, response: &Response<'_>) -> Result<Answer, Failure> {
     let body = match Value::parse(response.body) {

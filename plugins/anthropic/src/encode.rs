@@ -9,17 +9,20 @@ mod options;
 mod schema;
 mod tools;
 
-use crate::models::Model;
-use crate::settings::Settings;
-use crate::state::{Shape, State};
-use crate::wire::{Block, Body};
-use alloc::string::String;
-use alloc::vec;
-use alloc::vec::Vec;
+use alloc::{string::String, vec, vec::Vec};
+
+use tollgate_plugin::{
+    Blame, Context, Failure, FailureKind, Framing, Header, Operation, Request, RequestBody, json::Value,
+};
+
+use crate::{
+    models::Model,
+    settings::Settings,
+    state::{Shape, State},
+    wire::{Block, Body},
+};
 use format::Format;
 use messages::Conversation;
-use tollgate_plugin::json::Value;
-use tollgate_plugin::{Blame, Context, Failure, FailureKind, Framing, Header, Operation, Request, RequestBody};
 use tools::Tools;
 
 pub(crate) fn request(context: &Context, text: &str) -> Result<Request, Failure> {

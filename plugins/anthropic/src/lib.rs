@@ -18,6 +18,7 @@ mod stream;
 mod wire;
 
 use alloc::vec;
+
 use tollgate_plugin::{Adapter, Answer, Context, Description, Failure, Operation, Request, Response, View};
 
 pub use stream::Events;

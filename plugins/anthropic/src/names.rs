@@ -1,7 +1,6 @@
 //! Names and ids in the alphabet that the provider takes: letters, digits, `_` and `-`.
 
-use alloc::borrow::Cow;
-use alloc::string::String;
+use alloc::{borrow::Cow, string::String};
 
 /// The longest name of a tool that every model takes, in bytes.
 const TOOL_BYTES_MAX: usize = 64;

@@ -1,7 +1,6 @@
 //! The operator's settings for a provider of this dialect.
 
-use tollgate_plugin::json::Value;
-use tollgate_plugin::{Auth, Blame, Failure, FailureKind};
+use tollgate_plugin::{Auth, Blame, Failure, FailureKind, json::Value};
 
 pub(crate) const SCHEMA: &str = concat!(
     r#"{"type":"object","additionalProperties":false,"properties":{"#,

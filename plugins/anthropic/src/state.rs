@@ -1,11 +1,17 @@
 //! What the decoder must know of the request: carried from `encode` to it as the call's state, a JSON object.
 
+use alloc::{
+    borrow::Cow,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use tollgate_plugin::{
+    Context, Failure,
+    json::{Value, Writer},
+};
+
 use crate::names;
-use alloc::borrow::Cow;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
-use tollgate_plugin::json::{Value, Writer};
-use tollgate_plugin::{Context, Failure};
 
 /// The shape in which the client expects the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,14 +2,19 @@
 
 mod block;
 
-use crate::errors;
-use crate::state::State;
-use crate::wire::{self, Counts, StreamEvent};
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use tollgate_plugin::{Context, ErrorBody, Event, Failure, Frame, Stream, json::Value};
+
+use crate::{
+    errors,
+    state::State,
+    wire::{self, Counts, StreamEvent},
+};
 use block::{Block, Spoken};
-use tollgate_plugin::json::Value;
-use tollgate_plugin::{Context, ErrorBody, Event, Failure, Frame, Stream};
 
 /// One streamed answer.
 pub struct Events {

@@ -3,9 +3,8 @@
 mod read;
 mod write;
 
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, string::String, vec::Vec};
+
 use tollgate_plugin::json::Value;
 
 pub(crate) use read::{BlockDelta, Citation, Content, Counts, Message, StreamEvent, finish_reason};

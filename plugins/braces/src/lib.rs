@@ -15,11 +15,11 @@ extern crate alloc;
 
 mod pieces;
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
+
+use tollgate_plugin::{Fault, RenderError, Renderer, RendererDescription, json::Value};
+
 use pieces::{Piece, pieces};
-use tollgate_plugin::json::Value;
-use tollgate_plugin::{Fault, RenderError, Renderer, RendererDescription};
 
 /// The renderer for braces.
 pub struct Braces;

@@ -1,8 +1,10 @@
 //! A template, taken apart.
 
-use crate::fault;
 use alloc::vec::Vec;
+
 use tollgate_plugin::Fault;
+
+use crate::fault;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {

@@ -1,9 +1,11 @@
 //! Answers in the canonical dialect: read for their usage, and otherwise left as they are.
 
-use crate::errors;
 use alloc::vec::Vec;
-use tollgate_plugin::json::Value;
-use tollgate_plugin::{Answer, Context, ErrorBody, Event, Failure, Frame, Response, Stream, Usage};
+
+use tollgate_plugin::{Answer, Context, ErrorBody, Event, Failure, Frame, Response, Stream, Usage, json::Value};
+use tollgate_reading::UsageReader;
+
+use crate::errors;
 
 pub(crate) fn whole(response: &Response<'_>) -> Result<Answer, Failure> {
     let body = match Value::parse(response.body) {
@@ -16,17 +18,27 @@ pub(crate) fn whole(response: &Response<'_>) -> Result<Answer, Failure> {
     Ok(Answer { body: response.body.into(), usage: body.get("usage").and_then(usage) })
 }
 
-/// A usage object of OpenAI, or of a provider that names its cached tokens as DeepSeek does.
-fn usage(usage: &Value<'_>) -> Option<Usage> {
-    let count = |value: Option<&Value<'_>>, name: &str| value.and_then(|value| value.get(name)).and_then(Value::as_u64);
-    let input = usage.get("prompt_tokens_details");
-    let output = usage.get("completion_tokens_details");
+/// What a usage object counts, if it counts anything.
+fn usage(report: &Value<'_>) -> Option<Usage> {
+    let mut reader = UsageReader::default();
+    for (name, value) in report.as_object()?.iter() {
+        match value {
+            Value::Number(digits) => reader.field("", name, digits),
+            Value::Object(inner) => inner.iter().for_each(|(inner, value)| {
+                if let Value::Number(digits) = value {
+                    reader.field(name, inner, digits);
+                }
+            }),
+            _ => {}
+        }
+    }
+    let counts = reader.finish()?;
     Some(Usage {
-        input_tokens: count(Some(usage), "prompt_tokens")?,
-        output_tokens: count(Some(usage), "completion_tokens").unwrap_or(0),
-        cached_tokens: count(input, "cached_tokens").or(count(Some(usage), "prompt_cache_hit_tokens")).unwrap_or(0),
-        cache_write_tokens: count(input, "cache_write_tokens").unwrap_or(0),
-        reasoning_tokens: count(output, "reasoning_tokens").unwrap_or(0),
+        input_tokens: counts.input,
+        output_tokens: counts.output,
+        cached_tokens: counts.cached,
+        cache_write_tokens: counts.cache_write,
+        reasoning_tokens: counts.reasoning,
     })
 }
 

@@ -1,10 +1,13 @@
 //! The edits that make the client's request one for this provider and model.
 
+use alloc::{string::String, vec::Vec};
+
+use tollgate_plugin::{
+    Auth, Context, Edit, Failure, Framing, Header, Operation, Request, RequestBody,
+    json::{self, Field, Value, Writer},
+};
+
 use crate::settings::{MaxTokensField, Settings};
-use alloc::string::String;
-use alloc::vec::Vec;
-use tollgate_plugin::json::{self, Field, Value, Writer};
-use tollgate_plugin::{Auth, Context, Edit, Failure, Framing, Header, Operation, Request, RequestBody};
 
 pub(crate) fn request(context: &Context, head: &str) -> Result<Request, Failure> {
     let settings = Settings::read(&context.config)?;

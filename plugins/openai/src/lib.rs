@@ -12,6 +12,7 @@ mod errors;
 mod settings;
 
 use alloc::vec;
+
 use tollgate_plugin::{Adapter, Answer, Context, Description, Failure, Operation, Request, Response, View};
 
 pub use answer::Chunks;

@@ -1,9 +1,11 @@
 //! The operator's settings for a provider of this dialect.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-use tollgate_plugin::json::{self, Value};
-use tollgate_plugin::{Blame, Failure, FailureKind};
+use alloc::{string::String, vec::Vec};
+
+use tollgate_plugin::{
+    Blame, Failure, FailureKind,
+    json::{self, Value},
+};
 
 pub(crate) const SCHEMA: &str = concat!(
     r#"{"type":"object","additionalProperties":false,"properties":{"#,

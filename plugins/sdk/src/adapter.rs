@@ -1,11 +1,12 @@
 //! What a provider's dialect is, to its author.
 
-use crate::bindings::adapter::exports::tollgate::plugin::adapter as wit;
-use crate::{Answer, Context, Event, Failure, Frame, Header, Request, Response};
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::cell::RefCell;
-use core::marker::PhantomData;
+use alloc::{string::String, vec::Vec};
+use core::{cell::RefCell, marker::PhantomData};
+
+use crate::{
+    Answer, Context, Event, Failure, Frame, Header, Request, Response,
+    bindings::adapter::exports::tollgate::plugin::adapter as wit,
+};
 
 pub use wit::{Description, View};
 

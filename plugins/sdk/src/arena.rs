@@ -7,9 +7,11 @@
 //! `realloc`.
 #![expect(unsafe_code, reason = "a global allocator is an unsafe trait; each block below says why it holds")]
 
-use core::alloc::{GlobalAlloc, Layout};
-use core::cell::{Cell, UnsafeCell};
-use core::ptr;
+use core::{
+    alloc::{GlobalAlloc, Layout},
+    cell::{Cell, UnsafeCell},
+    ptr,
+};
 
 #[cfg(test)]
 mod tests;

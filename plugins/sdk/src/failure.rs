@@ -1,7 +1,10 @@
 //! Making a [`Failure`], from what the adapter knows or from an HTTP status.
 
-use crate::{Blame, Failure, FailureKind, Usage};
 use alloc::string::String;
+
+use tollgate_reading::{self as reading, ErrorBody, Kind, Meaning};
+
+use crate::{Blame, Failure, FailureKind, Usage};
 
 impl Failure {
     /// Not retryable, and with nothing but a message; the `with_` methods add to it.
@@ -28,21 +31,40 @@ impl Failure {
 
     /// What an HTTP status says by itself. An adapter that knows more says more.
     pub fn from_status(status: u16, message: impl Into<String>) -> Self {
-        use FailureKind as Kind;
-        let (kind, blame, retryable) = match status {
-            401 => (Kind::Authentication, Blame::Credential, false),
-            402 => (Kind::Quota, Blame::Credential, false),
-            403 => (Kind::Permission, Blame::Credential, false),
-            404 => (Kind::NotFound, Blame::Model, false),
-            408 | 504 => (Kind::Timeout, Blame::Provider, true),
-            409 => (Kind::Upstream, Blame::Provider, true),
-            413 => (Kind::TooLarge, Blame::Request, false),
-            429 => (Kind::RateLimited, Blame::Credential, true),
-            503 | 529 => (Kind::Overloaded, Blame::Provider, true),
-            400..500 => (Kind::InvalidRequest, Blame::Request, false),
-            _ => (Kind::Upstream, Blame::Provider, true),
+        Self::from_meaning(Meaning::of_status(status), message)
+    }
+
+    /// What an error of OpenAI's dialect says, with the provider's own sentence, code and field. `status` is that of the
+    /// answer that held it, be it a success.
+    pub fn from_openai(status: u16, error: &ErrorBody) -> Self {
+        let meaning = Meaning::of_openai(status, error);
+        let message = error.message.as_deref().unwrap_or(meaning.kind.sentence());
+        let code = error.code_for(meaning.kind).map(String::from);
+        Self { code, param: error.param.clone(), ..Self::from_meaning(meaning, message) }
+    }
+
+    fn from_meaning(meaning: Meaning, message: impl Into<String>) -> Self {
+        let kind = match meaning.kind {
+            Kind::InvalidRequest => FailureKind::InvalidRequest,
+            Kind::ContextLength => FailureKind::ContextLength,
+            Kind::Authentication => FailureKind::Authentication,
+            Kind::Permission => FailureKind::Permission,
+            Kind::Quota => FailureKind::Quota,
+            Kind::RateLimited => FailureKind::RateLimited,
+            Kind::Overloaded => FailureKind::Overloaded,
+            Kind::Timeout => FailureKind::Timeout,
+            Kind::ContentFilter => FailureKind::ContentFilter,
+            Kind::NotFound => FailureKind::NotFound,
+            Kind::TooLarge => FailureKind::TooLarge,
+            Kind::Upstream => FailureKind::Upstream,
         };
-        Self::new(kind, blame, message).with_retryable(retryable)
+        let blame = match meaning.blame {
+            reading::Blame::Request => Blame::Request,
+            reading::Blame::Credential => Blame::Credential,
+            reading::Blame::Model => Blame::Model,
+            reading::Blame::Provider => Blame::Provider,
+        };
+        Self::new(kind, blame, message).with_retryable(meaning.retryable)
     }
 
     pub fn with_retryable(self, retryable: bool) -> Self {

@@ -14,9 +14,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 pub use fields::{Field, Fields, fields};
 pub use write::{Writer, quoted};

@@ -1,9 +1,9 @@
 //! What a template language is, to its author.
 
-use crate::bindings::renderer::exports::tollgate::plugin::renderer as wit;
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use core::marker::PhantomData;
+
+use crate::bindings::renderer::exports::tollgate::plugin::renderer as wit;
 
 pub use wit::{Description as RendererDescription, Fault, RenderError};
 

@@ -6,10 +6,9 @@ mod error;
 #[cfg(test)]
 mod tests;
 
-use crate::Header;
-use crate::json;
+use crate::{Header, json};
 
-pub use error::ErrorBody;
+pub use tollgate_reading::ErrorBody;
 
 /// A whole answer of the provider.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +47,7 @@ impl<'a> Response<'a> {
 
     /// What the body says went wrong, in any of the shapes that providers use.
     pub fn error(&self) -> ErrorBody {
-        ErrorBody::parse(self.body)
+        error::parse(self.body)
     }
 }
 

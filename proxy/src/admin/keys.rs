@@ -18,7 +18,7 @@ const PATTERN_BYTES_MAX: usize = 200;
 /// How much of a key is shown, for people to tell keys apart: `sk-tg-` and six characters of 43.
 const PREFIX_BYTES: usize = 12;
 
-/// The wish for a key.
+/// A key to be created.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
@@ -53,7 +53,7 @@ pub struct KeyShown {
     pub revoked: Option<String>,
 }
 
-/// Whether a key opens the door.
+/// Whether a key is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
@@ -171,7 +171,7 @@ fn check(new: &NewKey, now_ms: u64) -> Result<(), AdminError> {
         }
     }
     if new.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
-        return Err(AdminError::invalid("expires", "the key would have expired already"));
+        return Err(AdminError::invalid("expires", "the key would already be expired"));
     }
     Ok(())
 }

@@ -40,11 +40,11 @@ impl Control for LiveControl {
     }
 
     fn usage(&self) -> Result<Vec<KeyUsage>, AdminError> {
-        let now_ms = self.now_ms();
+        let time = self.gateway.time();
         if !self.gateway.ledger.catch_up(CATCH_UP) {
             tracing::warn!("usage is told without the latest rows: the ledger lags");
         }
-        usage_of(self.gateway.store.as_ref(), now_ms, |key| self.gateway.limiter.spent(&key.id, now_ms))
+        usage_of(self.gateway.store.as_ref(), time.unix_ms, |key| self.gateway.limiter.spent(&key.id, time))
     }
 
     fn plugins(&self) -> Result<Vec<PluginShown>, AdminError> {

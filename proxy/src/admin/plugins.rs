@@ -57,7 +57,7 @@ pub fn sources(config: &Config) -> Result<Vec<Source<'_>>, AdminError> {
         let wasm = std::fs::read(&user.file).map_err(|error| refused(&format!("cannot be read: {error}")))?;
         let hash = <[u8; 32]>::from(Sha256::digest(&wasm));
         if user.sha256.is_some_and(|expected| expected != hash) {
-            return Err(refused("has not the configured SHA-256"));
+            return Err(refused("does not have the configured SHA-256"));
         }
         sources.push(Source { name, kind: user.kind, wasm: Cow::Owned(wasm), granted: user.capabilities });
     }

@@ -8,10 +8,12 @@ use crate::store;
 pub enum AdminError {
     #[error("send the admin token: `authorization: Bearer <token>`")]
     Unauthorized,
+    #[error("pages of other sites may not use the admin API")]
+    CrossSite,
     /// The request, or one field of it, is not what it should be.
     #[error("{message}")]
     Invalid { param: Option<&'static str>, message: String },
-    #[error("there is a key named `{0}` already")]
+    #[error("a key named `{0}` already exists")]
     Exists(String),
     #[error("there is no key with the id or name `{0}`")]
     NoKey(String),
@@ -44,6 +46,7 @@ impl AdminError {
     pub fn verdict(&self) -> (&'static str, u16) {
         match self {
             AdminError::Unauthorized => ("admin_token_invalid", 401),
+            AdminError::CrossSite => ("cross_site_refused", 403),
             AdminError::Invalid { .. } => ("invalid_request", 400),
             AdminError::Exists(_) => ("key_exists", 409),
             AdminError::NoKey(_) => ("key_not_found", 404),

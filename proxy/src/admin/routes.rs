@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{Path, Query, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
@@ -47,7 +47,7 @@ pub struct PluginList {
     pub plugins: Vec<PluginShown>,
 }
 
-/// The body of a wish for a key, which says when it expires as people write it.
+/// The body of a request to create a key. Its expiry is a date and time as RFC 3339 writes them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CreateKey {
@@ -84,7 +84,7 @@ impl Grants {
 
 /// The admin API under `/api/admin`, for callers who show `token`. `component_bytes_max` bounds a plugin to check.
 pub fn router(control: Arc<dyn Control>, token: Secret, component_bytes_max: usize) -> Router {
-    let desk = AdminState { control, token: Arc::new(token) };
+    let state = AdminState { control, token: Arc::new(token) };
     Router::new()
         .route("/api/admin/keys", get(list_keys).post(create_key))
         .route("/api/admin/keys/{id}", delete(revoke_key))
@@ -92,35 +92,71 @@ pub fn router(control: Arc<dyn Control>, token: Secret, component_bytes_max: usi
         .route("/api/admin/plugins", get(plugins))
         .route(
             "/api/admin/plugins/check",
-            post(move |desk: State<AdminState>, query: Query<Grants>, body: Body| {
-                check_plugin(desk, query, body, component_bytes_max)
+            post(move |state: State<AdminState>, query: Query<Grants>, body: Body| {
+                check_plugin(state, query, body, component_bytes_max)
             }),
         )
         .route("/api/admin/health", get(health))
         .fallback(|| async { AdminError::NoPath })
         .method_not_allowed_fallback(|| async { AdminError::Method })
-        .layer(middleware::from_fn_with_state(desk.clone(), authorize))
-        .with_state(desk)
+        .layer(middleware::from_fn_with_state(state.clone(), authorize))
+        .with_state(state)
 }
 
 impl IntoResponse for AdminError {
     fn into_response(self) -> Response {
         let (code, status) = self.verdict();
-        if status >= 500 {
-            tracing::error!(code, "admin: {self}");
-        }
         let status = StatusCode::from_u16(status).expect("the verdicts are statuses");
-        json(status, &serde_json::json!({ "error": self.refusal() }))
+        let refusal = self.refusal();
+        let cause = Cause { code, param: refusal.param.clone(), failure: status.is_server_error().then_some(self) };
+        let mut response = json(status, &serde_json::json!({ "error": refusal }));
+        response.extensions_mut().insert(Arc::new(cause));
+        response
     }
 }
 
-async fn authorize(State(desk): State<AdminState>, request: Request, next: Next) -> Response {
-    if shows(request.headers(), &desk.token) {
+/// Why a request was refused, for the log.
+struct Cause {
+    code: &'static str,
+    param: Option<String>,
+    /// What failed here. Not kept of what the caller did wrong: its words may hold a key.
+    failure: Option<AdminError>,
+}
+
+/// Lets through who shows the token, and logs why a change was refused.
+async fn authorize(State(state): State<AdminState>, request: Request, next: Next) -> Response {
+    let is_change = !request.method().is_safe();
+    let response = if is_cross_site(request.headers()) {
+        AdminError::CrossSite.into_response()
+    } else if shows(request.headers(), &state.token) {
         next.run(request).await
     } else {
         AdminError::Unauthorized.into_response()
+    };
+    if let Some(cause) = response.extensions().get::<Arc<Cause>>() {
+        let (code, param) = (cause.code, cause.param.as_deref().unwrap_or_default());
+        match &cause.failure {
+            Some(failure) => tracing::error!(code, "an admin request failed: {failure}"),
+            None if is_change => tracing::warn!(code, param, "an admin request was refused"),
+            None => {}
+        }
     }
+    response
 }
+
+/// Whether a browser sends the request for a page of another site. Programs send neither header.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.as_bytes());
+    let site = text(SEC_FETCH_SITE);
+    let origin = text(header::ORIGIN).map(|origin| {
+        let scheme_end = origin.windows(3).position(|three| three == b"://").map_or(0, |at| at + 3);
+        &origin[scheme_end..]
+    });
+    site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
+        || (origin.is_some() && origin != text(header::HOST))
+}
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether the caller shows the token. Takes as long for a near miss as for a wild guess.
 fn shows(headers: &HeaderMap, token: &Secret) -> bool {
@@ -129,30 +165,34 @@ fn shows(headers: &HeaderMap, token: &Secret) -> bool {
     scheme.eq_ignore_ascii_case(b"bearer ") && equal(shown.trim_ascii(), token.expose().as_bytes())
 }
 
-async fn list_keys(State(desk): State<AdminState>) -> Result<Response, AdminError> {
-    let (keys, now_ms) = work(&desk, |control| Ok((control.list_keys()?, control.now_ms()))).await?;
+async fn list_keys(State(state): State<AdminState>) -> Result<Response, AdminError> {
+    let (keys, now_ms) = work(&state, |control| Ok((control.list_keys()?, control.now_ms()))).await?;
     let keys = keys.iter().map(|key| KeyShown::new(key, now_ms)).collect();
     Ok(json(StatusCode::OK, &KeyList { keys }))
 }
 
-async fn create_key(State(desk): State<AdminState>, body: Body) -> Result<Response, AdminError> {
+async fn create_key(State(state): State<AdminState>, body: Body) -> Result<Response, AdminError> {
     let body = read(body, BODY_BYTES_MAX).await?;
-    let wish: CreateKey = serde_json::from_slice(&body).map_err(|error| AdminError::Invalid {
+    let asked: CreateKey = serde_json::from_slice(&body).map_err(|error| AdminError::Invalid {
         param: None,
-        message: format!("the body is no wish for a key: {error}"),
+        message: format!("the body does not describe a key to create: {error}"),
     })?;
-    let expires_ms = match &wish.expires {
+    let expires_ms = match &asked.expires {
         None => None,
         Some(text) => {
             let at = parse_rfc3339(text);
-            let refused =
-                || AdminError::invalid("expires", format!("`{text}` is not a at such as `2027-01-31T00:00:00Z`"));
+            let refused = || {
+                AdminError::invalid(
+                    "expires",
+                    format!("`{text}` is not a date and time such as `2027-01-31T00:00:00Z`"),
+                )
+            };
             Some(at.ok_or_else(refused)?)
         }
     };
-    let models = wish.models.unwrap_or_else(|| vec!["*".to_owned()]);
-    let new = NewKey { name: wish.name, models, limits: wish.limits, expires_ms, user: wish.user };
-    let (entry, secret, now_ms) = work(&desk, move |control| {
+    let models = asked.models.unwrap_or_else(|| vec!["*".to_owned()]);
+    let new = NewKey { name: asked.name, models, limits: asked.limits, expires_ms, user: asked.user };
+    let (entry, secret, now_ms) = work(&state, move |control| {
         let (entry, secret) = control.create_key(new)?;
         Ok((entry, secret, control.now_ms()))
     })
@@ -161,49 +201,51 @@ async fn create_key(State(desk): State<AdminState>, body: Body) -> Result<Respon
     Ok(json(StatusCode::CREATED, &created))
 }
 
-async fn revoke_key(State(desk): State<AdminState>, Path(wanted): Path<String>) -> Result<Response, AdminError> {
-    let (entry, now_ms) = work(&desk, move |control| Ok((control.revoke_key(&wanted)?, control.now_ms()))).await?;
+async fn revoke_key(State(state): State<AdminState>, Path(wanted): Path<String>) -> Result<Response, AdminError> {
+    let (entry, now_ms) = work(&state, move |control| Ok((control.revoke_key(&wanted)?, control.now_ms()))).await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "key": KeyShown::new(&entry, now_ms) })))
 }
 
-async fn usage(State(desk): State<AdminState>) -> Result<Response, AdminError> {
-    let usage = work(&desk, |control| control.usage()).await?;
+async fn usage(State(state): State<AdminState>) -> Result<Response, AdminError> {
+    let usage = work(&state, |control| control.usage()).await?;
     Ok(json(StatusCode::OK, &UsageList { usage }))
 }
 
-async fn plugins(State(desk): State<AdminState>) -> Result<Response, AdminError> {
-    let plugins = work(&desk, |control| control.plugins()).await?;
+async fn plugins(State(state): State<AdminState>) -> Result<Response, AdminError> {
+    let plugins = work(&state, |control| control.plugins()).await?;
     Ok(json(StatusCode::OK, &PluginList { plugins }))
 }
 
 async fn check_plugin(
-    State(desk): State<AdminState>,
+    State(state): State<AdminState>,
     Query(grants): Query<Grants>,
     body: Body,
     bytes_max: usize,
 ) -> Result<Response, AdminError> {
     let granted = grants.parse()?;
     let wasm = read(body, bytes_max).await?;
-    let plugin = work(&desk, move |control| control.check_plugin(wasm, granted)).await?;
+    let plugin = work(&state, move |control| control.check_plugin(wasm, granted)).await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "plugin": plugin })))
 }
 
-async fn health(State(desk): State<AdminState>) -> Response {
-    json(StatusCode::OK, &desk.control.health())
+async fn health(State(state): State<AdminState>) -> Response {
+    json(StatusCode::OK, &state.control.health())
 }
 
 /// Lets the gateway do something that may wait for the disk.
 async fn work<T: Send + 'static>(
-    desk: &AdminState,
+    state: &AdminState,
     work: impl FnOnce(&dyn Control) -> Result<T, AdminError> + Send + 'static,
 ) -> Result<T, AdminError> {
-    let control = Arc::clone(&desk.control);
+    let control = Arc::clone(&state.control);
     let done = tokio::task::spawn_blocking(move || work(&*control)).await;
-    done.unwrap_or_else(|_| Err(AdminError::Unavailable("the gateway failed at this; its log says how".to_owned())))
+    done.unwrap_or_else(|_| {
+        Err(AdminError::Unavailable("the gateway failed while it did this; its log says why".to_owned()))
+    })
 }
 
 async fn read(body: Body, bytes_max: usize) -> Result<Bytes, AdminError> {
-    // A client that broke off gets this answer as little as any other.
+    // A client that broke off in mid-body does not read this answer.
     to_bytes(body, bytes_max).await.map_err(|_| AdminError::TooLarge { bytes_max })
 }
 

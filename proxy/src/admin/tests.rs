@@ -9,7 +9,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{
-    limit::{Caps, Spent},
+    limit::{Amount, Caps, Spent},
     plugin::Capabilities,
     secret::{KeyHasher, MasterKey},
     store::{Batch, Charge, Dimension, Origin, Rollup, RollupKey, Settings, SledStore, Store},
@@ -61,7 +61,7 @@ impl Control for Small {
     }
 
     fn usage(&self) -> Result<Vec<KeyUsage>, AdminError> {
-        usage_of(&self.store, NOW_MS, |_| Spent { day: 17, concurrent: 1, ..Spent::default() })
+        usage_of(&self.store, NOW_MS, |_| Spent { day: Amount::tokens(17), concurrent: 1, ..Spent::default() })
     }
 
     fn plugins(&self) -> Result<Vec<PluginShown>, AdminError> {
@@ -275,24 +275,11 @@ async fn usage_is_told_by_key() {
 }
 
 #[test]
-fn an_amount_is_exact_and_has_two_places_at_least() {
-    for (nanos, text) in [
-        (0, "0.00"),
-        (1, "0.000000001"),
-        (10_000_000, "0.01"),
-        (1_250_000_000, "1.25"),
-        (1_234_500_000, "1.2345"),
-        (u64::MAX, "18446744073.709551615"),
-    ] {
-        assert_eq!(usage::amount(nanos), text);
-    }
-}
-
-#[test]
 fn every_refusal_has_a_name_of_its_own() {
     let text = String::new;
     let all = [
         AdminError::Unauthorized,
+        AdminError::CrossSite,
         AdminError::Invalid { param: None, message: text() },
         AdminError::Exists(text()),
         AdminError::NoKey(text()),
@@ -329,5 +316,37 @@ fn a_key_is_shown_in_its_state() {
         (Some(NOW_MS), Some(1), KeyState::Revoked),
     ] {
         assert_eq!(KeyShown::new(&entry(expires_ms, revoked_ms), NOW_MS).state, state);
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_are_refused() {
+    let small = Small::new();
+    let asked_with = async |headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method(Method::GET).uri("/api/admin/health");
+        request = request.header("authorization", format!("Bearer {TOKEN}")).header("host", "127.0.0.1:9465");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let router = router(small.clone(), Secret::new(TOKEN), 1000);
+        router.oneshot(request).await.unwrap().status().as_u16()
+    };
+    for headers in [
+        &[][..],
+        &[("origin", "http://127.0.0.1:9465")],
+        &[("origin", "http://127.0.0.1:9465"), ("sec-fetch-site", "same-origin")],
+        &[("sec-fetch-site", "none")],
+    ] {
+        assert_eq!(asked_with(headers).await, 200, "{headers:?}");
+    }
+    for headers in [
+        &[("origin", "https://evil.test")][..],
+        &[("origin", "http://127.0.0.1:9466")],
+        &[("origin", "null")],
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+    ] {
+        assert_eq!(asked_with(headers).await, 403, "{headers:?}");
     }
 }

@@ -6,10 +6,8 @@ use super::{AdminError, KeyShown, KeyState};
 use crate::{
     limit::{Caps, Spent},
     store::{Dimension, KeyEntry, Rollup, Store, totals},
+    usage::decimal,
 };
-
-/// Nano-units in a unit of money.
-const UNIT_NANOS: u64 = 1_000_000_000;
 
 /// What one key has used since it was made, and what its limits count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,10 +59,10 @@ pub struct Used {
 impl From<Spent> for Used {
     fn from(spent: Spent) -> Used {
         Used {
-            tokens_today: spent.day,
-            tokens_this_month: spent.month,
-            tokens_total: spent.total,
-            tokens_held: spent.held,
+            tokens_today: spent.day.tokens,
+            tokens_this_month: spent.month.tokens,
+            tokens_total: spent.total.tokens,
+            tokens_held: spent.held.tokens,
             requests_last_minute: spent.requests_last_minute,
             concurrent: spent.concurrent,
         }
@@ -106,16 +104,9 @@ fn of_key(key: &KeyEntry, total: Rollup, spent: Spent, now_ms: u64) -> KeyUsage 
         charges: total
             .charges
             .into_iter()
-            .map(|charge| ChargeShown { amount: amount(charge.nanos), currency: charge.currency })
+            .map(|charge| ChargeShown { amount: decimal(charge.nanos), currency: charge.currency })
             .collect(),
         limits: key.caps.clone(),
         used: spent.into(),
     }
-}
-
-/// Nano-units as a decimal text with two places or more: `1.25`, `0.000001`.
-pub(super) fn amount(nanos: u64) -> String {
-    let fraction = format!("{:09}", nanos % UNIT_NANOS);
-    let fraction = fraction.trim_end_matches('0');
-    format!("{}.{fraction:0<2}", nanos / UNIT_NANOS)
 }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{limit::Caps, principal::Account};
+use crate::{
+    limit::{Caps, Limiter},
+    principal::Account,
+};
 
 /// Stands for the keyed hash: the text itself, cut or filled to 32 bytes.
 fn hash(text: &[u8]) -> [u8; 32] {
@@ -17,7 +20,7 @@ fn key(name: &str, expires_ms: Option<u64>, revoked: bool) -> Key {
         models: Vec::new(),
         expires_ms,
         revoked,
-        account: Account { caps: Caps::default(), spending: Arc::default() },
+        account: Account { caps: Caps::default(), spending: Limiter::new().account("k") },
     }
 }
 

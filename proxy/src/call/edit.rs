@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{
-    Call, Field, ParseError,
+    Call, Field,
     json::{Text, push_quoted},
 };
 
@@ -121,18 +121,8 @@ impl Call {
         self.prompt_size.text(Text::of(text));
     }
 
-    /// Adds a top-level field unless the client gave it, null included. Refuses what the client might not send either.
-    pub fn set_default(&mut self, field: &str, json: &str) -> Result<(), ParseError> {
-        if self.field(field).is_some() {
-            return Ok(());
-        }
-        self.learn(field, json)?;
-        self.append(field, json);
-        Ok(())
-    }
-
     /// Adds a field that is not there yet.
-    fn append(&mut self, name: &str, value: &str) {
+    pub(super) fn append(&mut self, name: &str, value: &str) {
         let follows = !self.fields.is_empty();
         let member = member(name, value, follows);
         let start = self.fields_end();

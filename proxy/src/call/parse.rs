@@ -67,29 +67,9 @@ impl Call {
             Operation::Embeddings => Ok(()),
         }
     }
-
-    /// Takes over what a field added later said.
-    pub(super) fn learn(&mut self, name: &str, json: &str) -> Result<(), ParseError> {
-        let mut facts = Facts::default();
-        let mut scanner = Scanner::new(json, self.bounds.depth_max);
-        known(self.operation, name, &mut scanner, &mut facts, &self.bounds)?;
-        scanner.end()?;
-        match name {
-            "model" => self.model = facts.model.unwrap_or_default(),
-            "stream" => self.stream = facts.stream,
-            "stream_options" => self.include_usage = facts.include_usage,
-            "max_completion_tokens" => self.output_tokens_max = facts.max_completion_tokens.or(self.output_tokens_max),
-            "max_tokens" => self.output_tokens_max = self.output_tokens_max.or(facts.max_tokens),
-            "n" => self.choices = choices(&facts),
-            "encoding_format" => self.encoding_base64 = facts.encoding_base64,
-            _ => {}
-        }
-        self.prompt_size.add(&facts.prompt_size);
-        Ok(())
-    }
 }
 
-fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, ParseError> {
+pub(super) fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, ParseError> {
     let text = std::str::from_utf8(&body).map_err(|error| ParseError::Json {
         at: u32::try_from(error.valid_up_to()).unwrap_or(u32::MAX),
         expected: Expected::Utf8,
@@ -121,7 +101,7 @@ fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result<Call, Pars
         operation,
         stream: facts.stream,
         include_usage: facts.include_usage,
-        output_tokens_max: facts.max_completion_tokens.or(facts.max_tokens),
+        output_tokens_max: facts.max_completion_tokens.max(facts.max_tokens),
         choices: choices(&facts),
         encoding_base64: facts.encoding_base64,
         model: facts.model.unwrap_or_default(),

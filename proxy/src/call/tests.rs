@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 
 use super::*;
 
+mod output;
+
 const MESSAGES: &str = r#""messages":[{"role":"user","content":"Hi"}]"#;
 
 fn parse(operation: Operation, body: &str) -> Result<Call, ParseError> {
@@ -266,21 +268,6 @@ fn a_message_is_added_where_there_was_none() {
 }
 
 #[test]
-fn a_default_is_set_only_where_nothing_stands() {
-    let mut call = chat(&with(r#""temperature":null"#));
-    call.set_default("temperature", "0.5").unwrap();
-    call.set_default("max_tokens", "100").unwrap();
-    call.set_default("stop", "[\"x\"]").unwrap();
-    call.set_default("a\"b", "1").unwrap();
-    call.set_default("a\"b", "2").unwrap();
-    assert_eq!(call.body(), with(r#""temperature":null,"max_tokens":100,"stop":["x"],"a\"b":1"#).as_bytes());
-    assert_eq!((call.output_tokens_max, call.field("stop")), (Some(100), Some("[\"x\"]")));
-    assert_eq!(call.set_default("n", "0").unwrap_err().param(), Some("n"));
-    assert_eq!(call.set_default("top_p", "1,\"model\":\"x\"").unwrap_err().code(), "invalid_json");
-    assert_eq!(call.field("n"), None);
-}
-
-#[test]
 fn a_prompt_is_measured_by_its_text() {
     let call = chat(
         r#"{"model":"m","messages":[
@@ -293,22 +280,56 @@ fn a_prompt_is_measured_by_its_text() {
             "tools":[{"x":"é"}]}"#,
     );
     let tools = r#"[{"x":"é"}]"#.len() as u64;
+    let media = Media { payload_bytes: 30 + 10, images: 2, audios: 1, audio_bytes: 10, ..Media::default() };
     let expected = PromptSize {
         // `ab`, a line break, `cd`, `https://x` and `wav`.
         ascii_bytes: 2 + 1 + 2 + 9 + 3 + tools,
         wide_chars: 1 + 3,
         cjk_chars: 2,
         messages: 2,
-        media: 3,
         token_ids: 0,
+        media,
     };
     assert_eq!(call.prompt_size, expected);
 }
 
 #[test]
-fn bytes_without_an_announcement_are_media_all_the_same() {
-    let call = chat(r#"{"model":"m","messages":[{"role":"user","content":[{"file_data":"AAAA"},{"url":"data:,x"}]}]}"#);
-    assert_eq!((call.prompt_size.media, call.prompt_size.ascii_bytes), (2, 0));
+fn media_are_told_apart_and_text_is_no_media() {
+    let size = |content: &str| {
+        chat(&format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#)).prompt_size
+    };
+    let media = |content: &str| size(content).media;
+    let none = Media::default();
+    for (content, expected) in [
+        (r#"[{"type":"image_url","image_url":{"url":"https://x"}}]"#, Media { images: 1, ..none }),
+        (r#"[{"type":"video_url","video_url":{"url":"https://x"}}]"#, Media { videos: 1, ..none }),
+        (
+            r#"[{"type":"input_audio","input_audio":{"data":"AAAA","format":"mp3"}}]"#,
+            Media { audios: 1, audio_bytes: 4, payload_bytes: 4, ..none },
+        ),
+        (r#"[{"type":"audio_url","audio_url":{"url":"https://x"}}]"#, Media { audios_remote: 1, ..none }),
+        (
+            r#"[{"type":"file","file":{"file_data":"data:application/pdf;base64,AAAA"}}]"#,
+            Media { documents: 1, document_bytes: 32, payload_bytes: 32, ..none },
+        ),
+        (
+            r#"[{"type":"file","file":{"filename":"a.pdf","file_data":"AAAA"}},{"type":"text","text":"a"}]"#,
+            Media { documents: 1, document_bytes: 4, payload_bytes: 4, ..none },
+        ),
+        (r#"[{"type":"file","file":{"file_id":"f"}}]"#, Media { documents_remote: 1, ..none }),
+        // What providers take for a document in an image's place.
+        (
+            r#"[{"type":"image_url","image_url":{"url":"data:application/pdf;base64,AAAA"}}]"#,
+            Media { images: 1, documents: 1, document_bytes: 32, payload_bytes: 32, ..none },
+        ),
+        // Bytes that no part announces, and text that calls itself a file, are text.
+        (r#"[{"file_data":"AAAA"}]"#, none),
+        (r#"{"url":"data:image/png;base64,AAAA"}"#, Media { images: 1, ..none }),
+        (r#"[{"type":"file","file":{"file_data":"data:text/plain;base64,AAAA"}}]"#, none),
+    ] {
+        assert_eq!(media(content), expected, "{content}");
+    }
+    assert_eq!(size(r#"[{"file_data":"AAAA"},{"url":"data:,x"}]"#).ascii_bytes, 4 + 7);
 }
 
 fn any_fields() -> impl Strategy<Value = Vec<(String, Value)>> {

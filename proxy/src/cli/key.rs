@@ -39,6 +39,7 @@ fn create(args: CreateArgs, keys: &dyn Keys, config: &Config) -> anyhow::Result<
             tokens_total: args.tokens_total,
             requests_per_minute: args.requests_per_minute,
             concurrent: args.concurrent,
+            money: None,
         },
         expires_ms,
         user: args.user,
@@ -56,7 +57,7 @@ fn create(args: CreateArgs, keys: &dyn Keys, config: &Config) -> anyhow::Result<
 /// Patterns that match no model.
 fn unmatched<'m>(patterns: &'m [String], config: &Config) -> Vec<&'m str> {
     let matches = |pattern: &str| {
-        let parsed = tollgate::auth::Pattern::parse(pattern);
+        let parsed = tollgate::principal::Pattern::parse(pattern);
         pattern == "*" || parsed.is_ok_and(|parsed| config.models.keys().any(|model| parsed.matches(model)))
     };
     patterns.iter().map(String::as_str).filter(|pattern| !matches(pattern)).collect()

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use tollgate::{
     admin::{self, Created, KeyShown, KeyUsage, NewKey},
     config::Config,
+    gateway,
     ledger::{self, Ledger},
     limit::{Limiter, Spent},
     secret::{KeyHasher, MasterKey, fill_from_system, make_private_dir},
@@ -51,11 +52,11 @@ impl Offline {
         let (ledger, recovered) =
             Ledger::open(&self.spool, self.store.clone(), self.settings.clone(), Arc::new(now_ms))?;
         ledger.shutdown()?;
-        let limiter = Limiter::new();
+        let (limiter, time) = (Limiter::new(), gateway::time());
         for (key, past) in &recovered.accounts {
-            limiter.restore(key, past);
+            limiter.restore(key, past, time);
         }
-        Ok(recovered.accounts.iter().map(|(key, _)| (key.clone(), limiter.spent(key, now_ms()))).collect())
+        Ok(recovered.accounts.iter().map(|(key, _)| (key.clone(), limiter.spent(key, time))).collect())
     }
 }
 

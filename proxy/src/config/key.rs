@@ -115,6 +115,7 @@ fn read_caps(key: &Section<'_, '_>) -> Caps {
         tokens_total: tokens("tokens_total"),
         requests_per_minute: count("requests_per_minute"),
         concurrent: count("concurrent"),
+        money: None,
     };
     section.finish();
     caps

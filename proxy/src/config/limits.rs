@@ -1,7 +1,7 @@
 //! `[limits]`: how much of anything the gateway takes on.
 
 use super::written::Section;
-use crate::call;
+use crate::{call, usage::Slack};
 
 /// Bounds that hold for every call.
 #[derive(Debug, Clone)]
@@ -16,7 +16,14 @@ pub struct Limits {
     pub frame_bytes_max: usize,
     /// What a call is taken to produce at most where neither it nor its model says.
     pub output_tokens_max: u64,
+    /// Prompts that are counted at one time, since their calls do not fit by their size alone.
+    pub counting_max: usize,
+    /// What providers may report beyond what a call explains.
+    pub usage_slack: Slack,
 }
+
+/// No bound on tokens is larger.
+const TOKENS_MAX: u64 = 100_000_000;
 
 pub(super) fn read(root: &Section<'_, '_>) -> Limits {
     let section = root.section("limits");
@@ -25,12 +32,19 @@ pub(super) fn read(root: &Section<'_, '_>) -> Limits {
     call.depth_max = number("depth_max", call.depth_max, 8..=call.depth_max as u64);
     call.fields_max = number("fields_max", call.fields_max, 8..=65_536);
     call.messages_max = number("messages_max", call.messages_max, 1..=1_000_000);
+    let slack = Slack::default();
+    let usage_slack = Slack {
+        input_tokens: section.number_or("input_tokens_slack", slack.input_tokens, 0..=TOKENS_MAX),
+        output_tokens: section.number_or("output_tokens_slack", slack.output_tokens, 0..=TOKENS_MAX),
+    };
     let limits = Limits {
         call,
+        counting_max: number("counting_max", 2, 1..=1024),
+        usage_slack,
         calls_max: number("calls_max", 10_000, 1..=1_000_000),
         answer_bytes_max: number("answer_bytes_max", 64 << 20, 1024..=(1 << 30)),
         frame_bytes_max: number("frame_bytes_max", 8 << 20, 1024..=(1 << 28)),
-        output_tokens_max: section.number_or("output_tokens_max", 4096, 1..=100_000_000),
+        output_tokens_max: section.number_or("output_tokens_max", 4096, 1..=TOKENS_MAX),
     };
     section.finish();
     limits

@@ -8,7 +8,7 @@ use super::{
     price,
     written::{At, Section},
 };
-use crate::usage::Price;
+use crate::usage::{MediaBounds, Price};
 
 const NAME_BYTES_MAX: usize = 200;
 
@@ -21,6 +21,8 @@ pub struct Model {
     pub output_tokens_max: u64,
     /// The model whose tokenizer counts for this one, if its own name says nothing.
     pub count_as: Option<String>,
+    /// What images, sounds, documents and videos count at most.
+    pub media: MediaBounds,
 }
 
 /// A provider's model that can serve a call.
@@ -60,8 +62,27 @@ pub(super) fn read(
     }
     let output_tokens_max = section.number_or("output_tokens_max", limits.output_tokens_max, 1..=100_000_000);
     let count_as = section.text("count_as").map(|at| at.value);
+    let media = read_media(&section, &targets);
     section.finish();
-    Some(Model { targets, output_tokens_max, count_as })
+    Some(Model { targets, output_tokens_max, count_as, media })
+}
+
+/// What the operator says of media, and else what bounds all targets.
+fn read_media(model: &Section<'_, '_>, targets: &[Target]) -> MediaBounds {
+    let known = targets.iter().map(|target| MediaBounds::of_model(&target.model));
+    let known = known.reduce(MediaBounds::or_larger).unwrap_or_default();
+    let section = model.section("media");
+    let number = |name: &str, default| section.number_or(name, default, 0..=100_000_000);
+    let media = MediaBounds {
+        image_tokens_max: number("image_tokens_max", known.image_tokens_max),
+        audio_tokens_per_second_max: number("audio_tokens_per_second_max", known.audio_tokens_per_second_max),
+        audio_seconds_max: number("audio_seconds_max", known.audio_seconds_max),
+        pdf_page_tokens_max: number("pdf_page_tokens_max", known.pdf_page_tokens_max),
+        pdf_pages_max: number("pdf_pages_max", known.pdf_pages_max),
+        video_tokens_max: number("video_tokens_max", known.video_tokens_max),
+    };
+    section.finish();
+    media
 }
 
 fn read_target(section: Section<'_, '_>, providers: &BTreeSet<String>) -> Option<Target> {

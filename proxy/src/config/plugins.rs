@@ -84,7 +84,17 @@ fn read_sandbox(section: &Section<'_, '_>) -> plugin::Settings {
     let count = |name: &str, default: u32, most| section.number_or(name, default.into(), 1..=most) as u32;
     let clock = |name: &str, default: u64| section.number_or(name, default, 1..=60_000);
     sandbox.memory_bytes_max = number("memory_bytes_max", sandbox.memory_bytes_max, MIB..=4096 * MIB);
-    sandbox.instances_max = count("instances_max", sandbox.instances_max, 100_000);
+    let memory_total = section.number("memory_total_bytes_max", 16 * MIB..=1_048_576 * MIB);
+    sandbox.memory_total_bytes_max = memory_total.map(|bytes| bytes as usize);
+    sandbox.calls_max = count("calls_max", sandbox.calls_max, 100_000);
+    sandbox.streams_max = count("streams_max", sandbox.streams_max, 100_000);
+    sandbox.long_work_max = section.number("long_work_max", 1..=1024).map(|most| most as u32);
+    sandbox.cpu_share_percent = count("cpu_share_percent", sandbox.cpu_share_percent, 10_000);
+    sandbox.faults_max = count("faults_max", sandbox.faults_max, 1_000_000);
+    sandbox.rest_ms = section.number_or("rest_ms", sandbox.rest_ms, 1..=3_600_000);
+    sandbox.rest_ms_max = section.number_or("rest_ms_max", sandbox.rest_ms_max, 1..=86_400_000);
+    sandbox.log_lines_per_call_max = count("log_lines_per_call_max", sandbox.log_lines_per_call_max, 10_000);
+    sandbox.log_lines_per_s_max = count("log_lines_per_s_max", sandbox.log_lines_per_s_max, 1_000_000);
     sandbox.warm_slots_max = count("warm_slots_max", sandbox.warm_slots_max, 10_000);
     sandbox.stack_bytes_max = number("stack_bytes_max", sandbox.stack_bytes_max, 65_536..=8 * MIB);
     sandbox.handles_max = number("handles_max", sandbox.handles_max, 1..=65_536);

@@ -26,9 +26,13 @@ pub struct Server {
     pub body_bytes_max: usize,
     pub headers_max: usize,
     pub header_bytes_max: usize,
+    /// Connections of clients at one time. None: as many as the process may have files for.
+    pub connections_max: Option<usize>,
     /// How long a connection may wait for its next call.
     pub keepalive_s: u64,
-    /// How long a client may take to send one call.
+    /// How long a client may take from connecting to the end of its first request's head.
+    pub head_timeout_s: u64,
+    /// How long a client may take to send one body.
     pub read_timeout_s: u64,
     /// How long a client may take nothing of its answer.
     pub write_timeout_s: u64,
@@ -106,7 +110,9 @@ pub(super) fn read(root: &Section<'_, '_>) -> Server {
         body_bytes_max: bytes_max("body_bytes_max", 32 << 20, 1024..=(1 << 30)),
         headers_max: bytes_max("headers_max", 200, 16..=4096),
         header_bytes_max: bytes_max("header_bytes_max", 64 << 10, 1024..=(1 << 20)),
+        connections_max: section.number("connections_max", 1..=10_000_000).map(|connections| connections as usize),
         keepalive_s: section.number_or("keepalive_s", 75, 0..=24 * HOUR_S),
+        head_timeout_s: section.number_or("head_timeout_s", 30, 1..=HOUR_S),
         read_timeout_s: section.number_or("read_timeout_s", 60, 1..=HOUR_S),
         write_timeout_s: section.number_or("write_timeout_s", 60, 1..=HOUR_S),
         drain_timeout_s: section.number_or("drain_timeout_s", 30, 0..=HOUR_S),

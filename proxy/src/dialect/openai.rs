@@ -22,7 +22,7 @@ pub(super) use failure::{error_body, error_event};
 pub(super) use header::go_duration;
 pub(super) use model::{model_body, models_list};
 pub use stream::{Seen, StreamEncoder};
-pub use text::{answer_text, prompt_text, text_of};
+pub use text::{answer_text, delta_text, prompt_text, whole_prompt_text};
 
 /// A comment that every SSE reader ignores: it keeps silent connections open.
 pub(super) const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";

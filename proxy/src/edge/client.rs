@@ -1,37 +1,81 @@
 //! One request's client, as the engine sees it.
 
+use std::time::Duration;
+
+use axum::{body::Body, extract::Request};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 use pingora::{ErrorType, http::ResponseHeader, protocols::http::ServerSession};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{EXPOSED, Endpoint, ORIGIN, Settings, endpoint};
+use super::{
+    EXPOSED, Edge, ORIGIN, Serves, Settings,
+    encoding::{DecodeError, Encoding},
+    endpoint::{Endpoint, endpoint},
+    head::{self, HeadBounds, HeadFault},
+};
 use crate::engine::{BodyFault, Downstream, Gone, Head};
 
 /// A client whose request head has been read, or has failed to be.
 pub(super) struct Client<'a> {
     session: &'a mut ServerSession,
     settings: &'a Settings,
-    body_bytes_max: usize,
+    /// Whether pages of other origins may read the answer.
+    cors: bool,
     /// The head could not be parsed, so that nothing of the request may be asked for.
     headless: bool,
     answered: Answered,
+    body: Reading,
+    half_closed: Option<Probes>,
 }
 
 #[derive(PartialEq, Eq)]
 enum Answered {
     Not,
-    Begun,
+    /// The head is out, and the body is a stream of events or not.
+    Begun {
+        events: bool,
+    },
     Whole,
 }
 
+/// How far a body has been read.
+#[derive(Default)]
+struct Reading {
+    /// When it must be there. None before it is asked for.
+    by: Option<Instant>,
+    bytes: usize,
+}
+
+/// A client that has said that it will send nothing more: it may have left, or may still read.
+struct Probes {
+    next: Instant,
+    wait: Duration,
+}
+
+/// The wait between the first two probes; each further one is twice as long, up to the last.
+const PROBE_WAIT_MIN: Duration = Duration::from_millis(5);
+const PROBE_WAIT_MAX: Duration = Duration::from_secs(15);
+/// A comment, which every reader of a stream of events skips.
+const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+/// How long a refused client may go on sending its body.
+const DISCARD_MAX: Duration = Duration::from_secs(10);
+
 impl<'a> Client<'a> {
-    pub(super) fn new(session: &'a mut ServerSession, settings: &'a Settings, body_bytes_max: usize) -> Self {
-        Client { session, settings, body_bytes_max, headless: false, answered: Answered::Not }
+    pub(super) fn new(session: &'a mut ServerSession, edge: &'a Edge) -> Self {
+        Client {
+            session,
+            settings: &edge.settings,
+            cors: matches!(edge.serves, Serves::Calls(_)),
+            headless: false,
+            answered: Answered::Not,
+            body: Reading::default(),
+            half_closed: None,
+        }
     }
 
-    pub(super) fn headless(session: &'a mut ServerSession, settings: &'a Settings, body_bytes_max: usize) -> Self {
-        Client { headless: true, ..Client::new(session, settings, body_bytes_max) }
+    pub(super) fn headless(session: &'a mut ServerSession, edge: &'a Edge) -> Self {
+        Client { headless: true, ..Client::new(session, edge) }
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
@@ -43,16 +87,25 @@ impl<'a> Client<'a> {
         self.session.req_header().method.as_str()
     }
 
-    /// Whether the head is beyond what the operator takes. Pingora's own bounds are far wider.
-    pub(super) fn is_head_too_large(&self) -> bool {
-        let headers = &self.session.req_header().headers;
-        let bytes = || headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
-        headers.len() > self.settings.headers_max || bytes() > self.settings.header_bytes_max
+    /// What is wrong with the head beside what Pingora refuses by itself.
+    pub(super) fn head_fault(&self) -> Option<HeadFault> {
+        let Settings { headers_max, header_bytes_max, .. } = *self.settings;
+        head::fault(self.session, HeadBounds { headers_max, bytes_max: header_bytes_max })
     }
 
     /// Whether the answer went out whole, so that the connection may serve again.
     pub(super) fn is_answered(&self) -> bool {
         self.answered == Answered::Whole
+    }
+
+    /// The request's head, for a router.
+    pub(super) fn request(&self, body: Body) -> Request {
+        let head = self.session.req_header();
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = head.uri.clone();
+        *request.headers_mut() = head.headers.clone();
+        request
     }
 
     /// Answers a browser's question with whatever it asks to send: a fixed list breaks with each release of an SDK.
@@ -67,6 +120,34 @@ impl<'a> Client<'a> {
         if self.begin(head).await.is_ok() {
             let _ = self.write(Bytes::new(), true).await;
         }
+    }
+
+    /// The body's next piece; none at its end. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`BodyFault`] where it is larger, slower or shorter than it may be.
+    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        let by = match self.body.by {
+            Some(by) => by,
+            None => {
+                if self.body_length().is_some_and(|length| length > self.settings.body_bytes_max) {
+                    return Err(BodyFault::TooLarge(self.settings.body_bytes_max));
+                }
+                self.invite_body().await;
+                *self.body.by.insert(Instant::now() + self.settings.body)
+            }
+        };
+        let piece = match timeout_at(by, self.session.read_request_body()).await {
+            Ok(Ok(piece)) => piece,
+            Ok(Err(error)) if matches!(error.etype, ErrorType::ReadTimedout) => return Err(BodyFault::Slow),
+            Ok(Err(_)) => return Err(BodyFault::Broken),
+            Err(_) => return Err(BodyFault::Slow),
+        };
+        self.body.bytes += piece.as_ref().map_or(0, Bytes::len);
+        if self.body.bytes > self.settings.body_bytes_max {
+            return Err(BodyFault::TooLarge(self.settings.body_bytes_max));
+        }
+        Ok(piece)
     }
 
     fn response(&self, head: Head) -> pingora::Result<ResponseHeader> {
@@ -85,17 +166,18 @@ impl<'a> Client<'a> {
         for (name, value) in head.headers {
             response.insert_header(name, value)?;
         }
-        response.insert_header(ORIGIN.0, ORIGIN.1)?;
-        if !self.headless && self.session.get_header(header::ORIGIN).is_some() {
-            response.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)?;
+        if self.cors {
+            response.insert_header(ORIGIN.0, ORIGIN.1)?;
+            if !self.headless && self.session.get_header(header::ORIGIN).is_some() {
+                response.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)?;
+            }
         }
         Ok(response)
     }
 
     /// Answers `Expect: 100-continue`, which Pingora leaves to the application and which switches its keep-alive off.
     async fn invite_body(&mut self) {
-        let expected = self.session.get_header_bytes(header::EXPECT).eq_ignore_ascii_case(b"100-continue");
-        if expected && !self.session.is_body_done() {
+        if self.waits_for_leave() && !self.session.is_body_done() {
             let keep = self.session.get_keepalive();
             if self.session.write_continue_response().await.is_ok() {
                 self.session.set_keepalive(keep);
@@ -103,8 +185,79 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// Whether the client sends its body only once it is told to.
+    fn waits_for_leave(&self) -> bool {
+        self.session.get_header_bytes(header::EXPECT).eq_ignore_ascii_case(b"100-continue")
+    }
+
     fn body_length(&self) -> Option<usize> {
         std::str::from_utf8(self.session.get_header_bytes(header::CONTENT_LENGTH)).ok()?.parse().ok()
+    }
+
+    fn body_encoding(&self) -> Result<Encoding, BodyFault> {
+        let mut values = self.session.req_header().headers.get_all(header::CONTENT_ENCODING).iter();
+        let encoding = values.next().map_or(Some(Encoding::Identity), |value| Encoding::named(value.as_bytes()));
+        encoding.filter(|_| values.next().is_none()).ok_or(BodyFault::UnsupportedEncoding)
+    }
+
+    /// The whole body, as it was sent.
+    async fn sent_body(&mut self) -> Result<Bytes, BodyFault> {
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        while let Some(piece) = self.piece().await? {
+            if first.is_empty() {
+                first = piece;
+                continue;
+            }
+            if whole.is_empty() {
+                // One allocation where the length was declared: the bound has been checked against it.
+                whole.reserve(self.body_length().unwrap_or(0).max(first.len() + piece.len()));
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(if whole.is_empty() { first } else { whole.freeze() })
+    }
+
+    /// Whether the client will send nothing more, and may still read.
+    fn is_half_closed(&self) -> bool {
+        match &*self.session {
+            ServerSession::H1(session) => session.is_half_closed(),
+            _ => false,
+        }
+    }
+
+    /// Returns once a client that will send nothing more has been found to have left. Only writing shows whether it
+    /// has: one that still reads is sent what it skips, and one that left refuses it.
+    ///
+    /// Safe to drop half-way: what is written fits into the connection's own buffer, which an answer in parts leaves
+    /// empty.
+    async fn left_for_good(&mut self) {
+        loop {
+            let now = Instant::now();
+            let probes = self.half_closed.get_or_insert(Probes { next: now, wait: PROBE_WAIT_MIN });
+            sleep_until(probes.next).await;
+            *probes = Probes { next: probes.next.max(now) + probes.wait, wait: (probes.wait * 2).min(PROBE_WAIT_MAX) };
+            if self.probe().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Writes something that does not count.
+    async fn probe(&mut self) -> Result<(), Gone> {
+        let old = self.session.req_header().version == http::Version::HTTP_10;
+        match self.answered {
+            // HTTP/1.1 lets any number of these come before an answer.
+            Answered::Not if !old => {
+                let interim = ResponseHeader::build(100, Some(0)).map_err(|_| Gone)?;
+                self.session.write_response_header(Box::new(interim)).await.map_err(|_| Gone)
+            }
+            Answered::Begun { events: true } => {
+                self.session.write_response_body(COMMENT, false).await.map_err(|_| Gone)
+            }
+            _ => Err(Gone),
+        }
     }
 }
 
@@ -114,52 +267,31 @@ impl Downstream for Client<'_> {
     }
 
     async fn body(&mut self) -> Result<Bytes, BodyFault> {
-        let max = self.body_bytes_max;
-        let declared = self.body_length();
-        if declared.is_some_and(|length| length > max) {
-            return Err(BodyFault::TooLarge(max));
+        let encoding = self.body_encoding()?;
+        let body = self.sent_body().await?;
+        if encoding == Encoding::Identity {
+            return Ok(body);
         }
-        self.invite_body().await;
-        let deadline = Instant::now() + self.settings.body;
-        let mut first = Bytes::new();
-        let mut whole = BytesMut::new();
-        loop {
-            let piece = match timeout_at(deadline, self.session.read_request_body()).await {
-                Ok(Ok(Some(piece))) => piece,
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) if matches!(error.etype, ErrorType::ReadTimedout) => return Err(BodyFault::Slow),
-                Ok(Err(_)) => return Err(BodyFault::Broken),
-                Err(_) => return Err(BodyFault::Slow),
-            };
-            if first.len().max(whole.len()) + piece.len() > max {
-                return Err(BodyFault::TooLarge(max));
-            }
-            if first.is_empty() {
-                first = piece;
-                continue;
-            }
-            if whole.is_empty() {
-                // One allocation where the length was declared: the bound has been checked against it.
-                whole.reserve(declared.unwrap_or(0).max(first.len() + piece.len()));
-                whole.extend_from_slice(&first);
-            }
-            whole.extend_from_slice(&piece);
-        }
-        Ok(if whole.is_empty() { first } else { whole.freeze() })
+        // A body of megabytes takes milliseconds: the worker's other calls move on.
+        let decoded = tokio::task::block_in_place(|| encoding.decode(body, self.settings.body_bytes_max));
+        decoded.map_err(|fault| match fault {
+            DecodeError::TooLarge => BodyFault::TooLarge(self.settings.body_bytes_max),
+            DecodeError::Invalid => BodyFault::InvalidEncoding,
+        })
     }
 
     async fn discard_body(&mut self) {
         if self.headless || self.session.is_body_done() {
             return;
         }
-        let waits = self.session.get_header_bytes(header::EXPECT).eq_ignore_ascii_case(b"100-continue");
-        let max = self.body_bytes_max.saturating_mul(2);
+        let max = self.settings.body_bytes_max.saturating_mul(2);
+        let still_waits = self.waits_for_leave() && self.body.by.is_none();
         // A client that still waits for leave to send, or has far too much to send, is better cut off.
-        if waits || self.body_length().is_some_and(|length| length > max) {
+        if still_waits || self.body_length().is_some_and(|length| length > max) {
             self.session.set_keepalive(None);
             return;
         }
-        let deadline = Instant::now() + self.settings.body;
+        let deadline = Instant::now() + self.settings.body.min(DISCARD_MAX);
         let mut read = 0;
         while let Ok(Ok(Some(piece))) = timeout_at(deadline, self.session.read_request_body()).await {
             read += piece.len();
@@ -176,13 +308,19 @@ impl Downstream for Client<'_> {
         if self.headless {
             return std::future::pending().await;
         }
-        // Anything but an error would be a body after the body's end, which pipelining keeps from showing here.
-        while self.session.read_body_or_idle(true).await.is_ok() {}
+        if !self.is_half_closed() {
+            // Anything but an error would be a body after the body's end, which pipelining keeps from showing here.
+            while self.session.read_body_or_idle(true).await.is_ok() {}
+        }
+        if self.is_half_closed() {
+            self.left_for_good().await;
+        }
     }
 
     async fn begin(&mut self, head: Head) -> Result<(), Gone> {
+        let events = head.length.is_none() && head.content_type.as_bytes().starts_with(b"text/event-stream");
         let response = self.response(head).map_err(|_| Gone)?;
-        self.answered = Answered::Begun;
+        self.answered = Answered::Begun { events };
         self.session.write_response_header(Box::new(response)).await.map_err(|_| Gone)
     }
 

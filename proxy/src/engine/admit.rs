@@ -12,14 +12,15 @@ use super::{
 use crate::{
     auth,
     call::{Call, Operation, Place},
+    dialect::canonical,
     error::{Error, RequestError, TemplateError},
     gateway::Gateway,
-    limit::Caps,
+    limit::{self, Amount, Claim, Time},
     plugin::RenderError,
     principal::Key,
     route,
     snapshot::Model,
-    usage,
+    usage::{self, BesideText},
 };
 
 /// A call that may be served.
@@ -28,10 +29,18 @@ pub(super) struct Admitted {
     pub(super) model: Arc<Model>,
     /// What the prompt is estimated to hold, in tokens.
     pub(super) input_estimate: u64,
+    /// The most that it may hold.
+    pub(super) input_max: u64,
+    /// The most that all answers together may hold, in tokens.
+    pub(super) output_max: u64,
+    /// The request says so.
+    pub(super) is_output_told: bool,
+    /// A cap counts on it.
+    pub(super) is_output_capped: bool,
 }
 
-/// Authenticates, reads, parses, routes, renders and reserves, in this order: a bad key is told before its body is
-/// read, and a refusal costs no provider anything.
+/// Authenticates, holds the request, reads, parses, routes, renders and holds the tokens, in this order: a key that is
+/// bad or has made its calls is told before its body is read, and a refusal costs no provider anything.
 ///
 /// # Errors
 /// The first of these to refuse.
@@ -48,12 +57,16 @@ pub(super) async fn admit<D: Downstream, P>(
     if gateway.in_flight() > gateway.bounds.calls_max {
         return Err(boxed(RequestError::Busy));
     }
-    authenticate(gateway, state, io.client)?;
+    let key = authenticate(gateway, state, io.client)?;
+    let time = Time { unix_ms: state.timing.started_ms, ..gateway.time() };
+    state.reservation.hold = Some(limit::hold(&[claim(&key, 0)], time).map_err(boxed)?);
     let body = io.client.body().await.map_err(|fault| {
         boxed(match fault {
             BodyFault::TooLarge(max) => RequestError::TooLarge(max),
             BodyFault::Slow => RequestError::Slow,
             BodyFault::Broken => RequestError::Broken,
+            BodyFault::UnsupportedEncoding => RequestError::UnsupportedEncoding,
+            BodyFault::InvalidEncoding => RequestError::InvalidEncoding,
         })
     })?;
     let key = recheck(gateway, state)?;
@@ -65,16 +78,65 @@ pub(super) async fn admit<D: Downstream, P>(
     state.attempts.model = Some(model.clone());
 
     // Before the hold, which is for what is really sent.
-    render(state, &mut call)?;
+    render(state, &mut call).await?;
+    let is_output_capped = key.account.caps.bound_output() && operation == Operation::Chat;
+    let output_max = bound_output(&mut call, is_output_capped, model.route.output_tokens_max)?;
+    let input_max = hold_tokens(gateway, state, &call, &model, output_max, time).await?;
     let input_estimate = usage::estimate(&call.prompt_size);
-    let output = bound_output(&mut call, &key.account.caps, model.route.output_tokens_max)?;
-    let want = input_estimate.saturating_add(output);
-    let started_ms = state.timing.started_ms;
-    let hold = key.account.spending.reserve(&key.account.caps, want, started_ms).map_err(boxed)?;
-    state.reservation.hold = Some(hold);
     // From here on a crash leaves a row of its own.
-    state.open(gateway, want);
-    Ok(Admitted { call, model, input_estimate })
+    state.open(gateway, input_estimate.saturating_add(output_max));
+    let is_output_told = call.output_tokens_max.is_some();
+    Ok(Admitted { call, model, input_estimate, input_max, output_max, is_output_told, is_output_capped })
+}
+
+/// What a call asks of its key's account.
+fn claim(key: &Key, tokens: u64) -> Claim<'_> {
+    Claim { account: &key.account.spending, caps: &key.account.caps, amount: Amount::tokens(tokens) }
+}
+
+/// Holds all that the call may use, and returns the most that its prompt may be.
+///
+/// No tokenizer makes more than one token of a byte: a call that fits with its bytes is admitted at once. The prompt of
+/// one that might not is counted.
+async fn hold_tokens(
+    gateway: &Gateway,
+    state: &mut CallState,
+    call: &Call,
+    model: &Model,
+    output_max: u64,
+    time: Time,
+) -> Result<u64, Box<Error>> {
+    let key = state.identity.key.as_ref().expect("a call is authenticated before it is held for");
+    let hold = state.reservation.hold.as_mut().expect("a call is held for before its body is read");
+    let has_tools = call.field("tools").is_some() || call.field("functions").is_some();
+    let beside = BesideText { media: call.prompt_size.media, bounds: model.media, has_tools };
+    let input_max = usage::input_bound(call.prompt_bytes(), &beside);
+    let want = |input: u64| input.saturating_add(output_max);
+    match hold.extend(&[claim(key, want(input_max))], time) {
+        Ok(()) => Ok(input_max),
+        // Where there is no room for the answer alone, no count makes any.
+        Err(refused) if refused.remaining > output_max => {
+            let counted = counted_input_max(gateway, call, model, beside).await;
+            let input_max = counted.map_or(input_max, |counted| counted.min(input_max));
+            hold.extend(&[claim(key, want(input_max))], time).map_err(boxed)?;
+            Ok(input_max)
+        }
+        Err(refused) => Err(boxed(refused)),
+    }
+}
+
+/// The most input tokens that the call may use, counted away from the workers, a few calls at a time.
+async fn counted_input_max(gateway: &Gateway, call: &Call, model: &Model, beside: BesideText) -> Option<u64> {
+    let _permit = gateway.counting.acquire().await.ok()?;
+    let (counter, body) = (gateway.counter(), call.body().clone());
+    let models: Vec<String> = model.counted_as().map(str::to_owned).collect();
+    let counting = tokio::task::spawn_blocking(move || {
+        let (text, left_out) = canonical::whole_prompt_text(&body);
+        // What looks like media and is none is text that was not counted.
+        let uncounted = left_out.saturating_sub(beside.media.payload_bytes);
+        counter.input_bound(models.iter().map(String::as_str), &text, &beside).saturating_add(uncounted)
+    });
+    counting.await.ok()
 }
 
 /// Finds out whose call this is, by its headers.
@@ -108,28 +170,26 @@ fn recheck(gateway: &Gateway, state: &mut CallState) -> Result<Arc<Key>, Box<Err
     Ok(key)
 }
 
-/// The most that a call may answer, in tokens. Under a token cap it is told to the provider where the client did not:
-/// only so is the cap hard.
-fn bound_output(call: &mut Call, caps: &Caps, model_max: u64) -> Result<u64, Box<Error>> {
+/// The most that a call may answer, in tokens of all its choices. Where a cap counts on it, it is told to the provider
+/// also where the client did not: only so is the cap hard.
+fn bound_output(call: &mut Call, is_capped: bool, model_max: u64) -> Result<u64, Box<Error>> {
     if call.operation == Operation::Embeddings {
         return Ok(0);
     }
-    let capped = caps.tokens_per_day.is_some() || caps.tokens_per_month.is_some() || caps.tokens_total.is_some();
-    if call.output_tokens_max.is_none() && capped {
-        call.set_default("max_tokens", &model_max.to_string()).map_err(boxed)?;
-    }
-    Ok(call.output_tokens_max.unwrap_or(model_max).saturating_mul(u64::from(call.choices)))
+    call.bound_output(is_capped.then_some(model_max)).map_err(boxed)?;
+    let bound = call.output_bound();
+    let tokens = call.output_tokens_max.unwrap_or(model_max).max(bound.tokens.unwrap_or(0));
+    Ok(bound.total(tokens))
 }
 
 /// Adds the message of the template that the call names, if it names one.
-fn render(state: &CallState, call: &mut Call) -> Result<(), Box<Error>> {
+async fn render(state: &CallState, call: &mut Call) -> Result<(), Box<Error>> {
     let Some(wanted) = call.template.take() else { return Ok(()) };
     let template =
         state.snapshot.templates.get(&wanted.name).ok_or_else(|| boxed(TemplateError::Unknown(wanted.name.clone())))?;
-    let rendered = template
-        .renderer
-        .render(&template.source, &wanted.variables_json)
-        .map_err(|fault| boxed(Error::Plugin { provider: template.renderer_name.clone(), fault }))?;
+    let failed = |fault| boxed(Error::Plugin { provider: template.renderer_name.clone(), fault });
+    let turn = template.renderer.turn(template.source.len() + wanted.variables_json.len()).await.map_err(failed)?;
+    let rendered = turn.run(|| template.renderer.render(&template.source, &wanted.variables_json)).map_err(failed)?;
     let text = rendered.map_err(|error| match error {
         RenderError::Missing(name) => TemplateError::Missing(name),
         RenderError::Invalid(fault) => {

@@ -1,5 +1,7 @@
 //! One attempt at one target: encode, sign, exchange, and hand the answer on.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
@@ -14,9 +16,9 @@ use super::{
     settle, streamed, whole,
 };
 use crate::{
-    call::{Blame, Call, Failure, FailureKind},
+    call::{Blame, Call, Failure, FailureKind, OutputBound},
     gateway::Gateway,
-    plugin::{Body, Context, Request, View},
+    plugin::{Auth, Body, Context, PluginError, Request, StreamPlace, View, Work},
     sign,
     snapshot::ModelTarget,
     upstream::{Answer, Outgoing, Picked, UpstreamError},
@@ -24,8 +26,6 @@ use crate::{
 
 /// How much of an error's body is read, in bytes.
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
-/// Bodies beyond this are translated away from the workers, in bytes.
-const INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// Tries the target of this index once. Returns how the call ended: the client has its answer, whole or broken off, and
 /// the ledger its row.
@@ -66,7 +66,8 @@ async fn exchange<D: Downstream, P: Providers>(
         seed: state.identity.seed(),
         state: None,
     };
-    let (request, body) = encode(target, &context, admitted, picked.as_ref())?;
+    let (request, body) = encode(target, &context, admitted, picked.as_ref()).await?;
+    let stream_place = stream_place(target, admitted, &request)?;
     let key = picked.as_ref().map(|picked| picked.index);
     let began = Instant::now();
     let sent = send(io, state, target, &request, body, picked).await;
@@ -76,7 +77,7 @@ async fn exchange<D: Downstream, P: Providers>(
     let plugin_state = request.state.clone();
     let context = Context { state: plugin_state.as_deref(), ..context };
     let (first_byte_by, total_by) = (sent_at + clocks.first_byte, sent_at + clocks.total);
-    let sent = Sent { target, request, context, exchange, answer, first_byte_by, total_by };
+    let sent = Sent { target, request, context, stream_place, exchange, answer, first_byte_by, total_by };
     let outcome = if !(200..300).contains(&sent.answer.status) {
         Err(refused(io, state, sent).await)
     } else if admitted.call.stream {
@@ -91,7 +92,7 @@ async fn exchange<D: Downstream, P: Providers>(
 }
 
 /// The provider's request for this call, and its body.
-fn encode(
+async fn encode(
     target: &ModelTarget,
     context: &Context<'_>,
     admitted: &Admitted,
@@ -99,18 +100,41 @@ fn encode(
 ) -> Result<(Request, Bytes), AttemptError> {
     let call = &admitted.call;
     let secret = picked.map(|picked| picked.secret.expose().as_bytes());
-    let encoded = match target.adapter.description().view {
-        View::Head => target.adapter.encode(context, &call.head(), secret),
-        View::Whole if call.body().len() <= INLINE_BYTES_MAX => target.adapter.encode(context, text(call), secret),
-        // The worker goes on serving others meanwhile.
-        View::Whole => tokio::task::block_in_place(|| target.adapter.encode(context, text(call), secret)),
+    let view = match target.adapter.description().view {
+        View::Head => Cow::Owned(call.head()),
+        View::Whole => Cow::Borrowed(text(call)),
     };
-    let mut request = encoded??;
-    let body = match std::mem::replace(&mut request.body, Body::Edits(Vec::new())) {
-        Body::Edits(edits) => call.edited(&edits),
-        Body::Whole(text) => Bytes::from(text),
+    let turn = target.adapter.turn(Work::Encode { streaming: call.stream }, view.len()).await?;
+    let mut request = turn.run(|| target.adapter.encode(context, &view, secret))??;
+    let (body, may_lift) = match std::mem::replace(&mut request.body, Body::Edits(Vec::new())) {
+        Body::Edits(edits) => (call.edited(&edits), Call::output_bound_is_edited(&edits)),
+        Body::Whole(text) => (Bytes::from(text), true),
     };
+    if admitted.is_output_capped && may_lift {
+        stays_within(&body, admitted.output_max)?;
+    }
     Ok((request, body))
+}
+
+/// Refuses a request that lets the provider answer more than is held for the call.
+fn stays_within(body: &[u8], output_max: u64) -> Result<(), AttemptError> {
+    let bound = OutputBound::of(body);
+    let message = match bound.tokens {
+        Some(tokens) if bound.total(tokens) <= output_max => return Ok(()),
+        Some(_) => "the adapter asks the provider for more output tokens than the call may use",
+        None => "the adapter does not tell the provider how many output tokens the call may use",
+    };
+    Err(AttemptError::of_provider(FailureKind::Internal, message))
+}
+
+/// A place for the answer, where it is a stream that the adapter translates: taken before anything is paid for.
+fn stream_place(
+    target: &ModelTarget,
+    admitted: &Admitted,
+    request: &Request,
+) -> Result<Option<StreamPlace>, PluginError> {
+    let translated = admitted.call.stream && !request.passthrough;
+    translated.then(|| target.adapter.reserve_stream()).transpose()
 }
 
 /// The whole canonical request.
@@ -128,7 +152,9 @@ async fn send<D: Downstream, P: Providers>(
     picked: Option<Picked<'_>>,
 ) -> Result<(P::Exchange, Answer, Instant), AttemptError> {
     let secret = picked.as_ref().map(|picked| picked.secret.expose());
-    let credential = sign::apply(&request.auth, secret, io.gateway.now_ms())
+    // A provider without keys asks for none, whatever its adapter says.
+    let auth = if target.provider.keys.is_empty() { &Auth::None } else { &request.auth };
+    let credential = sign::apply(auth, secret, io.gateway.now_ms())
         .map_err(|error| AttemptError::of_provider(FailureKind::Authentication, error.to_string()))?;
     let path = credential.extend_path(&request.path);
     loop {
@@ -137,6 +163,7 @@ async fn send<D: Downstream, P: Providers>(
             path: &path,
             headers: &request.headers,
             credential: &credential,
+            key: picked.as_ref(),
             body: body.clone(),
         };
         let mut exchange = io.providers.open(&target.provider).await?;
@@ -184,7 +211,11 @@ async fn refused<D: Downstream, P: Providers>(
     let headers = shown_headers(&sent.answer.headers);
     let Sent { target, context, exchange, answer, .. } = sent;
     io.providers.release(exchange).await;
-    match target.adapter.classify(&context, answer.status, &headers, &text) {
+    let classified = match target.adapter.turn(Work::Classify, text.len()).await {
+        Ok(turn) => turn.run(|| target.adapter.classify(&context, answer.status, &headers, &text)),
+        Err(fault) => Err(fault),
+    };
+    match classified {
         Ok(failure) => failure.into(),
         Err(fault) => fault.into(),
     }

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     gateway::{Gateway, InFlight},
     ledger::CallTicket,
-    limit::Hold,
+    limit::{Amount, Hold},
     principal::Key,
     snapshot::Snapshot,
     store::{Opened, Record},
@@ -139,7 +139,10 @@ impl CallState {
     /// [`Error::Unrecorded`] where the row could not be kept.
     pub(super) fn end(&mut self, gateway: &Gateway, ending: Ending) -> Result<(), Box<Error>> {
         if let Some(hold) = self.reservation.hold.take() {
-            hold.settle(self.attempts.spent().tokens.total());
+            match &self.reservation.ticket {
+                Some(_) => hold.settle(|_| Amount::tokens(self.attempts.spent().tokens.total())),
+                None => hold.cancel(),
+            }
         }
         let record = self.record(&ending);
         self.attempts.metrics(&self.snapshot).count(&record);

@@ -41,6 +41,10 @@ pub enum BodyFault {
     TooLarge(usize),
     Slow,
     Broken,
+    /// Encoded in a way that is not taken.
+    UnsupportedEncoding,
+    /// Not what its encoding says.
+    InvalidEncoding,
 }
 
 /// The head of an answer to a client.

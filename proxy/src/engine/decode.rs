@@ -7,7 +7,7 @@ use crate::{
     call::{Blame, Event, FailureKind, Tokens},
     dialect::StreamEncoder,
     framing::{Frame, Framing, Splitter},
-    plugin::{Adapter, Context, Stream},
+    plugin::{Adapter, Context, PluginError, Stream, StreamPlace, Work},
     upstream::UpstreamError,
 };
 
@@ -33,14 +33,17 @@ pub(super) struct Decoder<'a> {
 struct Translation<'a> {
     adapter: &'a Adapter,
     context: Context<'a>,
+    /// Until the stream is made.
+    place: Option<StreamPlace>,
     /// Made at the first frame, so that no instance is held while the provider thinks.
     stream: Option<Stream>,
 }
 
 impl<'a> Decoder<'a> {
     /// `encoder` writes the client's side of the answer.
-    pub(super) fn new<E>(sent: &Sent<'a, E>, encoder: StreamEncoder, frame_bytes_max: usize) -> Decoder<'a> {
-        let translation = || Translation { adapter: &sent.target.adapter, context: sent.context, stream: None };
+    pub(super) fn new<E>(sent: &mut Sent<'a, E>, encoder: StreamEncoder, frame_bytes_max: usize) -> Decoder<'a> {
+        let place = sent.stream_place.take();
+        let translation = || Translation { adapter: &sent.target.adapter, context: sent.context, place, stream: None };
         Decoder {
             splitter: Splitter::new(sent.request.framing, frame_bytes_max),
             framing: sent.request.framing,
@@ -55,7 +58,19 @@ impl<'a> Decoder<'a> {
     ///
     /// # Errors
     /// [`AttemptError`] where the answer breaks off or tells an error. `out` has what came before.
-    pub(super) fn take(
+    pub(super) async fn take(
+        &mut self,
+        piece: Option<Bytes>,
+        received: &mut Received,
+        out: &mut BytesMut,
+    ) -> Result<Progress, AttemptError> {
+        let Some(translation) = &self.translation else { return self.take_now(piece, received, out) };
+        let adapter = translation.adapter;
+        let turn = adapter.turn(Work::Push, piece.as_ref().map_or(0, Bytes::len)).await?;
+        turn.run(|| self.take_now(piece, received, out))
+    }
+
+    fn take_now(
         &mut self,
         piece: Option<Bytes>,
         received: &mut Received,
@@ -124,9 +139,7 @@ impl<'a> Decoder<'a> {
         if seen.done {
             return Ok(Progress::Done);
         }
-        if received.reported.is_none() {
-            received.chunk(&frame.data);
-        }
+        received.chunk(&frame.data);
         Ok(Progress::More)
     }
 
@@ -214,7 +227,10 @@ impl Translation<'_> {
     fn stream(&mut self) -> Result<&mut Stream, AttemptError> {
         match &mut self.stream {
             Some(stream) => Ok(stream),
-            slot => Ok(slot.insert(self.adapter.stream(&self.context)?)),
+            slot => {
+                let place = self.place.take().ok_or(PluginError::Ended)?;
+                Ok(slot.insert(self.adapter.stream(place, &self.context)?))
+            }
         }
     }
 }

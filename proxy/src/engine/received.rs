@@ -2,22 +2,21 @@
 
 use bytes::Bytes;
 
-use crate::{call::Tokens, dialect::canonical};
-
-/// How much of a stream is kept for counting, in bytes. What comes after is estimated from its length.
-const RECEIVED_BYTES_MAX: usize = 4 << 20;
+use crate::{
+    call::Tokens,
+    dialect::canonical,
+    usage::{AnswerText, Counter, Oldest},
+};
 
 /// What was received of an answer, for counting.
 #[derive(Default)]
 pub(super) struct Received {
     /// A whole answer, canonical.
     whole: Option<Bytes>,
-    /// The payloads of canonical chunks.
-    chunks: Vec<Bytes>,
-    /// Text of translated events.
-    text: String,
-    kept_bytes: usize,
-    dropped_bytes: usize,
+    /// The text of a stream.
+    text: AnswerText,
+    /// Of an answer in a dialect that only its adapter reads.
+    unread_bytes: usize,
     /// What the provider said so far.
     pub(super) reported: Option<Tokens>,
     /// Something was said after the provider last told its counts, so that they are short of it.
@@ -31,7 +30,7 @@ impl Received {
 
     /// An answer of this many bytes in a dialect that only its adapter reads.
     pub(super) fn unread(bytes: usize) -> Received {
-        Received { dropped_bytes: bytes, ..Received::default() }
+        Received { unread_bytes: bytes, ..Received::default() }
     }
 
     /// Takes over the provider's counts.
@@ -40,17 +39,14 @@ impl Received {
         self.is_report_stale = false;
     }
 
-    pub(super) fn chunk(&mut self, data: &Bytes) {
-        if self.keeps(data.len()) {
-            self.chunks.push(data.clone());
-        }
+    /// Takes a canonical chunk.
+    pub(super) fn chunk(&mut self, data: &[u8]) {
+        canonical::delta_text(data, |text| self.text.push(text));
     }
 
     pub(super) fn text(&mut self, text: &str) {
         self.is_report_stale |= !text.is_empty();
-        if self.keeps(text.len()) {
-            self.text.push_str(text);
-        }
+        self.text.push(text);
     }
 
     /// The provider's counts, if they are of the whole answer.
@@ -60,28 +56,23 @@ impl Received {
 
     /// Whether there is nothing to count.
     pub(super) fn is_empty(&self) -> bool {
-        self.whole.as_ref().is_none_or(Bytes::is_empty) && self.kept_bytes + self.dropped_bytes == 0
+        self.bytes() == 0
     }
 
-    fn keeps(&mut self, bytes: usize) -> bool {
-        let kept = self.kept_bytes + bytes <= RECEIVED_BYTES_MAX;
-        if kept {
-            self.kept_bytes += bytes;
-        } else {
-            self.dropped_bytes += bytes;
-        }
-        kept
+    /// What was received of the answer's text, in bytes, or more.
+    pub(super) fn bytes(&self) -> u64 {
+        let whole = self.whole.as_ref().map_or(0, Bytes::len) + self.unread_bytes;
+        self.text.bytes() + whole as u64
     }
 
-    /// The text that was kept, and the length in bytes of what was not.
-    pub(super) fn into_text(self) -> (String, usize) {
-        let mut text = self.text;
-        for chunk in &self.chunks {
-            canonical::text_of(chunk, &mut text);
-        }
-        if let Some(whole) = &self.whole {
-            text.push_str(&canonical::answer_text(whole));
-        }
-        (text, self.dropped_bytes)
+    /// The oldest text, where more is kept than should be: to be counted away from the workers.
+    pub(super) fn overflow(&mut self) -> Option<Oldest> {
+        self.text.overflow()
+    }
+
+    /// The answer's tokens; on a thread where nobody waits. What nobody here can read is estimated from its length.
+    pub(super) fn count(&self, counter: &Counter, model: &str) -> u64 {
+        let whole = self.whole.as_ref().map_or(0, |whole| counter.count(model, &canonical::answer_text(whole)));
+        whole + self.text.count(counter, model) + (self.unread_bytes as u64).div_ceil(4)
     }
 }

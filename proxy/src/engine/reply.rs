@@ -81,8 +81,8 @@ fn name_call(gateway: &Gateway, state: &CallState, head: &mut Head) {
         head.headers.push((REQUEST_ID, id));
     }
     let Some(key) = state.identity.key.as_deref().filter(|key| key.account.caps != Caps::default()) else { return };
-    let room = key.account.spending.room(&key.account.caps, gateway.now_ms());
-    for (names, headroom) in [(&REQUESTS_LEFT, room.requests), (&TOKENS_LEFT, room.tokens)] {
+    let left = key.account.spending.rate_limits(&key.account.caps, gateway.time());
+    for (names, headroom) in [(&REQUESTS_LEFT, left.requests), (&TOKENS_LEFT, left.tokens)] {
         let Some(headroom) = headroom else { continue };
         head.headers.push((names[0].clone(), headroom.limit.into()));
         head.headers.push((names[1].clone(), headroom.remaining.into()));

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{attempt_error::AttemptError, client::Downstream, providers::Exchange};
 use crate::{
-    plugin::{Context, Request},
+    plugin::{Context, Request, StreamPlace},
     snapshot::ModelTarget,
     upstream::{Answer, UpstreamError},
 };
@@ -16,6 +16,8 @@ pub(super) struct Sent<'a, E> {
     pub(super) target: &'a ModelTarget,
     pub(super) request: Request,
     pub(super) context: Context<'a>,
+    /// For an answer that is a stream to translate.
+    pub(super) stream_place: Option<StreamPlace>,
     pub(super) exchange: E,
     pub(super) answer: Answer,
     /// When the first event must be there.

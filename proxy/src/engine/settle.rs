@@ -6,7 +6,7 @@ use crate::{
     dialect::canonical,
     gateway::Gateway,
     snapshot::ModelTarget,
-    usage::{self, Source},
+    usage::{self, Explained, Source},
 };
 
 /// Adds what an attempt used that has answered, and returns it.
@@ -16,7 +16,7 @@ pub(super) async fn answered(
     admitted: &Admitted,
     target: &ModelTarget,
 ) -> Tokens {
-    let received = std::mem::take(&mut state.received);
+    let received = take_received(gateway, state, admitted);
     let (tokens, source) = match (received.whole_report(), received.reported) {
         (Some(tokens), _) => (tokens, Source::Provider),
         (None, told) => {
@@ -40,7 +40,7 @@ pub(super) async fn failed(
         // Settled by whoever found it.
         AttemptError::Final(_) => {}
         AttemptError::Provider(failure) if failure.kind != FailureKind::Internal => {
-            if let Some(told) = std::mem::take(&mut state.received).reported {
+            if let Some(told) = take_received(gateway, state, admitted).reported {
                 state.attempts.add(&told, Source::Provider);
             }
         }
@@ -51,7 +51,7 @@ pub(super) async fn failed(
 
 /// Adds what an attempt used that was sent and never finished: the prompt and what was received, by estimate.
 pub(super) async fn unfinished(gateway: &Gateway, state: &mut CallState, admitted: &Admitted, target: &ModelTarget) {
-    let received = std::mem::take(&mut state.received);
+    let received = take_received(gateway, state, admitted);
     let told = received.reported;
     let counted = if received.is_empty() {
         Tokens { input: admitted.input_estimate, ..Tokens::default() }
@@ -59,6 +59,36 @@ pub(super) async fn unfinished(gateway: &Gateway, state: &mut CallState, admitte
         counted(gateway, admitted, target, received).await.0
     };
     state.attempts.add(&merged(told, counted), Source::Estimated);
+}
+
+/// What was received of the attempt under way. Counts that the call does not explain are set aside.
+fn take_received(gateway: &Gateway, state: &mut CallState, admitted: &Admitted) -> Received {
+    let mut received = std::mem::take(&mut state.received);
+    let Some(told) = received.reported else { return received };
+    let explained = Explained {
+        input_tokens_max: admitted.input_max,
+        answer_bytes: received.bytes(),
+        output_tokens_max: if admitted.is_output_told { admitted.output_max } else { 0 },
+    };
+    if !usage::is_believable(&told, &explained, gateway.bounds.usage_slack) {
+        received.reported = None;
+        state.attempts.metrics(&state.snapshot).set_aside();
+        tracing::warn!(
+            request_id = &*state.identity.request_id,
+            input = told.input,
+            output = told.output,
+            "the provider reported more tokens than the call explains: they are counted here"
+        );
+    }
+    received
+}
+
+/// Has the oldest text of a long answer counted away from the workers.
+pub(super) fn shrink(gateway: &Gateway, state: &mut CallState, target: &ModelTarget) {
+    let Some(oldest) = state.received.overflow() else { return };
+    let count_as = state.attempts.model.as_ref().and_then(|model| model.count_as.as_deref());
+    let (counter, model) = (gateway.counter(), count_as.unwrap_or(&target.upstream_model).to_owned());
+    tokio::task::spawn_blocking(move || oldest.count(&counter, &model));
 }
 
 /// Of an answer that was not told of to its end: the prompt as the provider told it, the answer as it was counted.
@@ -75,8 +105,7 @@ async fn counted(gateway: &Gateway, admitted: &Admitted, target: &ModelTarget, r
         let mut prompt = String::new();
         canonical::prompt_text(&body, &mut prompt);
         let input = counter.count(&model, &prompt) + overhead;
-        let (text, dropped) = if embeddings { (String::new(), 0) } else { received.into_text() };
-        let output = counter.count(&model, &text) + (dropped as u64).div_ceil(4);
+        let output = if embeddings { 0 } else { received.count(&counter, &model) };
         Tokens { input, output, ..Tokens::default() }
     });
     match counting.await {

@@ -57,7 +57,7 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
     }
     let name = (!sent.request.passthrough).then(|| state.name());
     let encoder = state.identity.dialect.stream(&admitted.call, name);
-    let mut decoder = Decoder::new(&sent, encoder, io.gateway.bounds.frame_bytes_max);
+    let mut decoder = Decoder::new(&mut sent, encoder, io.gateway.bounds.frame_bytes_max);
     let mut committed = false;
     match pump(io, state, &mut sent, &mut decoder, &mut committed).await {
         Ok(()) => {
@@ -97,7 +97,11 @@ async fn document<D: Downstream, P: Providers>(
     let mut body = Body::default();
     let collected = sent.collect(&mut body, DOCUMENT_BYTES_MAX, io.client).await;
     state.timing.waited(began.elapsed());
-    match collected.and_then(|_| whole::translated(&sent, &body.into_bytes())) {
+    let translated = match collected {
+        Ok(_) => whole::translated(&sent, &body.into_bytes()).await,
+        Err(error) => Err(error),
+    };
+    match translated {
         Ok((body, reported)) => {
             state.received = Received::answer(body);
             if let Some(tokens) = reported {
@@ -165,6 +169,7 @@ async fn pump<D: Downstream, P: Providers>(
                     io.client.write(out.split().freeze(), false).await?;
                 }
                 let progress = gathered?;
+                settle::shrink(io.gateway, state, sent.target);
                 if !*committed && (progress == Progress::Done || !out.is_empty()) {
                     *committed = true;
                     state.timing.first_byte();
@@ -192,12 +197,12 @@ async fn gather<E: Exchange>(
     piece: Result<Option<Bytes>, UpstreamError>,
     out: &mut BytesMut,
 ) -> Result<Progress, AttemptError> {
-    let mut progress = decoder.take(piece?, received, out)?;
+    let mut progress = decoder.take(piece?, received, out).await?;
     while progress == Progress::More
         && out.len() < WRITE_BYTES_MAX
         && let Some(piece) = ready(sent.exchange.piece()).await
     {
-        progress = decoder.take(piece?, received, out)?;
+        progress = decoder.take(piece?, received, out).await?;
     }
     Ok(progress)
 }

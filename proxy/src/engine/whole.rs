@@ -18,7 +18,7 @@ use super::{
 use crate::{
     call::{Failure, FailureKind, Tokens},
     dialect::canonical,
-    limit::Hold,
+    plugin::Work,
     usage::Source,
 };
 
@@ -51,7 +51,7 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
         let reported = canonical::whole(&body)?;
         (state.identity.dialect.answer(&admitted.call, body, None)?, reported)
     } else {
-        let (body, reported) = translated(&sent, &body)?;
+        let (body, reported) = translated(&sent, &body).await?;
         (state.identity.dialect.answer(&admitted.call, body, Some(state.name()))?, reported)
     };
     let target = sent.target;
@@ -73,27 +73,21 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
 ///
 /// # Errors
 /// [`AttemptError`] where the adapter finds an error in it, or fails.
-pub(super) fn translated<E: Exchange>(
+pub(super) async fn translated<E: Exchange>(
     sent: &Sent<'_, E>,
     body: &Bytes,
 ) -> Result<(Bytes, Option<Tokens>), AttemptError> {
     let text = std::str::from_utf8(body)
         .map_err(|_| AttemptError::of_provider(FailureKind::Upstream, "the provider's answer is not UTF-8"))?;
     let headers = shown_headers(&sent.answer.headers);
-    let decode = || sent.target.adapter.decode(&sent.context, sent.answer.status, &headers, text);
-    let decoded = if text.len() > INLINE_BYTES_MAX { tokio::task::block_in_place(decode) } else { decode() };
-    let answer = decoded??;
+    let turn = sent.target.adapter.turn(Work::Decode, text.len()).await?;
+    let answer = turn.run(|| sent.target.adapter.decode(&sent.context, sent.answer.status, &headers, text))??;
     Ok((answer.body.into(), answer.usage))
 }
 
-/// Answers beyond this are translated with the worker's other calls moved away, in bytes.
-const INLINE_BYTES_MAX: usize = 256 << 10;
-
 /// An answer past the bound: the client gets an error, but the provider has done the work, so the hold is charged.
 fn over_long(state: &mut CallState, admitted: &Admitted) -> AttemptError {
-    let held = state.reservation.hold.as_ref().map_or(0, Hold::tokens);
-    let output = held.saturating_sub(admitted.input_estimate);
-    let tokens = Tokens { input: admitted.input_estimate, output, ..Tokens::default() };
+    let tokens = Tokens { input: admitted.input_estimate, output: admitted.output_max, ..Tokens::default() };
     state.attempts.add(&tokens, Source::Estimated);
     let failure = Failure::of_provider(FailureKind::Upstream, "the provider's answer is too long");
     match state.attempts.target() {

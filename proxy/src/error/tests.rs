@@ -43,7 +43,15 @@ fn a_providers_own_code_is_shown_for_bad_requests_and_the_class_stays_ours() {
 
 #[test]
 fn a_cap_that_waiting_does_not_bring_back_is_not_worth_a_retry() {
-    let exceeded = |limit, retry_after_ms| LimitError { limit, cap: 1, remaining: 0, wanted: 1, retry_after_ms };
+    let exceeded = |limit, retry_after_ms| LimitError {
+        limit,
+        account: "key_1".into(),
+        cap: 1,
+        remaining: 0,
+        wanted: 1,
+        currency: None,
+        retry_after_ms,
+    };
     let minute = verdict(exceeded(Limit::RequestsPerMinute, Some(1500)));
     assert_eq!((minute.status, minute.kind, minute.retry, minute.retry_after_ms), (429, RATE, None, Some(1500)));
     let last = verdict(exceeded(Limit::RequestsPerMinute, Some(60_900)));
@@ -74,6 +82,11 @@ fn every_refusal_has_a_status_that_says_whose_fault_it_is() {
         (RequestError::Head.into(), 431, "head_invalid"),
         (Error::Plugin { provider: "p".into(), fault: PluginError::Deadline }, 504, "plugin_deadline_exceeded"),
         (Error::Plugin { provider: "p".into(), fault: PluginError::Busy }, 503, "plugin_busy"),
+        (
+            Error::Plugin { provider: "p".into(), fault: PluginError::Resting { retry_after_ms: 900 } },
+            503,
+            "plugin_resting",
+        ),
         (Error::Upstream { provider: "p".into(), trouble: UpstreamError::Reset }, 502, "upstream_connection_closed"),
         (
             Error::Upstream { provider: "p".into(), trouble: UpstreamError::FirstByteTimeout },
@@ -86,4 +99,13 @@ fn every_refusal_has_a_status_that_says_whose_fault_it_is() {
         assert_eq!((verdict.status, verdict.class), (status, class));
         assert_eq!(verdict.code, class);
     }
+}
+
+#[test]
+fn a_place_that_is_taken_blames_nobody_and_a_plugin_that_rests_says_when_to_come_back() {
+    let verdict = |fault| Error::Plugin { provider: "innocent".into(), fault }.verdict(&Redactor::default());
+    let busy = verdict(PluginError::Busy);
+    assert_eq!(busy.message, "All places for plugin calls are in use.");
+    let resting = verdict(PluginError::Resting { retry_after_ms: 900 });
+    assert_eq!((resting.retry_after_ms, resting.retry), (Some(900), None));
 }

@@ -212,6 +212,7 @@ fn a_call_cut_by_a_crash_gets_a_row_if_it_had_lived_long_enough() {
             month_tokens: 53,
             total_tokens: 53,
             requests_ms: vec![NOW_MS; 3],
+            ..Past::default()
         };
         assert_eq!(recovered.accounts, [("key_a".to_owned(), past)]);
     }

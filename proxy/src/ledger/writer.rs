@@ -284,7 +284,7 @@ fn accounts(store: &dyn Store, now_ms: u64) -> Result<Vec<(String, Past)>, Error
             month: sums.month,
             month_tokens: sums.month_tokens,
             total_tokens: sums.total_tokens,
-            requests_ms: Vec::new(),
+            ..Past::default()
         };
         accounts.insert(key_id, past);
     }

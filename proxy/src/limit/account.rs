@@ -1,51 +1,36 @@
-//! One account: its windows, and the holds on them. Everything a call touches changes under one short lock.
+//! One account: its windows, and what is held of them. Everything a call touches changes under one short lock.
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    Caps, Limit, LimitError, Past,
+    Amount, Caps, Limit, LimitError, Past, Time,
     calendar::{DAY_MS, day_of, month_end_ms, month_of},
     minute::Minute,
+    window::{Periods, Sum, Sums},
 };
 
 /// What to tell a client that only calls in flight keep out: they end at no known time.
 const IN_FLIGHT_RETRY_MS: u64 = 1_000;
 
 /// Quota of one principal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Account {
+    id: Arc<str>,
     state: Mutex<State>,
 }
 
-/// Quota set aside for one call.
-///
-/// Settle it with what was really used, also when the client has left. Dropped unsettled it is released if nothing
-/// was sent, and charged in full if something was: what we failed to count, the provider did not. The request itself
-/// stays counted for its minute in any case, and a call that outlives its day or month is charged to the one it
-/// began in.
-#[must_use = "a hold that is dropped at once lets the call go unlimited"]
-#[derive(Debug)]
-pub struct Hold {
-    account: Arc<Account>,
-    tokens: u64,
-    /// What is charged when the hold ends.
-    due: u64,
-    day: u32,
-    month: u32,
-}
-
-/// What an account has used, in tokens unless named otherwise.
+/// What an account has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Settled in the current UTC day.
-    pub day: u64,
+    pub day: Amount,
     /// Settled in the current UTC month.
-    pub month: u64,
-    pub total: u64,
+    pub month: Amount,
+    pub total: Amount,
     /// Set aside for calls in flight.
-    pub held: u64,
+    pub held: Amount,
     pub requests_last_minute: u32,
     /// Calls in flight.
     pub concurrent: u32,
@@ -62,220 +47,262 @@ pub struct Headroom {
 
 /// What is left of an account's caps; `None` where there is no cap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct RateLimits {
     pub requests: Option<Headroom>,
     /// Of the token caps, the one with least left.
     pub tokens: Option<Headroom>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// The latest moment seen.
-    now_ms: u64,
-    day: Window,
-    month: Window,
-    total: Window,
+pub(super) struct State {
+    days: Periods,
+    months: Periods,
+    total: Sums,
     minute: Minute,
     concurrent: u32,
 }
 
-/// Tokens of one period.
-#[derive(Debug, Default)]
-struct Window {
-    /// Which day or month; 0 for the total.
-    period: u32,
-    settled: u64,
-    /// Wider than a token count, so that holds without a cap cannot overflow it.
-    held: u128,
+/// The day and the month that a hold is charged to, and the second.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    day: u32,
+    month: u32,
+    /// Which its request counts in.
+    second: u64,
+}
+
+/// One cap of an amount, with what counts against it.
+struct Capped<'a> {
+    limit: Limit,
+    cap: u64,
+    sum: &'a Sum,
+    wanted: u64,
+    period: Period,
+}
+
+/// When a window rolls.
+#[derive(Clone, Copy)]
+enum Period {
+    Day(u32),
+    Month(u32),
+    Ever,
+}
+
+impl Period {
+    /// Until the period ends; `None` for one that does not.
+    fn left_ms(self, unix_ms: u64) -> Option<u64> {
+        let end_ms = match self {
+            Period::Day(day) => (u64::from(day) + 1) * DAY_MS,
+            Period::Month(month) => month_end_ms(month),
+            Period::Ever => return None,
+        };
+        Some(end_ms.saturating_sub(unix_ms))
+    }
 }
 
 impl Account {
-    /// As [`super::Limiter::reserve`].
-    pub fn reserve(self: &Arc<Self>, caps: &Caps, tokens: u64, now_ms: u64) -> Result<Hold, LimitError> {
-        let mut state = self.state.lock();
-        state.advance(now_ms);
-        if !state.fits(caps, tokens) {
-            return Err(state.refusal(caps, tokens));
-        }
-        state.hold(tokens);
-        let (day, month) = (state.day.period, state.month.period);
-        drop(state);
-        Ok(Hold { account: self.clone(), tokens, due: 0, day, month })
+    pub(super) fn new(id: Arc<str>) -> Account {
+        Account { id, state: Mutex::default() }
     }
 
-    pub(super) fn restore(&self, past: &Past) {
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(super) fn restore(&self, past: &Past, time: Time) {
         let mut state = self.state.lock();
+        state.minute.advance(time.monotonic_ms);
+        // Ages, because the clock may have been set since: the latest request was now at the latest.
+        let latest_ms = past.requests_ms.iter().copied().fold(time.unix_ms, u64::max);
         for &request_ms in &past.requests_ms {
-            state.minute.add_at(request_ms);
+            state.minute.add_aged(latest_ms - request_ms, time.monotonic_ms);
         }
-        state.advance(u64::from(past.day) * DAY_MS);
-        if state.day.period == past.day {
-            state.day.settled = past.day_tokens;
+        let of = |tokens, money_nanos| Amount { tokens, money_nanos };
+        state.days.enter(past.day);
+        state.months.enter(past.month);
+        if let Some(day) = state.days.of_mut(past.day) {
+            day.set_settled(of(past.day_tokens, past.day_money_nanos));
         }
-        if state.month.period == past.month {
-            state.month.settled = past.month_tokens;
+        if let Some(month) = state.months.of_mut(past.month) {
+            month.set_settled(of(past.month_tokens, past.month_money_nanos));
         }
-        state.total.settled = past.total_tokens;
+        state.total.set_settled(of(past.total_tokens, past.total_money_nanos));
     }
 
     /// What has been used.
-    pub fn spent(&self, now_ms: u64) -> Spent {
+    pub fn spent(&self, time: Time) -> Spent {
         let mut state = self.state.lock();
-        state.advance(now_ms);
+        state.advance(time);
+        let at = state.at();
+        let settled = |sums: Option<&Sums>| sums.map(Sums::settled).unwrap_or_default();
         Spent {
-            day: state.day.settled,
-            month: state.month.settled,
-            total: state.total.settled,
-            held: u64::try_from(state.total.held).unwrap_or(u64::MAX),
+            day: settled(state.days.of(at.day)),
+            month: settled(state.months.of(at.month)),
+            total: state.total.settled(),
+            held: state.total.held(),
             requests_last_minute: state.minute.sum(),
             concurrent: state.concurrent,
         }
     }
 
     /// What is left, with calls in flight counted as their holds.
-    pub fn room(&self, caps: &Caps, now_ms: u64) -> Room {
+    pub fn rate_limits(&self, caps: &Caps, time: Time) -> RateLimits {
         let mut state = self.state.lock();
-        state.advance(now_ms);
+        state.advance(time);
         let requests = caps.requests_per_minute.map(|cap| Headroom {
             limit: cap.into(),
             remaining: cap.saturating_sub(state.minute.sum()).into(),
-            reset_ms: Some(state.minute.wait_ms(0, state.now_ms)),
+            reset_ms: Some(state.minute.wait_ms(0, time.monotonic_ms)),
         });
-        let tokens = state.token_caps(caps).into_iter().filter_map(|(_, cap, window, rolls_ms)| {
-            let cap = cap?;
-            Some(Headroom { limit: cap, remaining: window.remaining(cap), reset_ms: rolls_ms })
+        let tokens = state.token_caps(caps, 0, state.at()).map(|capped| Headroom {
+            limit: capped.cap,
+            remaining: capped.sum.remaining(capped.cap),
+            reset_ms: capped.period.left_ms(time.unix_ms),
         });
-        Room { requests, tokens: tokens.min_by_key(|headroom| headroom.remaining) }
+        RateLimits { requests, tokens: tokens.min_by_key(|headroom| headroom.remaining) }
     }
 
-    fn end(&self, hold: &Hold) {
+    /// Ends a hold as if it had never been.
+    pub(super) fn cancel(&self, held: Amount, at: At) {
+        self.state.lock().minute.remove(at.second);
+        self.end(held, Amount::default(), at);
+    }
+
+    /// Ends a hold of `held` at `at` with what was `used`.
+    pub(super) fn end(&self, held: Amount, used: Amount, at: At) {
         let mut state = self.state.lock();
         state.concurrent -= 1;
-        state.total.end(hold);
-        if state.day.period == hold.day {
-            state.day.end(hold);
+        state.total.settle(held, used);
+        if let Some(day) = state.days.of_mut(at.day) {
+            day.settle(held, used);
         }
-        if state.month.period == hold.month {
-            state.month.end(hold);
+        if let Some(month) = state.months.of_mut(at.month) {
+            month.settle(held, used);
         }
     }
 }
 
 impl State {
-    fn advance(&mut self, now_ms: u64) {
-        self.now_ms = self.now_ms.max(now_ms);
-        self.minute.advance(self.now_ms);
-        let day = day_of(self.now_ms);
-        if day != self.day.period {
-            self.day = Window { period: day, ..Window::default() };
-            let month = month_of(day);
-            if month != self.month.period {
-                self.month = Window { period: month, ..Window::default() };
-            }
+    pub(super) fn advance(&mut self, time: Time) {
+        self.minute.advance(time.monotonic_ms);
+        let day = day_of(time.unix_ms);
+        if day != self.days.current() {
+            self.days.enter(day);
+            self.months.enter(month_of(day));
         }
     }
 
-    fn fits(&self, caps: &Caps, tokens: u64) -> bool {
-        caps.requests_per_minute.is_none_or(|cap| self.minute.sum() < cap)
-            && caps.concurrent.is_none_or(|cap| self.concurrent < cap)
-            && caps.tokens_per_day.is_none_or(|cap| self.day.fits(cap, tokens))
-            && caps.tokens_per_month.is_none_or(|cap| self.month.fits(cap, tokens))
-            && caps.tokens_total.is_none_or(|cap| self.total.fits(cap, tokens))
+    /// The current day and month.
+    pub(super) fn at(&self) -> At {
+        At { day: self.days.current(), month: self.months.current(), second: self.minute.second() }
     }
 
-    fn hold(&mut self, tokens: u64) {
-        self.minute.add();
-        self.concurrent += 1;
-        for window in [&mut self.day, &mut self.month, &mut self.total] {
-            window.held += u128::from(tokens);
+    /// Whether `amount` fits, and for a call that `joins` its request.
+    pub(super) fn fits(&self, caps: &Caps, amount: Amount, at: At, joins: bool) -> bool {
+        let fits = |capped: Capped<'_>| capped.sum.fits(capped.cap, capped.wanted);
+        (!joins
+            || caps.requests_per_minute.is_none_or(|cap| self.minute.sum() < cap)
+                && caps.concurrent.is_none_or(|cap| self.concurrent < cap))
+            && self.token_caps(caps, amount.tokens, at).all(fits)
+            && self.money_caps(caps, amount.money_nanos, at).all(fits)
+    }
+
+    pub(super) fn hold(&mut self, amount: Amount, at: At, joins: bool) {
+        if joins {
+            self.minute.add();
+            self.concurrent += 1;
+        }
+        self.total.hold(amount);
+        if let Some(day) = self.days.of_mut(at.day) {
+            day.hold(amount);
+        }
+        if let Some(month) = self.months.of_mut(at.month) {
+            month.hold(amount);
         }
     }
 
-    /// Each token cap with its window, and the time until that window rolls.
-    fn token_caps(&self, caps: &Caps) -> [(Limit, Option<u64>, &Window, Option<u64>); 3] {
-        let day_end_ms = (u64::from(self.day.period) + 1) * DAY_MS;
-        let month_end_ms = month_end_ms(self.month.period);
-        [
-            (Limit::TokensTotal, caps.tokens_total, &self.total, None),
-            (Limit::TokensPerMonth, caps.tokens_per_month, &self.month, Some(month_end_ms.saturating_sub(self.now_ms))),
-            (Limit::TokensPerDay, caps.tokens_per_day, &self.day, Some(day_end_ms.saturating_sub(self.now_ms))),
-        ]
+    /// The caps of tokens that there are.
+    fn token_caps(&self, caps: &Caps, wanted: u64, at: At) -> impl Iterator<Item = Capped<'_>> {
+        let limits = [Limit::TokensTotal, Limit::TokensPerMonth, Limit::TokensPerDay];
+        self.capped(limits, [caps.tokens_total, caps.tokens_per_month, caps.tokens_per_day], wanted, at, |sums| {
+            &sums.tokens
+        })
     }
 
-    #[cold]
-    fn refusal(&self, caps: &Caps, tokens: u64) -> LimitError {
-        let by_tokens = self.token_caps(caps).into_iter().filter_map(|(limit, cap, window, rolls_ms)| {
-            let cap = cap.filter(|&cap| !window.fits(cap, tokens))?;
-            let retry_after_ms = match window.settled.checked_add(tokens) {
-                _ if tokens > cap => None,
-                Some(sum) if sum <= cap => Some(IN_FLIGHT_RETRY_MS),
-                _ => rolls_ms,
+    /// The caps of money that there are.
+    fn money_caps(&self, caps: &Caps, wanted: u64, at: At) -> impl Iterator<Item = Capped<'_>> {
+        let limits = [Limit::MoneyTotal, Limit::MoneyPerMonth, Limit::MoneyPerDay];
+        let caps = caps.money.map_or([None; 3], |caps| [caps.total_nanos, caps.per_month_nanos, caps.per_day_nanos]);
+        self.capped(limits, caps, wanted, at, |sums| &sums.money)
+    }
+
+    /// The caps, of all time, of a month and of a day, that there are. A period that is forgotten caps nothing.
+    fn capped(
+        &self,
+        limits: [Limit; 3],
+        caps: [Option<u64>; 3],
+        wanted: u64,
+        at: At,
+        sum: fn(&Sums) -> &Sum,
+    ) -> impl Iterator<Item = Capped<'_>> {
+        let periods = [Period::Ever, Period::Month(at.month), Period::Day(at.day)];
+        limits.into_iter().zip(caps).zip(periods).filter_map(move |((limit, cap), period)| {
+            let cap = cap?;
+            let sums = match period {
+                Period::Ever => Some(&self.total),
+                Period::Month(month) => self.months.of(month),
+                Period::Day(day) => self.days.of(day),
             };
-            Some(LimitError { limit, cap, remaining: window.remaining(cap), wanted: tokens, retry_after_ms })
-        });
+            Some(Capped { limit, cap, sum: sum(sums?), wanted, period })
+        })
+    }
+
+    /// Why the call does not fit: of the caps in the way, the one that is for longest.
+    #[cold]
+    pub(super) fn refusal(
+        &self,
+        account: &Arc<str>,
+        caps: &Caps,
+        amount: Amount,
+        at: At,
+        joins: bool,
+        time: Time,
+    ) -> LimitError {
+        let error = |limit, cap, remaining, wanted, retry_after_ms| {
+            let (account, currency) = (account.clone(), None);
+            LimitError { limit, account, cap, remaining, wanted, currency, retry_after_ms }
+        };
+        let refused = |capped: Capped<'_>| {
+            let Capped { limit, cap, sum, wanted, period } = capped;
+            let retry_after_ms = match sum.settled.checked_add(wanted) {
+                _ if wanted > cap => None,
+                Some(settled) if settled <= cap => Some(IN_FLIGHT_RETRY_MS),
+                _ => period.left_ms(time.unix_ms),
+            };
+            (!sum.fits(cap, wanted)).then(|| error(limit, cap, sum.remaining(cap), wanted, retry_after_ms))
+        };
+        let by_money = self.money_caps(caps, amount.money_nanos, at).filter_map(&refused);
+        let currency = caps.money.map(|money| money.currency);
+        let by_money = by_money.map(|error| LimitError { currency, ..error });
+        let by_tokens = self.token_caps(caps, amount.tokens, at).filter_map(&refused);
         let (sum, concurrent) = (self.minute.sum(), self.concurrent);
-        let by_minute = caps.requests_per_minute.filter(|&cap| sum >= cap).map(|cap| LimitError {
-            limit: Limit::RequestsPerMinute,
-            cap: cap.into(),
-            remaining: 0,
-            wanted: 1,
-            retry_after_ms: cap.checked_sub(1).map(|room| self.minute.wait_ms(room, self.now_ms)),
+        let by_minute = caps.requests_per_minute.filter(|&cap| joins && sum >= cap).map(|cap| {
+            let wait_ms = cap.checked_sub(1).map(|room| self.minute.wait_ms(room, time.monotonic_ms));
+            error(Limit::RequestsPerMinute, cap.into(), 0, 1, wait_ms)
         });
-        let by_concurrent = caps.concurrent.filter(|&cap| concurrent >= cap).map(|cap| LimitError {
-            limit: Limit::Concurrent,
-            cap: cap.into(),
-            remaining: 0,
-            wanted: 1,
-            retry_after_ms: (cap > 0).then_some(IN_FLIGHT_RETRY_MS),
+        let by_concurrency = caps.concurrent.filter(|&cap| joins && concurrent >= cap).map(|cap| {
+            let retry_after_ms = (cap > 0).then_some(IN_FLIGHT_RETRY_MS);
+            error(Limit::Concurrent, cap.into(), 0, 1, retry_after_ms)
         });
         by_tokens
+            .chain(by_money)
             .chain(by_minute)
-            .chain(by_concurrent)
-            .max_by_key(|exceeded| exceeded.retry_after_ms.unwrap_or(u64::MAX))
+            .chain(by_concurrency)
+            .max_by_key(|error| error.retry_after_ms.unwrap_or(u64::MAX))
             .expect("asked only when a cap does not fit")
-    }
-}
-
-impl Window {
-    fn fits(&self, cap: u64, tokens: u64) -> bool {
-        u128::from(self.settled) + self.held + u128::from(tokens) <= u128::from(cap)
-    }
-
-    fn remaining(&self, cap: u64) -> u64 {
-        let used = u128::from(self.settled) + self.held;
-        u64::try_from(u128::from(cap).saturating_sub(used)).unwrap_or(u64::MAX)
-    }
-
-    fn end(&mut self, hold: &Hold) {
-        self.held -= u128::from(hold.tokens);
-        self.settled = self.settled.saturating_add(hold.due);
-    }
-}
-
-impl Hold {
-    /// The call is on its way upstream; from here on it costs something.
-    pub fn sent(&mut self) {
-        self.due = self.tokens;
-    }
-
-    /// Ends the hold with what was used: the difference is free at once, an excess is counted.
-    pub fn settle(mut self, tokens: u64) {
-        self.due = tokens;
-    }
-
-    /// Tokens set aside.
-    pub fn tokens(&self) -> u64 {
-        self.tokens
-    }
-
-    /// The account that is held on.
-    pub fn account(&self) -> &Account {
-        &self.account
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.account.end(self);
     }
 }

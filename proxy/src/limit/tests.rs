@@ -1,7 +1,9 @@
-//! Caps, windows and holds, case by case; `model` checks them against a naive limiter, `race` against threads.
+//! Caps, windows and holds, case by case; `set` holds several accounts, `clock` steps clocks, `model` checks them against a naive limiter, `race` against threads.
 
+mod clock;
 mod model;
 mod race;
+mod set;
 
 use super::*;
 
@@ -14,6 +16,27 @@ fn caps(set: impl FnOnce(&mut Caps)) -> Caps {
     let mut caps = Caps::default();
     set(&mut caps);
     caps
+}
+
+/// Both clocks alike, as they run where nobody sets them.
+fn at(now_ms: u64) -> Time {
+    Time { unix_ms: now_ms, monotonic_ms: now_ms }
+}
+
+/// A hold of tokens on one account.
+fn reserve(limiter: &Limiter, account: &str, caps: &Caps, tokens: u64, now_ms: u64) -> Result<Hold, LimitError> {
+    let account = limiter.account(account);
+    hold(&[Claim { account: &account, caps, amount: Amount::tokens(tokens) }], at(now_ms))
+}
+
+/// Ends a hold with the same tokens in every account.
+fn settle(hold: Hold, tokens: u64) {
+    hold.settle(|_| Amount::tokens(tokens));
+}
+
+/// Tokens settled in the day, in the month and ever, and tokens held.
+fn tokens(spent: Spent) -> [u64; 4] {
+    [spent.day, spent.month, spent.total, spent.held].map(|amount| amount.tokens)
 }
 
 fn refusal(result: Result<Hold, LimitError>) -> LimitError {
@@ -58,10 +81,10 @@ fn each_cap_admits_up_to_its_limit_and_no_further() {
     ];
     for (limit, caps) in cases {
         let limiter = Limiter::new();
-        let holds: Vec<_> = (0..3).map(|_| limiter.reserve("key", &caps, 10, NOW_MS).expect("fits")).collect();
-        let exceeded = refusal(limiter.reserve("key", &caps, 10, NOW_MS));
+        let holds: Vec<_> = (0..3).map(|_| reserve(&limiter, "key", &caps, 10, NOW_MS).expect("fits")).collect();
+        let exceeded = refusal(reserve(&limiter, "key", &caps, 10, NOW_MS));
         assert_eq!((exceeded.limit, exceeded.remaining), (limit, 0));
-        limiter.reserve("another key", &caps, 10, NOW_MS).expect("another account has its own caps").settle(0);
+        settle(reserve(&limiter, "another key", &caps, 10, NOW_MS).expect("another account has its own caps"), 0);
         drop(holds);
     }
 }
@@ -76,7 +99,7 @@ fn a_cap_of_zero_refuses_for_good() {
         caps(|caps| caps.concurrent = Some(0)),
     ];
     for caps in cases {
-        assert_eq!(refusal(Limiter::new().reserve("key", &caps, 1, NOW_MS)).retry_after_ms, None, "{caps:?}");
+        assert_eq!(refusal(reserve(&Limiter::new(), "key", &caps, 1, NOW_MS)).retry_after_ms, None, "{caps:?}");
     }
 }
 
@@ -89,9 +112,10 @@ fn a_refused_call_touches_nothing() {
         tokens_total: Some(100),
         requests_per_minute: Some(5),
         concurrent: Some(5),
+        money: None,
     };
-    refusal(limiter.reserve("key", &caps, 51, NOW_MS));
-    assert_eq!(limiter.spent("key", NOW_MS), Spent::default());
+    refusal(reserve(&limiter, "key", &caps, 51, NOW_MS));
+    assert_eq!(limiter.spent("key", at(NOW_MS)), Spent::default());
 }
 
 #[test]
@@ -102,23 +126,23 @@ fn a_hold_ends_as_it_should() {
         ("dropped after something was sent", 100, |mut hold| hold.sent()),
         ("settled with less", 7, |mut hold| {
             hold.sent();
-            hold.settle(7);
+            settle(hold, 7);
         }),
-        ("settled without being sent", 7, |hold| hold.settle(7)),
+        ("settled without being sent", 7, |hold| settle(hold, 7)),
         ("settled with nothing", 0, |mut hold| {
             hold.sent();
-            hold.settle(0);
+            settle(hold, 0);
         }),
-        ("settled with more", 130, |hold| hold.settle(130)),
+        ("settled with more", 130, |hold| settle(hold, 130)),
     ];
     for (how, charged, end) in cases {
         let limiter = Limiter::new();
-        let hold = limiter.reserve("key", &Caps::default(), 100, NOW_MS).expect("no cap");
-        assert_eq!(limiter.spent("key", NOW_MS).held, 100);
+        let hold = reserve(&limiter, "key", &Caps::default(), 100, NOW_MS).expect("no cap");
+        assert_eq!(limiter.spent("key", at(NOW_MS)).held.tokens, 100);
         end(hold);
-        let expected =
-            Spent { day: charged, month: charged, total: charged, held: 0, requests_last_minute: 1, concurrent: 0 };
-        assert_eq!(limiter.spent("key", NOW_MS), expected, "{how}");
+        let spent = limiter.spent("key", at(NOW_MS));
+        assert_eq!(tokens(spent), [charged, charged, charged, 0], "{how}");
+        assert_eq!((spent.requests_last_minute, spent.concurrent), (1, 0), "{how}");
     }
 }
 
@@ -126,34 +150,34 @@ fn a_hold_ends_as_it_should() {
 fn the_difference_is_free_at_once() {
     let limiter = Limiter::new();
     let caps = caps(|caps| caps.tokens_per_day = Some(100));
-    let hold = limiter.reserve("key", &caps, 100, NOW_MS).expect("fits");
-    refusal(limiter.reserve("key", &caps, 1, NOW_MS));
-    hold.settle(40);
-    limiter.reserve("key", &caps, 60, NOW_MS).expect("60 are free again").settle(60);
-    assert_eq!(refusal(limiter.reserve("key", &caps, 1, NOW_MS)).remaining, 0);
+    let hold = reserve(&limiter, "key", &caps, 100, NOW_MS).expect("fits");
+    refusal(reserve(&limiter, "key", &caps, 1, NOW_MS));
+    settle(hold, 40);
+    settle(reserve(&limiter, "key", &caps, 60, NOW_MS).expect("60 are free again"), 60);
+    assert_eq!(refusal(reserve(&limiter, "key", &caps, 1, NOW_MS)).remaining, 0);
 }
 
 #[test]
 fn a_call_over_midnight_is_charged_to_the_day_it_began_in() {
     let limiter = Limiter::new();
-    let hold = limiter.reserve("key", &Caps::default(), 100, NOW_MS).expect("no cap");
+    let hold = reserve(&limiter, "key", &Caps::default(), 100, NOW_MS).expect("no cap");
     let tomorrow_ms = NOW_MS + MINUTE_MS;
-    assert_eq!(limiter.spent("key", tomorrow_ms).day, 0);
-    hold.settle(30);
-    let spent = limiter.spent("key", tomorrow_ms);
-    assert_eq!((spent.day, spent.month, spent.total, spent.held), (0, 30, 30, 0));
+    assert_eq!(limiter.spent("key", at(tomorrow_ms)).day.tokens, 0);
+    settle(hold, 30);
+    let spent = limiter.spent("key", at(tomorrow_ms));
+    assert_eq!(tokens(spent), [0, 30, 30, 0]);
 }
 
 #[test]
 fn a_call_over_the_end_of_a_month_counts_in_the_total_alone() {
     let limiter = Limiter::new();
     let last_ms = NOW_MS + DAY_MS;
-    let hold = limiter.reserve("key", &Caps::default(), 100, last_ms).expect("no cap");
+    let hold = reserve(&limiter, "key", &Caps::default(), 100, last_ms).expect("no cap");
     let march_ms = last_ms + MINUTE_MS;
-    let _other = limiter.reserve("key", &Caps::default(), 5, march_ms).expect("no cap");
-    hold.settle(30);
-    let spent = limiter.spent("key", march_ms);
-    assert_eq!((spent.day, spent.month, spent.total, spent.held), (0, 0, 30, 5));
+    let _other = reserve(&limiter, "key", &Caps::default(), 5, march_ms).expect("no cap");
+    settle(hold, 30);
+    let spent = limiter.spent("key", at(march_ms));
+    assert_eq!(tokens(spent), [0, 0, 30, 5]);
 }
 
 #[test]
@@ -176,12 +200,12 @@ fn the_time_to_retry_is_the_time_until_there_is_room() {
     ];
     for (name, caps, settled, wanted, retry_after_ms) in cases {
         let limiter = Limiter::new();
-        limiter.reserve("key", &caps, settled, NOW_MS).expect("fits").settle(settled);
-        let exceeded = refusal(limiter.reserve("key", &caps, wanted, NOW_MS));
+        settle(reserve(&limiter, "key", &caps, settled, NOW_MS).expect("fits"), settled);
+        let exceeded = refusal(reserve(&limiter, "key", &caps, wanted, NOW_MS));
         assert_eq!(exceeded.retry_after_ms, retry_after_ms, "{name}");
         if let Some(wait_ms) = retry_after_ms {
-            refusal(limiter.reserve("key", &caps, wanted, NOW_MS + wait_ms - 1));
-            limiter.reserve("key", &caps, wanted, NOW_MS + wait_ms).expect("there is room now").settle(0);
+            refusal(reserve(&limiter, "key", &caps, wanted, NOW_MS + wait_ms - 1));
+            settle(reserve(&limiter, "key", &caps, wanted, NOW_MS + wait_ms).expect("there is room now"), 0);
         }
     }
 }
@@ -195,8 +219,8 @@ fn a_call_kept_out_by_calls_in_flight_is_told_to_come_back_soon() {
     ];
     for caps in cases {
         let limiter = Limiter::new();
-        let _hold = limiter.reserve("key", &caps, 100, NOW_MS).expect("fits");
-        assert_eq!(refusal(limiter.reserve("key", &caps, 100, NOW_MS)).retry_after_ms, Some(1_000), "{caps:?}");
+        let _hold = reserve(&limiter, "key", &caps, 100, NOW_MS).expect("fits");
+        assert_eq!(refusal(reserve(&limiter, "key", &caps, 100, NOW_MS)).retry_after_ms, Some(1_000), "{caps:?}");
     }
 }
 
@@ -206,21 +230,11 @@ fn no_sixty_seconds_hold_more_requests_than_the_cap() {
     let limiter = Limiter::new();
     let admitted: Vec<u64> = (0..400_000)
         .step_by(137)
-        .filter(|at| limiter.reserve("key", &caps, 0, NOW_MS + at).map(|hold| hold.settle(0)).is_ok())
+        .filter(|at| reserve(&limiter, "key", &caps, 0, NOW_MS + at).map(|hold| settle(hold, 0)).is_ok())
         .collect();
     assert!(admitted.len() > 40, "{} in 400 seconds", admitted.len());
     for window in admitted.windows(8) {
         assert!(window[7] - window[0] >= MINUTE_MS, "{window:?}");
-    }
-}
-
-#[test]
-fn an_earlier_time_counts_as_the_latest_one() {
-    let caps = caps(|caps| (caps.tokens_per_day, caps.requests_per_minute) = (Some(10), Some(2)));
-    let limiter = Limiter::new();
-    limiter.reserve("key", &caps, 10, NOW_MS).expect("fits").settle(10);
-    for back_ms in [1, MINUTE_MS, DAY_MS, 40 * DAY_MS] {
-        assert_eq!(refusal(limiter.reserve("key", &caps, 1, NOW_MS - back_ms)).limit, Limit::TokensPerDay);
     }
 }
 
@@ -234,13 +248,14 @@ fn what_was_used_before_a_restart_counts() {
         month_tokens: 20,
         total_tokens: 30,
         requests_ms: vec![NOW_MS - 3_000, NOW_MS - 70_000, NOW_MS - 59_000],
+        ..Past::default()
     };
     let limiter = Limiter::new();
-    limiter.restore("key", &past);
-    let expected = Spent { day: 10, month: 20, total: 30, held: 0, requests_last_minute: 2, concurrent: 0 };
-    assert_eq!(limiter.spent("key", NOW_MS), expected);
-    let tomorrow = limiter.spent("key", NOW_MS + MINUTE_MS);
-    assert_eq!((tomorrow.day, tomorrow.month, tomorrow.total, tomorrow.requests_last_minute), (0, 20, 30, 0));
+    limiter.restore("key", &past, at(NOW_MS));
+    let spent = limiter.spent("key", at(NOW_MS));
+    assert_eq!((tokens(spent), spent.requests_last_minute), ([10, 20, 30, 0], 2));
+    let tomorrow = limiter.spent("key", at(NOW_MS + MINUTE_MS + 2_000));
+    assert_eq!((tokens(tomorrow), tomorrow.requests_last_minute), ([0, 20, 30, 0], 0));
 }
 
 #[test]
@@ -255,29 +270,20 @@ fn a_past_of_other_days_and_months_leaves_only_the_total() {
         ..Past::default()
     };
     let limiter = Limiter::new();
-    limiter.restore("key", &past);
-    let spent = limiter.spent("key", NOW_MS);
-    assert_eq!((spent.day, spent.month, spent.total), (0, 0, 3));
-}
-
-#[test]
-fn a_forgotten_account_starts_anew_and_its_calls_settle_into_nothing() {
-    let limiter = Limiter::new();
-    let hold = limiter.reserve("key", &Caps::default(), 10, NOW_MS).expect("no cap");
-    limiter.forget("key");
-    hold.settle(10);
-    assert_eq!(limiter.spent("key", NOW_MS), Spent::default());
+    limiter.restore("key", &past, at(NOW_MS));
+    let spent = limiter.spent("key", at(NOW_MS));
+    assert_eq!(tokens(spent), [0, 0, 3, 0]);
 }
 
 #[test]
 fn an_account_nobody_used_is_not_made_by_looking() {
     let limiter = Limiter::new();
-    assert_eq!(limiter.spent("key", NOW_MS), Spent::default());
+    assert_eq!(limiter.spent("key", at(NOW_MS)), Spent::default());
     assert!(limiter.accounts.read().is_empty());
 }
 
 #[test]
-fn the_room_left_is_that_of_the_tightest_cap() {
+fn what_is_left_is_that_of_the_tightest_cap() {
     let caps = Caps {
         tokens_per_day: Some(100),
         tokens_per_month: Some(150),
@@ -285,27 +291,26 @@ fn the_room_left_is_that_of_the_tightest_cap() {
         ..Caps::default()
     };
     let limiter = Limiter::new();
-    limiter.restore(
-        "key",
-        &Past { month: month_of(day_of(NOW_MS)), day: day_of(NOW_MS), month_tokens: 120, ..Past::default() },
-    );
-    let hold = limiter.reserve("key", &caps, 10, NOW_MS).expect("fits");
-    let room = hold.account().room(&caps, NOW_MS + 500);
+    let past = Past { month: month_of(day_of(NOW_MS)), day: day_of(NOW_MS), month_tokens: 120, ..Past::default() };
+    limiter.restore("key", &past, at(NOW_MS));
+    let _hold = reserve(&limiter, "key", &caps, 10, NOW_MS).expect("fits");
+    let account = limiter.account("key");
+    let left = account.rate_limits(&caps, at(NOW_MS + 500));
     let tokens = Headroom { limit: 150, remaining: 20, reset_ms: Some(MINUTE_MS + DAY_MS - 500) };
-    assert_eq!(room.tokens, Some(tokens));
-    assert_eq!(room.requests, Some(Headroom { limit: 5, remaining: 4, reset_ms: Some(60_500) }));
-    assert_eq!(hold.account().room(&Caps::default(), NOW_MS), Room::default());
+    assert_eq!(left.tokens, Some(tokens));
+    assert_eq!(left.requests, Some(Headroom { limit: 5, remaining: 4, reset_ms: Some(60_500) }));
+    assert_eq!(account.rate_limits(&Caps::default(), at(NOW_MS)), RateLimits::default());
 }
 
 #[test]
 fn counts_at_the_end_of_their_range_neither_wrap_nor_panic() {
     let limiter = Limiter::new();
     let holds: Vec<_> =
-        (0..3).map(|_| limiter.reserve("key", &Caps::default(), u64::MAX, NOW_MS).expect("no cap")).collect();
-    assert_eq!(limiter.spent("key", NOW_MS).held, u64::MAX);
+        (0..3).map(|_| reserve(&limiter, "key", &Caps::default(), u64::MAX, NOW_MS).expect("no cap")).collect();
+    assert_eq!(limiter.spent("key", at(NOW_MS)).held.tokens, u64::MAX);
     let caps = caps(|caps| caps.tokens_total = Some(u64::MAX));
-    assert_eq!(refusal(limiter.reserve("key", &caps, 1, NOW_MS)).remaining, 0);
-    holds.into_iter().for_each(|hold| hold.settle(u64::MAX));
-    assert_eq!(limiter.spent("key", u64::MAX).total, u64::MAX);
-    refusal(limiter.reserve("key", &caps, u64::MAX, u64::MAX));
+    assert_eq!(refusal(reserve(&limiter, "key", &caps, 1, NOW_MS)).remaining, 0);
+    holds.into_iter().for_each(|hold| settle(hold, u64::MAX));
+    assert_eq!(limiter.spent("key", at(u64::MAX)).total.tokens, u64::MAX);
+    refusal(reserve(&limiter, "key", &caps, u64::MAX, u64::MAX));
 }

@@ -58,6 +58,11 @@ pub(super) const CHARGE: Family = family(
 );
 pub(super) const UNPRICED: Family =
     family("tollgate_unpriced_calls_total", &["model"], "Calls that used tokens of a model without a price.");
+pub(super) const SET_ASIDE: Family = family(
+    "tollgate_usage_set_aside_total",
+    &["model", "provider"],
+    "Counts that a provider reported and the call does not explain: the tokens were counted here instead.",
+);
 pub(super) const IN_FLIGHT: Family = family("tollgate_calls_in_flight", &[], "Client calls being served now.");
 pub(super) const ATTEMPTS: Family = family(
     "tollgate_upstream_attempts_total",
@@ -118,6 +123,7 @@ const ALL: &[&Family] = &[
     &TOKENS,
     &CHARGE,
     &UNPRICED,
+    &SET_ASIDE,
     &IN_FLIGHT,
     &ATTEMPTS,
     &FIRST_BYTE,

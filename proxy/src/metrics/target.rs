@@ -97,6 +97,11 @@ impl TargetMetrics {
         self.families.attempts.with_label_values::<&str>(&[&self.provider, outcome]).inc();
     }
 
+    /// Counts a report of usage that nobody believes.
+    pub fn set_aside(&self) {
+        self.families.set_aside.with_label_values::<&str>(&[&self.model, &self.provider]).inc();
+    }
+
     fn count_ending(&self, status: u16, code: &str) {
         if code.is_empty() && (200..300).contains(&status) {
             let labels: [&str; 4] = [&self.model, &self.provider, "2xx", OK];

@@ -1,11 +1,11 @@
-//! An adapter: one provider's dialect. Each function call is a instance of its own to the guest.
+//! An adapter: one provider's dialect. Each call of a function gets an instance of its own.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use wasmtime::component::{ComponentExportIndex, ResourceAny};
 
 use super::{
-    Answer, Capabilities, Function, HostShared, LoadError, PluginError, Request, Stream,
+    Answer, Capabilities, Function, HostShared, LoadError, PluginError, Request, Stream, StreamPlace, Turn, Work,
     bindings::adapter::{exports::tollgate::plugin::adapter as exported, tollgate::plugin::types as wire},
     compile::Compiled,
     guest::{CallInput, Guest, Instance},
@@ -94,29 +94,35 @@ pub(super) type Events = (Result<Vec<wire::Event>, wire::Failure>,);
 impl Adapter {
     /// Links the component, checks each function against the contract, and asks it who it is.
     pub(super) fn load(
-        room: &Arc<HostShared>,
+        shared: &Arc<HostShared>,
         name: &str,
         compiled: &Compiled,
         granted: Capabilities,
     ) -> Result<Adapter, LoadError> {
-        let context = room.context(name);
-        let guest = Guest::link(room, &context, &compiled.calls, granted)?;
+        let context = shared.context(name);
+        let guest = Guest::link(shared, &context, &compiled.calls, granted)?;
         let exports = Exports::find(&guest)?;
-        let streamed = Streamed::find(Guest::link(room, &context, &compiled.streams, granted)?)?;
+        let streamed = Streamed::find(Guest::link(shared, &context, &compiled.streams, granted)?)?;
         let first_call = |fault| LoadError::FirstCall { function: "describe", fault };
-        let mut instance = guest.enter(room.settings.describe_deadline_ms, CallInput::default()).map_err(first_call)?;
+        let mut instance = first_instance(shared, &guest).map_err(first_call)?;
         exports.agree(&mut instance)?;
         let (described,) = instance.call::<(), (exported::Description,)>(&exports.describe, ()).map_err(first_call)?;
         let description = description(described).map_err(|invalid| first_call(invalid.into()))?;
         drop(instance);
-        streamed.agree(
-            &mut streamed.guest.enter(room.settings.describe_deadline_ms, CallInput::default()).map_err(first_call)?,
-        )?;
+        streamed.agree(&mut first_instance(shared, &streamed.guest).map_err(first_call)?)?;
         Ok(Adapter(Arc::new(Loaded { guest, exports, streamed, description })))
     }
 
     pub fn description(&self) -> &Description {
         &self.0.description
+    }
+
+    /// Waits until the plugin may do `work` on `bytes` of text. The work itself is then the turn's to run.
+    ///
+    /// # Errors
+    /// [`PluginError::Resting`] if it failed too often lately, [`PluginError::Busy`] if too much waits for it already.
+    pub async fn turn(&self, work: Work, bytes: usize) -> Result<Turn<'_>, PluginError> {
+        self.0.guest.turn(work, bytes).await
     }
 
     /// The canonical `request`, or its head, as the provider wants it. `secret` is the attempt's credential: it
@@ -131,9 +137,9 @@ impl Adapter {
         secret: Option<&[u8]>,
     ) -> Result<Result<Request, Failure>, PluginError> {
         let context_in = lowered(context);
-        let input = CallInput { secret, now_ms: context.now_ms, input_bytes: request.len() };
+        let input = CallInput { secret, input_bytes: request.len() };
         let Loaded { guest, exports, .. } = &*self.0;
-        guest.instance(Function::Encode, guest.room().settings.encode_deadline_ms, input, |instance| {
+        guest.instance(Function::Encode, guest.shared().settings.encode_deadline_ms, input, |instance| {
             let (encoded,) = instance.call::<Encode<'_>, Encoded>(&exports.encode, (&context_in, request))?;
             admit(encoded, validate::request)
         })
@@ -152,8 +158,8 @@ impl Adapter {
     ) -> Result<Result<Answer, Failure>, PluginError> {
         let (context_in, headers) = (lowered(context), lowered_headers(headers));
         let Loaded { guest, exports, .. } = &*self.0;
-        let input = CallInput { input_bytes: body.len(), ..input(context) };
-        guest.instance(Function::Decode, guest.room().settings.decode_deadline_ms, input, |instance| {
+        let input = CallInput { secret: None, input_bytes: body.len() };
+        guest.instance(Function::Decode, guest.shared().settings.decode_deadline_ms, input, |instance| {
             let reply = (&context_in, status, headers.as_slice(), body);
             let (decoded,) = instance.call::<Reply<'_>, Decoded>(&exports.decode, reply)?;
             admit(decoded, validate::answer)
@@ -173,19 +179,28 @@ impl Adapter {
     ) -> Result<Failure, PluginError> {
         let (context_in, headers) = (lowered(context), lowered_headers(headers));
         let Loaded { guest, exports, .. } = &*self.0;
-        guest.instance(Function::Classify, guest.room().settings.decode_deadline_ms, input(context), |instance| {
+        let input = CallInput { secret: None, input_bytes: body.len() };
+        guest.instance(Function::Classify, guest.shared().settings.decode_deadline_ms, input, |instance| {
             let reply = (&context_in, status, headers.as_slice(), body);
             let (classified,) = instance.call::<Reply<'_>, Classified>(&exports.classify, reply)?;
             Ok(validate::failure(classified))
         })
     }
 
-    /// An instance for one streamed answer. Make it at the answer's first byte: it occupies a sandbox.
+    /// A place for one streamed answer. To be had before the provider is sent anything.
     ///
     /// # Errors
-    /// [`PluginError`] if there is no sandbox free, or the guest failed.
-    pub fn stream(&self, context: &Context<'_>) -> Result<Stream, PluginError> {
-        Stream::open(self.clone(), &lowered(context), input(context))
+    /// [`PluginError::Busy`] if all are taken.
+    pub fn reserve_stream(&self) -> Result<StreamPlace, PluginError> {
+        self.0.guest.shared().streams.take().map(StreamPlace).ok_or(PluginError::Busy)
+    }
+
+    /// An instance for one streamed answer. To be made at the answer's first byte: it holds memory.
+    ///
+    /// # Errors
+    /// [`PluginError`] if the guest failed.
+    pub fn stream(&self, place: StreamPlace, context: &Context<'_>) -> Result<Stream, PluginError> {
+        Stream::open(self.clone(), place, &lowered(context))
     }
 
     pub(super) fn streamed(&self) -> &Streamed {
@@ -227,8 +242,10 @@ impl Streamed {
     }
 }
 
-fn input<'a>(context: &Context<'_>) -> CallInput<'a> {
-    CallInput { secret: None, now_ms: context.now_ms, input_bytes: 0 }
+/// The instance that a component is asked in who it is.
+pub(super) fn first_instance(shared: &HostShared, guest: &Guest) -> Result<Instance, PluginError> {
+    let place = shared.calls.take().ok_or(PluginError::Busy)?;
+    guest.enter(place, Instant::now(), shared.settings.describe_deadline_ms, CallInput::default())
 }
 
 /// The guest's success through `admit`, or its refusal.

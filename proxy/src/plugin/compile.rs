@@ -1,10 +1,12 @@
 //! From WebAssembly to machine code: by a child process that can be killed, into a cache that is checked.
 //!
 //! The compiler is not hardened against its input (a bomb of a few megabytes takes gigabytes and seconds), so it
-//! never runs in the gateway. Machine code is only ever taken from that child or from a folder that is ours alone.
+//! never runs in the gateway; the process that it runs in gives up files, network and other processes first. Machine
+//! code is only ever taken from that child or from a folder that is ours alone.
 
 mod cache;
 mod child;
+mod confine;
 
 use std::path::PathBuf;
 

@@ -103,19 +103,18 @@ fn config(settings: &Settings, allocation: Allocation) -> Config {
     }
     config.allocation_strategy(match allocation {
         Allocation::Calls => InstanceAllocationStrategy::Pooling({
-            let mut pool = pool(settings);
+            let mut pool = pool(settings, settings.calls_max);
             pool.linear_memory_keep_resident(CALL_KEEPS_BYTES);
             pool
         }),
-        Allocation::Streams => InstanceAllocationStrategy::Pooling(pool(settings)),
+        Allocation::Streams => InstanceAllocationStrategy::Pooling(pool(settings, settings.streams_max)),
         Allocation::OnDemand => InstanceAllocationStrategy::OnDemand,
     });
     config
 }
 
-/// HostShared for every permit's instance at its largest, so that a permit held is a slot there. Keeps no memories.
-fn pool(settings: &Settings) -> PoolingAllocationConfig {
-    let instances = settings.instances_max;
+/// A pool with room for `instances` of them at their largest, so that who holds a place finds a slot. Keeps no memories.
+fn pool(settings: &Settings, instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES_MAX))

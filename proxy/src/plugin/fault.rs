@@ -30,7 +30,7 @@ pub enum LoadError {
     Engine(String),
 }
 
-/// How a call into a plugin ended, other than by an answer. The instance is gone, and the call is the only one hurt.
+/// How a call into a plugin ended, other than by an answer. The instance is gone; no other call is hurt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginError {
     /// The guest stopped itself or was stopped by the processor.
@@ -45,9 +45,12 @@ pub enum PluginError {
     /// The guest's answer holds more bytes or events than one may.
     #[error("answered more than it may")]
     Output,
-    /// Every instance is in use.
-    #[error("all sandboxes are in use")]
+    /// All places for plugin calls are taken, or the memory for them is in use. Nobody's fault.
+    #[error("all places for plugin calls are in use")]
     Busy,
+    /// The plugin has failed too often lately, and was not called.
+    #[error("rests after too many failures")]
+    Resting { retry_after_ms: u64 },
     /// The guest's answer breaks the rules of the component model: a bad pointer, bad UTF-8, a bad discriminant.
     #[error("gave a malformed answer")]
     Malformed { detail: String },
@@ -65,6 +68,16 @@ pub enum PluginError {
     Ended,
 }
 
+/// Bytes of a refusal, which may quote names of the component.
+const REFUSAL_BYTES_MAX: usize = 2048;
+
+impl LoadError {
+    /// Refused for this reason: one line, bounded, fit for a terminal whatever the component calls its parts.
+    pub(super) fn refused(reason: &str) -> LoadError {
+        LoadError::Refused(printable(reason, REFUSAL_BYTES_MAX))
+    }
+}
+
 impl PluginError {
     /// A stable name: metric label and log field.
     pub fn kind(&self) -> &'static str {
@@ -74,12 +87,18 @@ impl PluginError {
             PluginError::Memory => "memory",
             PluginError::Output => "output",
             PluginError::Busy => "busy",
+            PluginError::Resting { .. } => "resting",
             PluginError::Malformed { .. } => "malformed",
             PluginError::Invalid(_) => "invalid",
             PluginError::Exhausted => "stream_cpu",
             PluginError::Silent => "silent",
             PluginError::Ended => "ended",
         }
+    }
+
+    /// Whether the plugin itself is at fault.
+    pub(super) fn is_plugins(&self) -> bool {
+        !matches!(self, PluginError::Busy | PluginError::Resting { .. } | PluginError::Ended)
     }
 
     /// The engine's words for the operator's log: one line, bounded. May quote the guest; never for a client.

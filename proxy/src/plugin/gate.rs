@@ -5,13 +5,15 @@
 
 use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, MemoryType, Parser, Payload, TableType};
 
-use super::{Capabilities, LoadError, Settings, engine};
+use super::{Capabilities, LoadError, Settings, engine, fault::printable};
 
 const FUNCTIONS_MAX: u32 = 50_000;
 const CODE_BYTES_MAX: u32 = 24 << 20;
 const CORE_MODULES_MAX: u32 = engine::CORE_INSTANCES_MAX;
 /// The encoder wraps each exported interface in a component that only renames types; deeper ones are composed.
 const COMPONENTS_MAX: u32 = 8;
+/// Bytes of an import's name that are shown.
+const IMPORT_BYTES_MAX: usize = 256;
 const PAGE_BYTES: u64 = 64 << 10;
 /// What this host speaks. Before 1.0 the minor version is the track that promises compatibility.
 const PACKAGE: &str = "tollgate:plugin/";
@@ -55,7 +57,7 @@ pub(super) fn inspect(wasm: &[u8], world: World, granted: Capabilities, settings
 }
 
 fn refused(reason: String) -> LoadError {
-    LoadError::Refused(reason)
+    LoadError::refused(&reason)
 }
 
 fn admit_import(import: &str, granted: Capabilities) -> Result<(), LoadError> {
@@ -70,7 +72,7 @@ fn admit_import(import: &str, granted: Capabilities) -> Result<(), LoadError> {
         "log" if granted.log => Ok(()),
         "tokenize" if granted.tokenize => Ok(()),
         "sign" if granted.sign => Ok(()),
-        "log" | "tokenize" | "sign" => Err(LoadError::NotGranted { import: import.to_owned() }),
+        "log" | "tokenize" | "sign" => Err(LoadError::NotGranted { import: printable(import, IMPORT_BYTES_MAX) }),
         _ => Err(refused(format!("imports `{import}`, which this host does not have"))),
     }
 }

@@ -13,13 +13,15 @@ use wasmtime::{
 use super::{
     Called, Capabilities, Function, HostShared, LoadError, PluginError,
     bindings::adapter::tollgate::plugin::{log, sign, tokenize},
-    permit::Permit,
-    state::{PluginContext, State},
+    place::Place,
+    share::Kind,
+    state::{MemoryBound, PluginContext, State},
+    turn::{Turn, Work, turn},
 };
 
 /// A component, compiled and linked with what it was granted.
 pub(super) struct Guest {
-    room: Arc<HostShared>,
+    shared: Arc<HostShared>,
     pre: InstancePre<State>,
     context: Arc<PluginContext>,
     may_sign: bool,
@@ -29,12 +31,12 @@ impl Guest {
     /// # Errors
     /// [`LoadError::Refused`] if the component imports what the linker does not offer, or does not fit the pool.
     pub(super) fn link(
-        room: &Arc<HostShared>,
+        shared: &Arc<HostShared>,
         context: &Arc<PluginContext>,
         component: &Component,
         granted: Capabilities,
     ) -> Result<Guest, LoadError> {
-        let refused = |error: wasmtime::Error| LoadError::Refused(format!("does not fit this host: {error:#}"));
+        let refused = |error: wasmtime::Error| LoadError::refused(&format!("does not fit this host: {error:#}"));
         component.initialize_copy_on_write_image().map_err(refused)?;
         let mut linker = Linker::new(component.engine());
         if granted.log {
@@ -47,15 +49,20 @@ impl Guest {
             sign::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).map_err(refused)?;
         }
         Ok(Guest {
-            room: Arc::clone(room),
+            shared: Arc::clone(shared),
             pre: linker.instantiate_pre(component).map_err(refused)?,
             context: Arc::clone(context),
             may_sign: granted.sign,
         })
     }
 
-    pub(super) fn room(&self) -> &HostShared {
-        &self.room
+    pub(super) fn shared(&self) -> &HostShared {
+        &self.shared
+    }
+
+    /// The plugin's turn to do `work` on `bytes` of text.
+    pub(super) async fn turn(&self, work: Work, bytes: usize) -> Result<Turn<'_>, PluginError> {
+        turn(&self.shared, &self.context, work, bytes).await
     }
 
     /// The export `function` of the exported `interface`.
@@ -64,7 +71,7 @@ impl Guest {
         component
             .get_export_index(None, interface)
             .and_then(|instance| component.get_export_index(Some(&instance), function))
-            .ok_or_else(|| LoadError::Refused(format!("exports no function `{function}` in `{interface}`")))
+            .ok_or_else(|| LoadError::refused(&format!("exports no function `{function}` in `{interface}`")))
     }
 
     /// Does `work` in a fresh instance, and reports how it went.
@@ -76,47 +83,120 @@ impl Guest {
         work: impl FnOnce(&mut Instance) -> Result<R, PluginError>,
     ) -> Result<R, PluginError> {
         let began = Instant::now();
-        let mut memory_bytes = 0;
-        let result = self.enter(deadline_ms, input).and_then(|mut instance| {
-            let result = work(&mut instance);
-            memory_bytes = instance.memory_bytes();
-            result
-        });
-        self.report(function, began.elapsed(), memory_bytes, result.as_ref().err());
+        let place = self.shared.calls.take().ok_or(PluginError::Busy);
+        let mut instance = place.and_then(|place| self.enter(place, began, deadline_ms, input));
+        let result = match &mut instance {
+            Ok(instance) => work(instance),
+            Err(fault) => Err(fault.clone()),
+        };
+        let instance = instance.as_ref().ok();
+        self.report(function, Spent::since(began, instance), instance, result.as_ref().err());
         result
     }
 
-    pub(super) fn report(&self, function: Function, took: Duration, memory_bytes: usize, fault: Option<&PluginError>) {
-        self.context.watch.called(&Called { function, took, memory_bytes, fault: fault.map(PluginError::kind) });
+    /// Charges the plugin for a call, and tells whoever watches it how it went.
+    pub(super) fn report(
+        &self,
+        function: Function,
+        spent: Spent,
+        instance: Option<&Instance>,
+        fault: Option<&PluginError>,
+    ) {
+        let Spent { began, took, cost } = spent;
+        let memory_bytes = instance.map_or(0, Instance::memory_bytes);
+        let PluginContext { cpu, health, watch, .. } = &*self.context;
+        let (kind, now_ns) = (function.kind(), self.shared.ns_at(began + took));
+        cpu.charge(kind, now_ns, cost);
+        let now_ms = now_ns / 1_000_000;
+        let rest_ms = match fault {
+            Some(fault) if fault.is_plugins() => health.ended(kind, now_ms, true),
+            // A stream is good when it has come to its end.
+            None if !matches!(function, Function::Open | Function::Push) => health.ended(kind, now_ms, false),
+            _ => None,
+        };
+        if let Some(rest_ms) = rest_ms {
+            let (plugin, function) = (self.context.name.as_str(), function.as_str());
+            tracing::warn!(plugin, function, rest_ms, "a plugin keeps failing and is not called for a while");
+        }
+        watch.called(&Called { function, took, memory_bytes, fault: fault.map(PluginError::kind) });
     }
 
-    /// A fresh instance whose clock runs.
-    pub(super) fn enter(&self, deadline_ms: u64, input: CallInput<'_>) -> Result<Instance, PluginError> {
-        let settings = &self.room.settings;
-        let permit = self.room.permits.take().ok_or(PluginError::Busy)?;
+    /// A fresh instance whose clock has run since `began`.
+    pub(super) fn enter(
+        &self,
+        place: Place,
+        began: Instant,
+        deadline_ms: u64,
+        input: CallInput<'_>,
+    ) -> Result<Instance, PluginError> {
+        let settings = &self.shared.settings;
         let secret = input.secret.filter(|_| self.may_sign);
-        let state = State::new(settings, &self.context, secret, input.now_ms);
+        let state = State::new(settings, &self.context, secret, began);
         let mut store = Store::try_new(self.pre.engine(), state).map_err(|error| PluginError::of(&error, false))?;
-        store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(settings.output_bytes_max + input.input_bytes.saturating_mul(PASSES));
+        store.limiter(|state| state);
+        store.set_hostcall_fuel(fuel(settings.output_bytes_max, input.input_bytes));
         store.set_max_component_handles(settings.handles_max);
         store.epoch_deadline_callback(State::at_deadline);
         // Before instantiation: a start function runs there.
-        let ticks = store.data_mut().begin(deadline_ms + (input.input_bytes / BYTES_PER_MS) as u64);
+        let ticks = store.data_mut().begin(budget(deadline_ms, input.input_bytes), began);
         store.set_epoch_deadline(ticks);
-        let instance = self.pre.instantiate(&mut store).map_err(|error| fault(&error, &store))?;
-        Ok(Instance { store, instance, _permit: permit })
+        let instance = self.pre.instantiate(&mut store).map_err(|error| match store.data().limiter.refused {
+            // Its memory was refused before it ran: others hold it.
+            Some(MemoryBound::Total) => PluginError::Busy,
+            _ => fault(&error, &store),
+        })?;
+        Ok(Instance { store, instance, _place: place })
     }
 }
 
-/// What a instance is for, as far as the guest's imports need to know.
+impl Function {
+    fn kind(self) -> Kind {
+        match self {
+            Function::Encode => Kind::Encode,
+            Function::Decode => Kind::Decode,
+            Function::Classify => Kind::Classify,
+            Function::Open | Function::Push | Function::Finish => Kind::Stream,
+            Function::Check | Function::Render => Kind::Template,
+        }
+    }
+}
+
+/// What a call has taken.
+#[derive(Clone, Copy)]
+pub(super) struct Spent {
+    began: Instant,
+    /// By the wall.
+    took: Duration,
+    /// Of processor time.
+    pub(super) cost: Duration,
+}
+
+impl Spent {
+    /// What a call that began at `began` has taken until now.
+    pub(super) fn since(began: Instant, instance: Option<&Instance>) -> Spent {
+        let took = began.elapsed();
+        Spent { began, took, cost: instance.map_or(took, |instance| instance.cost(took)) }
+    }
+}
+
+/// What a unit of work begins with, as far as the sandbox needs to know.
 #[derive(Clone, Copy, Default)]
 pub(super) struct CallInput<'a> {
     /// What `sign` may sign with.
     pub(super) secret: Option<&'a [u8]>,
-    pub(super) now_ms: u64,
-    /// The text that the guest is given to work on. What it may take and say grows with it.
+    /// The text that the guest is given to work on. Its deadline, and what it may answer, grow with it.
     pub(super) input_bytes: usize,
+}
+
+/// The processor time that a guest gets for `input_bytes` of text.
+fn budget(deadline_ms: u64, input_bytes: usize) -> Duration {
+    Duration::from_millis(deadline_ms)
+        + Duration::from_millis(1) * u32::try_from(input_bytes / BYTES_PER_MS).unwrap_or(u32::MAX)
+}
+
+/// What may pass between host and guest for `input_bytes` of text, in bytes.
+fn fuel(output_bytes_max: usize, input_bytes: usize) -> usize {
+    output_bytes_max.saturating_add(input_bytes.saturating_mul(PASSES))
 }
 
 /// Text that a guest may read, translate and say for each further millisecond of its deadline, in bytes.
@@ -129,14 +209,15 @@ pub(super) struct Instance {
     store: Store<State>,
     instance: wasmtime::component::Instance,
     /// After the store, which holds the slot that this stands for.
-    _permit: Permit,
+    _place: Place,
 }
 
 impl Instance {
-    /// Starts the clock anew.
-    pub(super) fn renew(&mut self, deadline_ms: u64) {
-        let ticks = self.store.data_mut().begin(deadline_ms);
+    /// Starts the clock anew at `began`, for work on `input_bytes` of text.
+    pub(super) fn renew(&mut self, began: Instant, deadline_ms: u64, output_bytes_max: usize, input_bytes: usize) {
+        let ticks = self.store.data_mut().begin(budget(deadline_ms, input_bytes), began);
         self.store.set_epoch_deadline(ticks);
+        self.store.set_hostcall_fuel(fuel(output_bytes_max, input_bytes));
     }
 
     pub(super) fn call<P, R>(&mut self, export: &ComponentExportIndex, params: P) -> Result<R, PluginError>
@@ -158,7 +239,7 @@ impl Instance {
     {
         match self.instance.get_typed_func::<P, R>(&mut self.store, export) {
             Ok(_) => Ok(()),
-            Err(error) => Err(LoadError::Refused(format!("`{name}` is not the contract's: {error:#}"))),
+            Err(error) => Err(LoadError::refused(&format!("`{name}` is not the contract's: {error:#}"))),
         }
     }
 
@@ -166,12 +247,12 @@ impl Instance {
         self.store.data().limiter.memory_bytes()
     }
 
-    /// The most processor time the last call can have had, having taken `took` by the wall.
-    pub(super) fn charge(&self, took: Duration) -> Duration {
-        took.min(self.store.data().charged_at_most())
+    /// The processor time of the last call, which took `took` by the wall.
+    fn cost(&self, took: Duration) -> Duration {
+        self.store.data().cost(took)
     }
 }
 
 fn fault(error: &wasmtime::Error, store: &Store<State>) -> PluginError {
-    PluginError::of(error, store.data().limiter.starved)
+    PluginError::of(error, store.data().limiter.refused.is_some())
 }

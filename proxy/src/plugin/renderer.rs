@@ -5,7 +5,8 @@ use std::sync::Arc;
 use wasmtime::component::ComponentExportIndex;
 
 use super::{
-    Capabilities, Function, HostShared, LoadError, PluginError,
+    Capabilities, Function, HostShared, LoadError, PluginError, Turn, Work,
+    adapter::first_instance,
     bindings::renderer::exports::tollgate::plugin::renderer as exported,
     compile::Compiled,
     fault::printable,
@@ -59,16 +60,16 @@ type Rendered = (Result<String, exported::RenderError>,);
 impl Renderer {
     /// Links the component, checks each function against the contract, and asks it who it is.
     pub(super) fn load(
-        room: &Arc<HostShared>,
+        shared: &Arc<HostShared>,
         name: &str,
         compiled: &Compiled,
         granted: Capabilities,
     ) -> Result<Renderer, LoadError> {
-        let guest = Guest::link(room, &room.context(name), &compiled.calls, granted)?;
+        let guest = Guest::link(shared, &shared.context(name), &compiled.calls, granted)?;
         let export = |function| guest.export(INTERFACE, function);
         let (describe, check, render) = (export("describe")?, export("check")?, export("render")?);
         let first_call = |fault| LoadError::FirstCall { function: "describe", fault };
-        let mut instance = guest.enter(room.settings.describe_deadline_ms, CallInput::default()).map_err(first_call)?;
+        let mut instance = first_instance(shared, &guest).map_err(first_call)?;
         instance.agrees::<(), (exported::Description,)>("describe", &describe)?;
         instance.agrees::<Check<'_>, Checked>("check", &check)?;
         instance.agrees::<Render<'_>, Rendered>("render", &render)?;
@@ -87,13 +88,21 @@ impl Renderer {
         &self.0.version
     }
 
+    /// Waits until the plugin may work on `bytes` of text. The work itself is then the turn's to run.
+    ///
+    /// # Errors
+    /// As [`Adapter::turn`](super::Adapter::turn).
+    pub async fn turn(&self, bytes: usize) -> Result<Turn<'_>, PluginError> {
+        self.0.guest.turn(Work::Template, bytes).await
+    }
+
     /// The names of the variables that `source` uses, each once, in order of appearance.
     ///
     /// # Errors
     /// [`PluginError`] if the guest failed; the inner [`TemplateSyntaxError`] if `source` is no template.
     pub fn check(&self, source: &str) -> Result<Result<Vec<String>, TemplateSyntaxError>, PluginError> {
         let Loaded { guest, check, .. } = &*self.0;
-        guest.instance(Function::Check, guest.room().settings.encode_deadline_ms, CallInput::default(), |instance| {
+        guest.instance(Function::Check, guest.shared().settings.encode_deadline_ms, CallInput::default(), |instance| {
             let (checked,) = instance.call::<Check<'_>, Checked>(check, (source,))?;
             let names = match checked {
                 Ok(names) => names,
@@ -112,7 +121,7 @@ impl Renderer {
     /// [`PluginError`] if the guest failed; the inner [`RenderError`] if the template or its variables do not do.
     pub fn render(&self, source: &str, variables: &str) -> Result<Result<String, RenderError>, PluginError> {
         let Loaded { guest, render, .. } = &*self.0;
-        guest.instance(Function::Render, guest.room().settings.encode_deadline_ms, CallInput::default(), |instance| {
+        guest.instance(Function::Render, guest.shared().settings.encode_deadline_ms, CallInput::default(), |instance| {
             let (rendered,) = instance.call::<Render<'_>, Rendered>(render, (source, variables))?;
             Ok(rendered.map_err(|error| match error {
                 exported::RenderError::Missing(name) => RenderError::Missing(printable(&name, VARIABLE_BYTES_MAX)),

@@ -1,18 +1,18 @@
 //! What a guest can reach while it runs: three imports, and the walls around it.
 //!
-//! One state belongs to one store, and one store to one unit of work. Nothing here outlives it but the log's
-//! counters, which hold no word of any call.
+//! One state belongs to one store, and one store to one unit of work. Nothing here outlives it but the plugin's
+//! context, which holds no word of any call.
 
 use std::{
-    fs,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hmac::{Hmac, Mac};
+use rustix::time::{ClockId, clock_gettime};
 use sha2::Sha256;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use zeroize::Zeroizing;
@@ -22,38 +22,74 @@ use super::{
     bindings::adapter::tollgate::plugin::{log, sign, tokenize, types},
     engine,
     fault::printable,
+    health::{Health, RestRule},
+    memory::{MemoryBudget, MemoryShare},
+    share::CpuShare,
 };
 
-const LOG_LINES_PER_WORK: u32 = 16;
-const LOG_LINES_PER_SECOND: u64 = 50;
 const LOG_LINE_BYTES_MAX: usize = 1024;
 const TOKENIZE_BYTES_MAX: usize = 64 << 10;
 const TOKENIZE_BYTES_PER_WORK: usize = 256 << 10;
 const SIGN_BYTES_MAX: usize = 1 << 20;
 const SIGNATURES_PER_WORK: u32 = 16;
 
-/// What a guest may be interrupted by, at most, in wall time: its deadline of processor time, this many times over.
-const WALL_FACTOR: u64 = 10;
-
 /// What all units of work of one plugin share.
 pub(super) struct PluginContext {
+    /// Tells plugins apart; counts from 1.
+    pub(super) id: u32,
     /// The operator's name for the plugin.
-    name: String,
+    pub(super) name: String,
     tokenize: Arc<dyn Tokenize>,
     pub(super) watch: Arc<dyn Watch>,
-    window: AtomicU64,
+    memory: MemoryShare,
+    pub(super) cpu: CpuShare,
+    pub(super) health: Health,
+    log: LogPace,
 }
 
 impl PluginContext {
-    pub(super) fn new(name: &str, tokenize: Arc<dyn Tokenize>, watch: Arc<dyn Watch>) -> Arc<PluginContext> {
-        Arc::new(PluginContext { name: name.to_owned(), tokenize, watch, window: AtomicU64::new(0) })
+    pub(super) fn new(
+        id: u32,
+        name: &str,
+        settings: &Settings,
+        memory: &Arc<MemoryBudget>,
+        tokenize: Arc<dyn Tokenize>,
+        watch: Arc<dyn Watch>,
+    ) -> Arc<PluginContext> {
+        let rule =
+            RestRule { faults_max: settings.faults_max, rest_ms: settings.rest_ms, rest_ms_max: settings.rest_ms_max };
+        Arc::new(PluginContext {
+            id,
+            name: name.to_owned(),
+            tokenize,
+            watch,
+            memory: MemoryShare::new(memory),
+            cpu: CpuShare::new(settings.cpu_share_percent),
+            health: Health::new(rule),
+            log: LogPace::new(settings.log_lines_per_s_max),
+        })
+    }
+}
+
+/// How fast one plugin may log, across all its calls.
+struct LogPace {
+    began: Instant,
+    lines_per_s_max: u32,
+    /// The second above the count of its lines.
+    window: AtomicU64,
+}
+
+impl LogPace {
+    fn new(lines_per_s_max: u32) -> LogPace {
+        LogPace { began: Instant::now(), lines_per_s_max, window: AtomicU64::new(0) }
     }
 
-    /// Whether one more line may be logged in `second`. The window packs the second above a count of 16 bits.
-    fn may_log(&self, second: u64) -> bool {
+    /// Whether one more line may be logged `now`.
+    fn admit(&self, now: Instant) -> bool {
+        let second = now.saturating_duration_since(self.began).as_secs();
         let advance = |window: u64| {
-            let count = if window >> 16 == second { window & 0xffff } else { 0 };
-            (count < LOG_LINES_PER_SECOND).then_some((second << 16) | (count + 1))
+            let count = if window >> 32 == second { window & u64::from(u32::MAX) } else { 0 };
+            (count < u64::from(self.lines_per_s_max)).then_some((second << 32) | (count + 1))
         };
         self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance).is_ok()
     }
@@ -66,77 +102,112 @@ pub(super) struct State {
     context: Arc<PluginContext>,
     /// The attempt's credential; only there when the plugin may sign.
     secret: Option<Zeroizing<Vec<u8>>>,
-    now_ms: u64,
-    lines: u32,
+    log_lines_left: u32,
     tokenized_bytes: usize,
     signatures: u32,
 }
 
 impl State {
-    /// `now_ms` is the call's own time: it paces the log, and nothing else reads it.
-    pub(super) fn new(settings: &Settings, context: &Arc<PluginContext>, secret: Option<&[u8]>, now_ms: u64) -> State {
+    /// For a unit of work that began at `began`.
+    pub(super) fn new(
+        settings: &Settings,
+        context: &Arc<PluginContext>,
+        secret: Option<&[u8]>,
+        began: Instant,
+    ) -> State {
         State {
             limiter: Limiter::new(settings.memory_bytes_max),
-            deadline: Deadline::default(),
+            deadline: Deadline::new(Duration::ZERO, began),
             context: Arc::clone(context),
             secret: secret.map(|secret| Zeroizing::new(secret.to_vec())),
-            now_ms,
-            lines: 0,
+            log_lines_left: settings.log_lines_per_call_max,
             tokenized_bytes: 0,
             signatures: 0,
         }
     }
 
-    /// Starts a call's clock and returns after how many ticks `at_deadline` first looks at it.
-    pub(super) fn begin(&mut self, deadline_ms: u64) -> u64 {
-        self.deadline = Deadline { budget_ms: deadline_ms, ..Deadline::default() };
-        Deadline::STEP_MS
+    /// Starts the clock of a call that began at `began`, and returns after how many ticks `at_deadline` first looks
+    /// at it.
+    pub(super) fn begin(&mut self, budget: Duration, began: Instant) -> u64 {
+        self.deadline = Deadline::new(budget, began);
+        Deadline::STEP_TICKS
     }
 
-    /// The most processor time that the call since `begin` can have had, as far as it was looked at.
-    pub(super) fn charged_at_most(&self) -> Duration {
-        Duration::from_millis(self.deadline.used_ms + Deadline::STEP_MS)
+    /// The processor time of the call that began last and took `took` by the wall.
+    pub(super) fn cost(&self, took: Duration) -> Duration {
+        // Only a call that was looked at can have waited for long, and only then is the clock worth reading.
+        let now = self.deadline.first_look.and_then(|_| thread_cpu());
+        self.deadline.cost(took, now)
     }
 
     /// Called by the engine when a call has run for a while: decides whether it may go on.
     pub(super) fn at_deadline(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
-        Ok(store.data_mut().deadline.advance(cpu_ms()))
+        let deadline = &mut store.data_mut().deadline;
+        let wall = deadline.began.elapsed();
+        Ok(deadline.look(thread_cpu(), wall))
     }
 }
 
-/// A budget of processor time. A call pays for what it computes, not for its thread waiting behind a neighbour's:
-/// on a busy machine wall time would kill innocent calls.
-#[derive(Default)]
+impl Drop for State {
+    fn drop(&mut self) {
+        self.context.memory.give_back(self.limiter.memory_bytes);
+    }
+}
+
+/// A budget of processor time. A call pays for what it computes, not for its thread waiting behind another: on a busy
+/// machine wall time would end innocent calls.
 struct Deadline {
-    budget_ms: u64,
-    wall_ms: u64,
-    used_ms: u64,
-    /// Processor time of the thread when the call was first looked at.
-    first_cpu_ms: Option<u64>,
+    budget: Duration,
+    began: Instant,
+    first_look: Option<Look>,
+}
+
+#[derive(Clone, Copy)]
+struct Look {
+    /// Processor time of the thread; none where the kernel does not tell it.
+    cpu: Option<Duration>,
+    wall: Duration,
 }
 
 impl Deadline {
-    /// Ordinary calls end before the first look, which is the only one they could be charged for.
-    const STEP_MS: u64 = 2;
+    /// Ordinary calls end before the first look, and so never read the thread's clock.
+    const STEP_TICKS: u64 = 2;
+    const STEP: Duration = Duration::from_millis(Self::STEP_TICKS * engine::TICK.as_millis() as u64);
+    /// The bound on wall time, as a multiple of the budget and at least.
+    const WALL_FACTOR: u32 = 20;
+    const WALL_MIN: Duration = Duration::from_secs(1);
 
-    fn advance(&mut self, cpu_ms: Option<u64>) -> UpdateDeadline {
-        self.wall_ms += Self::STEP_MS;
-        self.used_ms = match cpu_ms {
-            Some(cpu_ms) => cpu_ms.saturating_sub(*self.first_cpu_ms.get_or_insert(cpu_ms)) + Self::STEP_MS,
-            None => self.wall_ms,
+    fn new(budget: Duration, began: Instant) -> Deadline {
+        Deadline { budget, began, first_look: None }
+    }
+
+    /// Looks at a call that has taken `wall` and whose thread has had `cpu`.
+    fn look(&mut self, cpu: Option<Duration>, wall: Duration) -> UpdateDeadline {
+        let first = *self.first_look.get_or_insert(Look { cpu, wall });
+        // Before the first look, nobody knows: it may all have been waiting, so that the guest is given it.
+        let used = match (cpu, first.cpu) {
+            (Some(now), Some(before)) => now.saturating_sub(before),
+            _ => wall,
         };
-        if self.used_ms >= self.budget_ms || self.wall_ms >= self.budget_ms.saturating_mul(WALL_FACTOR) {
+        if used >= self.budget || wall >= (self.budget * Self::WALL_FACTOR).max(Self::WALL_MIN) {
             return UpdateDeadline::Interrupt;
         }
-        UpdateDeadline::Continue(Self::STEP_MS)
+        UpdateDeadline::Continue(Self::STEP_TICKS)
+    }
+
+    /// The processor time of a call that took `took`, at the end of which its thread has had `cpu`.
+    fn cost(&self, took: Duration, cpu: Option<Duration>) -> Duration {
+        let Some(first) = self.first_look else { return took };
+        match (cpu, first.cpu) {
+            (Some(now), Some(before)) => (first.wall.min(Self::STEP) + now.saturating_sub(before)).min(took),
+            _ => took,
+        }
     }
 }
 
-/// Processor time this thread has had, if the kernel says. Only calls that are already slow come here.
-fn cpu_ms() -> Option<u64> {
-    let statistics = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let running_ns: u64 = statistics.split(' ').next()?.parse().ok()?;
-    Some(running_ns / 1_000_000)
+/// Processor time that this thread has had, exact to the microsecond, if the kernel tells.
+fn thread_cpu() -> Option<Duration> {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().ok()
 }
 
 /// Sums all memories and tables of one store: the engine's own limits are for each.
@@ -144,43 +215,57 @@ pub(super) struct Limiter {
     memory_bytes: usize,
     memory_bytes_max: usize,
     table_elements: usize,
-    /// Whether the guest was ever refused.
-    pub(super) starved: bool,
+    /// Whether the guest was ever refused memory, and by which bound.
+    pub(super) refused: Option<MemoryBound>,
+}
+
+/// A bound on memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MemoryBound {
+    Instance,
+    /// That of all instances together.
+    Total,
 }
 
 impl Limiter {
     fn new(memory_bytes_max: usize) -> Limiter {
-        Limiter { memory_bytes: 0, memory_bytes_max, table_elements: 0, starved: false }
+        Limiter { memory_bytes: 0, memory_bytes_max, table_elements: 0, refused: None }
     }
 
     /// The most memory the guest has held so far, in bytes: memories never shrink.
     pub(super) fn memory_bytes(&self) -> usize {
         self.memory_bytes
     }
+
+    fn grow(&mut self, share: &MemoryShare, bytes: usize) -> bool {
+        let total = self.memory_bytes.saturating_add(bytes);
+        self.refused = if total > self.memory_bytes_max {
+            Some(MemoryBound::Instance)
+        } else if !share.take(bytes, total) {
+            Some(MemoryBound::Total)
+        } else {
+            self.memory_bytes = total;
+            return true;
+        };
+        false
+    }
 }
 
-impl ResourceLimiter for Limiter {
+impl ResourceLimiter for State {
     fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
-        let granted = total <= self.memory_bytes_max;
-        if granted {
-            self.memory_bytes = total;
-        } else {
-            self.starved = true;
-        }
-        Ok(granted)
+        Ok(self.limiter.grow(&self.context.memory, desired.saturating_sub(current)))
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.starved = true;
+        self.limiter.refused.get_or_insert(MemoryBound::Instance);
         Ok(())
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        let total = self.limiter.table_elements.saturating_add(desired.saturating_sub(current));
         let granted = total <= engine::TABLE_ELEMENTS_MAX;
         if granted {
-            self.table_elements = total;
+            self.limiter.table_elements = total;
         }
         Ok(granted)
     }
@@ -194,10 +279,10 @@ impl types::Host for State {}
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) {
-        if self.lines >= LOG_LINES_PER_WORK || !self.context.may_log(self.now_ms / 1000) {
+        if self.log_lines_left == 0 || !self.context.log.admit(Instant::now()) {
             return;
         }
-        self.lines += 1;
+        self.log_lines_left -= 1;
         let plugin = self.context.name.as_str();
         let line = printable(&message, LOG_LINE_BYTES_MAX);
         match level {

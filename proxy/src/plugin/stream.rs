@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceAny;
 
 use super::{
-    Function, PluginError,
+    Function, PluginError, StreamPlace,
     adapter::{Adapter, Events, Finish, Open, Push},
     bindings::adapter::tollgate::plugin::types as wire,
-    guest::{CallInput, Instance},
+    guest::{CallInput, Instance, Spent},
     validate::{self, Turn},
 };
 use crate::{
@@ -38,15 +38,16 @@ struct Live {
 impl Stream {
     pub(super) fn open(
         adapter: Adapter,
+        place: StreamPlace,
         context: &wire::CallContext<'_>,
-        input: CallInput<'_>,
     ) -> Result<Stream, PluginError> {
         let began = Instant::now();
-        let live = Live::open(&adapter, context, input);
-        let memory_bytes = live.as_ref().map_or(0, |live| live.instance.memory_bytes());
-        adapter.streamed().guest.report(Function::Open, began.elapsed(), memory_bytes, live.as_ref().err());
-        let live = Some(live?);
-        Ok(Stream { adapter, live, turn: Turn::default(), spent: Duration::ZERO, silent_bytes: 0 })
+        let live = Live::open(&adapter, place, began, context);
+        let instance = live.as_ref().ok().map(|live| &live.instance);
+        let spent = Spent::since(began, instance);
+        adapter.streamed().guest.report(Function::Open, spent, instance, live.as_ref().err());
+        let (live, spent) = (Some(live?), spent.cost);
+        Ok(Stream { adapter, live, turn: Turn::default(), spent, silent_bytes: 0 })
     }
 
     /// What `frames`, the next of the answer, mean.
@@ -60,14 +61,14 @@ impl Stream {
             bytes += frame.event.len() + frame.data.len();
             pushed.push(wire::Frame { event: text(&frame.event)?, data: text(&frame.data)? });
         }
-        let result = self.call(Function::Push, frames.len(), |adapter, live| {
+        let result = self.call(Function::Push, frames.len(), bytes, |adapter, live| {
             live.instance.call::<Push<'_>, Events>(&adapter.streamed().push, (live.stream, &pushed))
         });
         let Ok(Ok(events)) = &result else {
             return result;
         };
         self.silent_bytes = if events.is_empty() { self.silent_bytes.saturating_add(bytes) } else { 0 };
-        if self.silent_bytes > self.adapter.streamed().guest.room().settings.silent_bytes_max {
+        if self.silent_bytes > self.adapter.streamed().guest.shared().settings.silent_bytes_max {
             self.live = None;
             return Err(PluginError::Silent);
         }
@@ -79,7 +80,7 @@ impl Stream {
     /// # Errors
     /// As [`Stream::push`].
     pub fn finish(&mut self) -> Result<Result<Vec<Event>, Failure>, PluginError> {
-        let result = self.call(Function::Finish, 0, |adapter, live| {
+        let result = self.call(Function::Finish, 0, 0, |adapter, live| {
             live.instance.call::<Finish, Events>(&adapter.streamed().finish, (live.stream,))
         });
         self.live = None;
@@ -91,15 +92,16 @@ impl Stream {
         &mut self,
         function: Function,
         frames: usize,
+        bytes: usize,
         work: impl FnOnce(&Adapter, &mut Live) -> Result<Events, PluginError>,
     ) -> Result<Result<Vec<Event>, Failure>, PluginError> {
         let mut live = self.live.take().ok_or(PluginError::Ended)?;
-        let settings = &self.adapter.streamed().guest.room().settings;
+        let settings = &self.adapter.streamed().guest.shared().settings;
         let began = Instant::now();
-        live.instance.renew(settings.push_deadline_ms);
+        live.instance.renew(began, settings.push_deadline_ms, settings.output_bytes_max, bytes);
         let said = work(&self.adapter, &mut live);
-        let took = began.elapsed();
-        self.spent += live.instance.charge(took);
+        let spent = Spent::since(began, Some(&live.instance));
+        self.spent += spent.cost;
         let said = match said {
             Ok(_) if self.spent > Duration::from_millis(settings.stream_cpu_ms_max) => Err(PluginError::Exhausted),
             said => said,
@@ -108,7 +110,7 @@ impl Stream {
             Ok(events) => Ok(Ok(self.turn.events(events, frames, settings.events_per_push_max)?)),
             Err(failure) => Ok(Err(validate::failure(failure))),
         });
-        self.adapter.streamed().guest.report(function, took, live.instance.memory_bytes(), result.as_ref().err());
+        self.adapter.streamed().guest.report(function, spent, Some(&live.instance), result.as_ref().err());
         if matches!(result, Ok(Ok(_))) && !self.turn.failed {
             self.live = Some(live);
         }
@@ -117,9 +119,15 @@ impl Stream {
 }
 
 impl Live {
-    fn open(adapter: &Adapter, context: &wire::CallContext<'_>, input: CallInput<'_>) -> Result<Live, PluginError> {
+    fn open(
+        adapter: &Adapter,
+        place: StreamPlace,
+        began: Instant,
+        context: &wire::CallContext<'_>,
+    ) -> Result<Live, PluginError> {
         let guest = &adapter.streamed().guest;
-        let mut instance = guest.enter(guest.room().settings.push_deadline_ms, input)?;
+        let deadline_ms = guest.shared().settings.push_deadline_ms;
+        let mut instance = guest.enter(place.0, began, deadline_ms, CallInput::default())?;
         let (stream,) = instance.call::<Open<'_>, (ResourceAny,)>(&adapter.streamed().open, (context,))?;
         Ok(Live { instance, stream })
     }

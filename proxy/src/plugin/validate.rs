@@ -12,7 +12,7 @@ pub(super) use answer::{Turn, answer, failure};
 pub use json::JsonFlaw;
 pub(super) use json::object;
 pub(super) use request::request;
-pub use request::{Auth, Body, Request};
+pub use request::{Auth, Body, Request, SCHEMES};
 
 use super::fault::printable;
 
@@ -29,6 +29,8 @@ pub enum ValidateError {
     Headers(&'static str),
     #[error("authentication plan {0}")]
     Auth(&'static str),
+    #[error("authentication plan names the scheme `{0}`, which this host does not have")]
+    Scheme(String),
     #[error("body: {0}")]
     Body(JsonFlaw),
     #[error("edit of `{field}`: {reason}")]
@@ -82,7 +84,7 @@ pub(super) fn identity(name: &str, version: &str) -> Result<(), &'static str> {
         return Err("has a name that is not of `a-z`, `0-9` and `-`");
     }
     if !of(version, |byte| byte.is_ascii_alphanumeric() || b".+-".contains(&byte)) {
-        return Err("has a version that is none");
+        return Err("has a version that is empty, too long, or not of letters, digits, `.`, `+` and `-`");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::limit::Limiter;
 
 fn key(number: u32, models: &[&str]) -> Key {
     // As a keyed hash, which is spread evenly.
@@ -18,7 +19,7 @@ fn key(number: u32, models: &[&str]) -> Key {
         models: models.iter().map(|text| Pattern::parse(text).unwrap()).collect(),
         expires_ms: None,
         revoked: false,
-        account: Account { caps: Caps::default(), spending: Arc::default() },
+        account: Account { caps: Caps::default(), spending: Limiter::new().account("k") },
     }
 }
 

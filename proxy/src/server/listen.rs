@@ -1,73 +1,73 @@
 //! The listeners: one for calls, one with TLS, and two on loopback for the operator.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{Router, http::header, routing::get};
 use parking_lot::Mutex;
 use pingora::{
-    listeners::{L4BufferSettings, ListenerConfig, tls::TlsSettings},
-    server::{Server, ShutdownWatch, configuration::ServerConf},
+    listeners::tls::TlsSettings,
+    server::{ListenFds, Server, ShutdownWatch, configuration::ServerConf},
     services::{
+        Service,
         background::{BackgroundService, background_service},
-        listening::Service,
     },
 };
+use tokio::{sync::watch, task::JoinSet};
 
-use super::Error;
+use super::{Error, files::OPERATOR_CONNECTIONS_MAX};
 use crate::{
     admin,
     config::{Config, Tls},
-    edge::{Edge, Settings},
+    edge::{Edge, Listener, Settings},
     gateway::Gateway,
     metrics,
     plugin::Host,
     secret::Secret,
 };
 
-/// Everything that listens, bound or found to be free, and ready to run.
+/// Everything that listens, bound and ready to run, and where it listens.
+pub(super) struct Doors {
+    pub(super) server: Server,
+    pub(super) listen: SocketAddr,
+    pub(super) admin_listen: Option<SocketAddr>,
+    pub(super) metrics_listen: Option<SocketAddr>,
+}
+
+/// Binds every address of the configuration. `connections_max` bounds the connections of clients.
 pub(super) fn doors(
     config: &Config,
     gateway: &Arc<Gateway>,
     host: Arc<Host>,
     admin_token: Secret,
-) -> Result<Server, Error> {
+    connections_max: usize,
+) -> Result<Doors, Error> {
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
-    // Pingora would end the process from within if it cannot bind: find out first.
-    drop(bind(config.server.listen)?);
-    let edge = Edge::new(gateway.clone(), edge_settings(config));
-    let mut proxy = Service::new("proxy".to_owned(), edge);
-    proxy.add_listener(ListenerConfig::tcp(config.server.listen.to_string()).l4_buffer(buffers()));
+    let settings = edge_settings(config);
+    let mut calls = Listener::new("calls", Edge::calls(gateway.clone(), settings.clone()), connections_max);
+    let listen = bind(&mut calls, config.server.listen, None)?;
     if let Some(tls) = &config.server.tls {
-        drop(bind(tls.listen)?);
-        let listener = ListenerConfig::tcp(tls.listen.to_string()).l4_buffer(buffers());
-        proxy.add_listener(listener.tls(tls_settings(tls)?));
+        bind(&mut calls, tls.listen, Some(tls_settings(tls)?))?;
     }
-    server.add_service(proxy);
-    let router = |router: Router, address: Option<SocketAddr>| {
-        address.map(|address| Ok::<_, Error>((bind(address)?, router))).transpose()
+    server.add_service(Calls(Some(calls)));
+
+    let mut pages = Vec::new();
+    let mut page = |name, router, address: Option<SocketAddr>, body_bytes_max| {
+        let Some(address) = address else { return Ok(None) };
+        let settings = Settings { h2c: false, body_bytes_max, ..settings.clone() };
+        let mut listener = Listener::new(name, Edge::pages(router, settings), OPERATOR_CONNECTIONS_MAX);
+        let bound = bind(&mut listener, address, None)?;
+        pages.push(listener);
+        Ok::<_, Error>(Some(bound))
     };
+    let component_bytes_max = config.plugins.sandbox.component_bytes_max;
     let live = Arc::new(admin::LiveControl { gateway: gateway.clone(), host });
-    let admin = admin::router(live, admin_token, config.plugins.sandbox.component_bytes_max);
-    let operator = Operator {
-        gateway: gateway.clone(),
-        listeners: Mutex::new(
-            [
-                router(admin, config.server.admin_listen)?,
-                router(metrics_router(gateway.clone()), config.server.metrics_listen)?,
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
-        ),
-    };
+    let admin = admin::router(live, admin_token, component_bytes_max);
+    let admin_listen = page("admin", admin, config.server.admin_listen, component_bytes_max)?;
+    let metrics_listen = page("metrics", metrics_router(gateway.clone()), config.server.metrics_listen, 0)?;
+    let operator = Operator { gateway: gateway.clone(), listeners: Mutex::new(pages) };
     server.add_service(background_service("operator", operator));
-    Ok(server)
+    Ok(Doors { server, listen, admin_listen, metrics_listen })
 }
 
 fn server_conf(config: &Config) -> ServerConf {
@@ -86,30 +86,22 @@ fn server_conf(config: &Config) -> ServerConf {
 }
 
 fn edge_settings(config: &Config) -> Settings {
+    let server = &config.server;
     Settings {
-        h2c: config.server.h2c,
-        keep_idle: Duration::from_secs(config.server.keepalive_s),
-        read: Duration::from_secs(config.server.read_timeout_s),
-        write: Duration::from_secs(config.server.write_timeout_s),
-        body: Duration::from_secs(config.server.read_timeout_s),
-        headers_max: config.server.headers_max,
-        header_bytes_max: config.server.header_bytes_max,
+        h2c: server.h2c,
+        keep_idle: Duration::from_secs(server.keepalive_s),
+        head_timeout: Duration::from_secs(server.head_timeout_s),
+        read: Duration::from_secs(server.read_timeout_s),
+        write: Duration::from_secs(server.write_timeout_s),
+        body: Duration::from_secs(server.read_timeout_s),
+        body_bytes_max: server.body_bytes_max,
+        headers_max: server.headers_max,
+        header_bytes_max: server.header_bytes_max,
     }
 }
 
-/// Pingora's own are 64 KiB a connection and direction, zeroed for each.
-fn buffers() -> L4BufferSettings {
-    L4BufferSettings { read: Some(BUFFER_BYTES), write: Some(BUFFER_BYTES) }
-}
-
-const BUFFER_BYTES: usize = 16 << 10;
-
-fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    bound.map_err(|source| Error::Listen { address, source })
+fn bind(listener: &mut Listener, address: SocketAddr, tls: Option<TlsSettings>) -> Result<SocketAddr, Error> {
+    listener.bind(address, tls).map_err(|source: io::Error| Error::Listen { address, source })
 }
 
 fn tls_settings(tls: &Tls) -> Result<TlsSettings, Error> {
@@ -143,10 +135,26 @@ fn metrics_router(gateway: Arc<Gateway>) -> Router {
     Router::new().route("/metrics", get(shown))
 }
 
+/// Serves clients' calls until the process stops.
+struct Calls(Option<Listener>);
+
+#[async_trait]
+impl Service for Calls {
+    async fn start_service(&mut self, _: Option<ListenFds>, shutdown: ShutdownWatch, _: usize) {
+        if let Some(listener) = self.0.take() {
+            listener.run(shutdown).await;
+        }
+    }
+
+    fn name(&self) -> &str {
+        "calls"
+    }
+}
+
 /// Serves the operator's listeners, and ticks.
 struct Operator {
     gateway: Arc<Gateway>,
-    listeners: Mutex<Vec<(TcpListener, Router)>>,
+    listeners: Mutex<Vec<Listener>>,
 }
 
 const TICK_EVERY: Duration = Duration::from_secs(1);
@@ -154,19 +162,19 @@ const TICK_EVERY: Duration = Duration::from_secs(1);
 #[async_trait]
 impl BackgroundService for Operator {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        for (listener, router) in std::mem::take(&mut *self.listeners.lock()) {
-            match tokio::net::TcpListener::from_std(listener) {
-                // It ends with its runtime, which ends with the process.
-                Ok(listener) => drop(tokio::spawn(async move { axum::serve(listener, router).await })),
-                Err(error) => tracing::error!(%error, "a listener for the operator cannot be served"),
-            }
+        // An operator is served until the process ends, while the last calls drain as well.
+        let (_never_told, going_on) = watch::channel(false);
+        let mut serving = JoinSet::new();
+        for listener in std::mem::take(&mut *self.listeners.lock()) {
+            serving.spawn(listener.run(going_on.clone()));
         }
         let mut tick = tokio::time::interval(TICK_EVERY);
         loop {
             tokio::select! {
                 _ = tick.tick() => self.gateway.tick(),
-                _ = shutdown.changed() => return,
+                _ = shutdown.changed() => break,
             }
         }
+        serving.join_all().await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClientKey, Error, Given, bootstrap};
+use super::{ClientKey, Error, Given, bootstrap, files::Shares};
 use crate::{
     admin,
     config::Config,
@@ -26,7 +26,7 @@ pub(super) struct Opened {
     pub(super) client_key: Option<ClientKey>,
 }
 
-pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>) -> Result<Opened, Error> {
+pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>, shares: Shares) -> Result<Opened, Error> {
     let dir = config.server.data_dir.as_path();
     make_private_dir(dir)?;
     let (master, _) = MasterKey::open(given.master_key.as_deref(), dir, &mut fill_from_system)?;
@@ -55,33 +55,33 @@ pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>) -> Re
         ledger,
         store,
         metrics,
-        connector: Connector::new(CONNECTIONS_IDLE_MAX),
+        connector: Connector::new(shares.idle),
         counter: counter.clone(),
         registry: Arc::new(registry),
         hasher,
-        bounds: bounds(config),
+        bounds: bounds(config, shares),
         ids: Ids::new(u64::from_le_bytes(random)),
         clock,
     });
     Ok(Opened { gateway, host: Arc::new(host), admin_token, client_key })
 }
 
-/// Connections to providers that are kept while unused.
-const CONNECTIONS_IDLE_MAX: usize = 1024;
-
-fn bounds(config: &Config) -> Bounds {
+fn bounds(config: &Config, shares: Shares) -> Bounds {
     Bounds {
         call: config.limits.call.clone(),
         body_bytes_max: config.server.body_bytes_max,
         answer_bytes_max: config.limits.answer_bytes_max,
         frame_bytes_max: config.limits.frame_bytes_max,
-        calls_max: config.limits.calls_max as u64,
+        calls_max: shares.calls as u64,
+        counting_max: config.limits.counting_max,
+        usage_slack: config.limits.usage_slack,
     }
 }
 
 fn restore(limiter: &Limiter, recovered: &Recovered) {
+    let time = gateway::time();
     for (key, past) in &recovered.accounts {
-        limiter.restore(key, past);
+        limiter.restore(key, past, time);
     }
     if recovered.rows_replayed > 0 || recovered.calls_crashed > 0 {
         tracing::info!(

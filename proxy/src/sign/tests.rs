@@ -24,10 +24,9 @@ fn each_plan_puts_the_key_where_it_says() {
 }
 
 #[test]
-fn only_the_plan_none_does_without_a_key() {
-    assert_eq!(apply(&Auth::None, None, NOW_MS), Ok(Credential::None));
-    for auth in [Auth::Bearer, Auth::Header("x".into()), Auth::Query("x".into()), jwt("{}")] {
-        assert_eq!(apply(&auth, None, NOW_MS), Err(SignError::NoKey));
+fn a_provider_without_keys_is_sent_no_credential() {
+    for auth in [Auth::None, Auth::Bearer, Auth::Header("x".into()), Auth::Query("x".into()), jwt("{}")] {
+        assert_eq!(apply(&auth, None, NOW_MS), Ok(Credential::None));
     }
 }
 
@@ -67,12 +66,11 @@ fn parameters_that_the_scheme_does_not_take_are_refused() {
 fn an_unknown_scheme_is_refused_by_name() {
     let auth = Auth::Scheme { name: "rot13".into(), params: "{}".into() };
     assert_eq!(apply(&auth, Some("k"), NOW_MS), Err(SignError::UnknownScheme("rot13".into())));
-    assert!(knows("jwt-hs256") && !knows("rot13") && !knows(""));
 }
 
 #[test]
-fn every_known_scheme_signs() {
-    for scheme in SCHEMES {
+fn every_scheme_that_a_plan_may_name_signs() {
+    for scheme in crate::plugin::SCHEMES {
         let auth = Auth::Scheme { name: (*scheme).into(), params: "{}".into() };
         assert!(apply(&auth, Some("a.b"), NOW_MS).is_ok(), "{scheme}");
     }

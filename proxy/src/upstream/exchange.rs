@@ -1,6 +1,12 @@
 //! One request to a provider and its answer, over HTTP/1.1 or HTTP/2.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
@@ -11,14 +17,27 @@ use pingora::{
     protocols::http::client::HttpSession,
     upstreams::peer::HttpPeer,
 };
+use tokio::sync::Semaphore;
 
-use super::{Provider, UpstreamError};
+use super::{
+    Picked, Provider, UpstreamError,
+    scrub::{Needle, Scrubber, blanked},
+};
 use crate::sign::Credential;
 
 /// The pool of connections to providers. One for the whole process.
 pub struct Connector {
-    inner: HttpConnector,
+    inner: Arc<HttpConnector>,
+    /// One permit for each answer whose end is being read aside.
+    aside: Arc<Semaphore>,
 }
+
+/// Answers whose end may be read aside at one time.
+const ASIDE_MAX: usize = 256;
+/// How much of such an end is read, in bytes.
+const ASIDE_BYTES_MAX: usize = 64 << 10;
+/// How long it is waited for.
+const ASIDE_WAIT: Duration = Duration::from_secs(5);
 
 /// A request as it goes out: head without framing, and the whole body.
 pub struct Outgoing<'a> {
@@ -27,6 +46,8 @@ pub struct Outgoing<'a> {
     pub path: &'a str,
     pub headers: &'a [(String, String)],
     pub credential: &'a Credential,
+    /// The key that the credential was made of.
+    pub key: Option<&'a Picked<'a>>,
     pub body: Bytes,
 }
 
@@ -45,12 +66,16 @@ pub struct Exchange {
     keep_idle: Duration,
     /// The request went out whole, so that the connection may serve again.
     sent_whole: bool,
+    /// What the provider was sent and must not show to anyone.
+    needle: Option<Arc<Needle>>,
+    scrubber: Scrubber,
 }
 
 impl Connector {
     /// `connections_idle_max` bounds the connections kept for reuse.
     pub fn new(connections_idle_max: usize) -> Self {
-        Connector { inner: HttpConnector::new(Some(ConnectorOptions::new(connections_idle_max))) }
+        let inner = HttpConnector::new(Some(ConnectorOptions::new(connections_idle_max)));
+        Connector { inner: Arc::new(inner), aside: Arc::new(Semaphore::new(ASIDE_MAX)) }
     }
 
     /// A connection to `provider`, kept-alive or fresh.
@@ -61,25 +86,77 @@ impl Connector {
     /// # Errors
     /// [`UpstreamError`] where the provider cannot be reached.
     pub async fn open(&self, provider: &Provider) -> Result<Exchange, UpstreamError> {
-        let peer = provider.peer().await?;
+        let peer = provider.addresses.peer().await.ok_or(UpstreamError::Unresolved)?;
         match self.inner.get_http_session(&*peer).await {
             Ok((mut session, reused)) => {
                 session.set_write_timeout(Some(provider.clocks.write));
                 let keep_idle = provider.keep_idle;
-                Ok(Exchange { session: Some(session), peer, reused, keep_idle, sent_whole: false })
+                Ok(Exchange {
+                    session: Some(session),
+                    peer,
+                    reused,
+                    keep_idle,
+                    sent_whole: false,
+                    needle: None,
+                    scrubber: Scrubber::default(),
+                })
             }
-            Err(error) => Err(trouble(&error, false)),
+            Err(error) => {
+                let trouble = trouble(&error, false);
+                if matches!(trouble, UpstreamError::Unreachable | UpstreamError::ConnectTimeout) {
+                    provider.addresses.failed(&peer);
+                }
+                Err(trouble)
+            }
         }
     }
 
     /// Ends an exchange whose answer was read whole, and keeps its connection.
-    pub async fn release(&self, mut exchange: Exchange) {
-        if let Some(session) = exchange.session.take()
-            && exchange.sent_whole
-        {
-            self.inner.release_http_session(session, &*exchange.peer, Some(exchange.keep_idle)).await;
-        }
+    pub async fn release(&self, exchange: Exchange) {
+        exchange.release(&self.inner).await;
     }
+
+    /// Ends an exchange whose answer is complete although its body may not be: what follows is read aside, within
+    /// bounds of time, bytes and number, so that the connection may serve again. The caller does not wait for it.
+    pub async fn drain_aside(&self, mut exchange: Exchange) {
+        let mut bytes_left = ASIDE_BYTES_MAX;
+        // Mostly the end has arrived together with what went before.
+        loop {
+            match ready(exchange.piece()).await {
+                Some(Ok(Some(piece))) if piece.len() <= bytes_left => bytes_left -= piece.len(),
+                Some(Ok(None)) => return exchange.release(&self.inner).await,
+                Some(_) => return,
+                None => break,
+            }
+        }
+        let Ok(place) = self.aside.clone().try_acquire_owned() else { return };
+        let inner = self.inner.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            let ended = async {
+                loop {
+                    match exchange.piece().await {
+                        Ok(Some(piece)) if piece.len() <= bytes_left => bytes_left -= piece.len(),
+                        Ok(None) => return true,
+                        Ok(Some(_)) | Err(_) => return false,
+                    }
+                }
+            };
+            if tokio::time::timeout(ASIDE_WAIT, ended).await == Ok(true) {
+                exchange.release(&inner).await;
+            }
+        });
+    }
+}
+
+/// What `future` yields without waiting. It must be safe to drop.
+async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 impl Exchange {
@@ -91,6 +168,7 @@ impl Exchange {
     pub async fn send(&mut self, provider: &Provider, outgoing: Outgoing<'_>) -> Result<(), UpstreamError> {
         let head = request_head(provider, &outgoing, matches!(self.session, Some(HttpSession::H2(_))))?;
         let reused = self.reused;
+        self.needle = needle(&outgoing);
         let session = self.session_mut();
         session.write_request_header(head).await.map_err(|error| trouble(&error, reused))?;
         if !outgoing.body.is_empty() {
@@ -116,7 +194,11 @@ impl Exchange {
                 return Err(UpstreamError::Protocol);
             }
             if status >= 200 {
-                return Ok(Answer { status, headers: head.headers.clone() });
+                let mut headers = head.headers.clone();
+                if let Some(needle) = &self.needle {
+                    blank_values(&mut headers, needle);
+                }
+                return Ok(Answer { status, headers });
             }
         }
     }
@@ -126,19 +208,30 @@ impl Exchange {
     /// # Errors
     /// [`UpstreamError::Reset`] where the answer breaks off.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, UpstreamError> {
-        match self.session_mut().read_response_body().await {
-            Ok(piece) => Ok(piece),
-            Err(error) => Err(trouble(&error, false)),
+        loop {
+            let read = self.session_mut().read_response_body().await.map_err(|error| trouble(&error, false))?;
+            let Some(needle) = &self.needle else { return Ok(read) };
+            let Some(piece) = read else {
+                let rest = self.scrubber.finish();
+                return Ok((!rest.is_empty()).then_some(rest));
+            };
+            let shown = self.scrubber.push(needle, piece);
+            if !shown.is_empty() {
+                return Ok(Some(shown));
+            }
         }
     }
 
-    /// Whether the whole answer has been read.
-    pub fn is_done(&mut self) -> bool {
-        self.session_mut().response_done()
+    async fn release(mut self, connector: &HttpConnector) {
+        if let Some(session) = self.session.take()
+            && self.sent_whole
+        {
+            connector.release_http_session(session, &*self.peer, Some(self.keep_idle)).await;
+        }
     }
 
     fn session_mut(&mut self) -> &mut HttpSession {
-        self.session.as_mut().expect("only `Connector::release` takes the session, and it consumes the exchange")
+        self.session.as_mut().expect("only `release` takes the session, and it consumes the exchange")
     }
 }
 
@@ -165,7 +258,12 @@ fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Resul
     }
     head.insert_header(header::USER_AGENT, concat!("tollgate/", env!("CARGO_PKG_VERSION"))).map_err(invalid)?;
     for (name, value) in outgoing.headers {
-        head.append_header(name.clone(), value.as_str()).map_err(invalid)?;
+        // The adapter's word stands in place of the host's, not beside it.
+        if matches!(name.as_str(), "content-type" | "user-agent") {
+            head.insert_header(name.clone(), value.as_str()).map_err(invalid)?;
+        } else {
+            head.append_header(name.clone(), value.as_str()).map_err(invalid)?;
+        }
     }
     if let Credential::Header { name, value } = outgoing.credential {
         let mut value = HeaderValue::from_str(value).map_err(|_| UpstreamError::Protocol)?;
@@ -173,6 +271,27 @@ fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Resul
         head.insert_header(name.clone(), value).map_err(invalid)?;
     }
     Ok(Box::new(head))
+}
+
+/// The secret that goes out with the request: the key, or the token that was made of it.
+fn needle(outgoing: &Outgoing<'_>) -> Option<Arc<Needle>> {
+    let key = outgoing.key?;
+    match outgoing.credential {
+        Credential::None => None,
+        Credential::Header { value, .. } if !value.contains(key.secret.expose()) => {
+            let token = value.rsplit(' ').next().unwrap_or_default();
+            Needle::new(token).map(Arc::new)
+        }
+        Credential::Header { .. } | Credential::Query { .. } => key.needle.cloned(),
+    }
+}
+
+fn blank_values(headers: &mut HeaderMap, needle: &Needle) {
+    for value in headers.values_mut().filter(|value| needle.is_in(value.as_bytes())) {
+        let clean = blanked(needle, Bytes::copy_from_slice(value.as_bytes()));
+        // Asterisks are as good in a header as what they stand for.
+        *value = HeaderValue::from_maybe_shared(clean).unwrap_or_else(|_| HeaderValue::from_static(""));
+    }
 }
 
 fn trouble(error: &pingora::Error, reused: bool) -> UpstreamError {

@@ -1,7 +1,11 @@
 //! A provider's keys: which one serves the next attempt.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
 
+use super::scrub::Needle;
 use crate::secret::Secret;
 
 /// The keys of one provider, used in turn. A key that the provider refused rests for a while.
@@ -12,6 +16,7 @@ pub struct KeyPool {
 
 struct PooledKey {
     secret: Secret,
+    needle: Option<Arc<Needle>>,
     rests_until_ms: AtomicU64,
 }
 
@@ -19,12 +24,17 @@ struct PooledKey {
 pub struct Picked<'a> {
     pub index: usize,
     pub secret: &'a Secret,
+    pub(super) needle: Option<&'a Arc<Needle>>,
 }
 
 impl KeyPool {
     pub fn new(keys: Vec<Secret>) -> Self {
-        let keys = keys.into_iter().map(|secret| PooledKey { secret, rests_until_ms: AtomicU64::new(0) }).collect();
-        KeyPool { keys, next: AtomicUsize::new(0) }
+        let pooled = |secret: Secret| PooledKey {
+            needle: Needle::new(secret.expose()).map(Arc::new),
+            secret,
+            rests_until_ms: AtomicU64::new(0),
+        };
+        KeyPool { keys: keys.into_iter().map(pooled).collect(), next: AtomicUsize::new(0) }
     }
 
     pub fn len(&self) -> usize {
@@ -45,7 +55,8 @@ impl KeyPool {
         let turn = (0..count).map(|step| (first + step) % count);
         let rested = |index: &usize| self.keys[*index].rests_until_ms.load(Ordering::Relaxed);
         let index = turn.clone().find(|index| rested(index) <= now_ms).or_else(|| turn.min_by_key(rested))?;
-        Some(Picked { index, secret: &self.keys[index].secret })
+        let PooledKey { secret, needle, .. } = &self.keys[index];
+        Some(Picked { index, secret, needle: needle.as_ref() })
     }
 
     /// Whether some key does not rest at `now_ms`.

@@ -82,28 +82,3 @@ fn keys_take_turns_and_a_resting_one_is_passed_over() {
     assert!(!pool.has_rested(4000));
     assert_eq!(turn(4000), Some(0), "the one that is back soonest");
 }
-
-#[test]
-fn a_base_url_is_taken_apart() {
-    let base = |url: &str| Base::parse(url).map(|base| (base.tls, base.host, base.port, base.prefix, base.authority));
-    let parts = |tls, host: &str, port, prefix: &str, authority: &str| {
-        Ok((tls, host.to_owned(), port, prefix.to_owned(), authority.to_owned()))
-    };
-    assert_eq!(base("https://api.openai.com/v1"), parts(true, "api.openai.com", 443, "/v1", "api.openai.com"));
-    assert_eq!(base("https://api.anthropic.com"), parts(true, "api.anthropic.com", 443, "", "api.anthropic.com"));
-    assert_eq!(base("http://127.0.0.1:9000/"), parts(false, "127.0.0.1", 9000, "", "127.0.0.1:9000"));
-    assert_eq!(base("http://[::1]:9000/a/b/"), parts(false, "::1", 9000, "/a/b", "[::1]:9000"));
-    assert_eq!(base("http://[::1]/"), parts(false, "::1", 80, "", "[::1]"));
-    for (url, fault) in [
-        ("ftp://x", BaseUrlError::Scheme),
-        ("https://", BaseUrlError::Host),
-        ("https://:80", BaseUrlError::Host),
-        ("https://a:0", BaseUrlError::Port),
-        ("https://a:99999", BaseUrlError::Port),
-        ("https://user@a", BaseUrlError::Extra),
-        ("https://a/?b", BaseUrlError::Extra),
-        ("https://a/ b", BaseUrlError::Extra),
-    ] {
-        assert_eq!(Base::parse(url), Err(fault), "{url}");
-    }
-}

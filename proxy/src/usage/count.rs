@@ -11,6 +11,21 @@ use crate::call::json::Text;
 /// Longest text that a tokenizer sees at once, in bytes: on hostile text its work grows faster than the text.
 pub(super) const PIECE_BYTES_MAX: usize = 2048;
 
+/// What was counted of a text so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    base_tokens: u64,
+    cjk_chars: u64,
+    chars: u64,
+}
+
+impl Tally {
+    /// The model's tokens for what was counted.
+    pub(super) fn tokens(&self, model: &str) -> u64 {
+        Family::of(model).corrected(self.base_tokens, self.cjk_chars, self.chars)
+    }
+}
+
 /// Counts tokens. A table is loaded when it is first needed: tens of MB and up to a tenth of a second each.
 #[derive(Default)]
 pub struct Counter {
@@ -27,14 +42,26 @@ impl Counter {
     ///
     /// Takes up to a tenth of a second for each MB: it belongs on a thread where nobody waits.
     pub fn count(&self, model: &str, text: &str) -> u64 {
+        let mut tally = Tally::default();
+        self.add(model, text, &mut tally);
+        tally.tokens(model)
+    }
+
+    /// Counts one part of a text, which ends where a piece does.
+    pub(super) fn add(&self, model: &str, text: &str, tally: &mut Tally) {
         if text.is_empty() {
-            return 0;
+            return;
         }
-        let family = Family::of(model);
-        let table = self.table(family.base);
-        let tokens = pieces(text).map(|piece| table.count_ordinary(piece) as u64).sum();
+        tally.base_tokens += self.base_tokens(Family::of(model).base, text);
         let size = Text::of(text);
-        family.corrected(tokens, size.cjk, size.ascii + size.wide)
+        tally.cjk_chars += size.cjk;
+        tally.chars += size.ascii + size.wide;
+    }
+
+    /// Tokens of `text` by one of our own tokenizers.
+    pub(super) fn base_tokens(&self, base: Base, text: &str) -> u64 {
+        let table = self.table(base);
+        pieces(text).map(|piece| table.count_ordinary(piece) as u64).sum()
     }
 
     /// Gives the memory of the tables back; the next count loads its table again.
@@ -73,7 +100,8 @@ pub(super) fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn cut(text: &str) -> usize {
+/// Where the first piece of `text` ends; depends on no more than the first `PIECE_BYTES_MAX` bytes of a longer text.
+pub(super) fn cut(text: &str) -> usize {
     if text.len() <= PIECE_BYTES_MAX {
         return text.len();
     }

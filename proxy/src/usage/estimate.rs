@@ -22,7 +22,7 @@ pub fn estimate(prompt_size: &PromptSize) -> u64 {
 /// What a call uses besides its text: message ends, media, token ids. To be added to a count of the text.
 pub fn overhead(prompt_size: &PromptSize) -> u64 {
     let messages = u64::from(prompt_size.messages) * MESSAGE_TOKENS;
-    let media = u64::from(prompt_size.media) * MEDIA_TOKENS;
+    let media = prompt_size.media.parts() * MEDIA_TOKENS;
     let answer = if prompt_size.messages > 0 { ANSWER_TOKENS } else { 0 };
     prompt_size.token_ids.saturating_add(messages + media + answer)
 }

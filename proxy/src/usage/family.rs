@@ -7,6 +7,10 @@ pub(super) enum Base {
     Cl100k,
 }
 
+impl Base {
+    pub(super) const ALL: [Base; 2] = [Base::O200k, Base::Cl100k];
+}
+
 /// A family of models, by how their names begin.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Family {
@@ -16,10 +20,17 @@ pub(super) struct Family {
     other_per_mille: u64,
     /// The same in text of nothing else.
     cjk_per_mille: u64,
+    /// The base is the family's own tokenizer.
+    pub(super) is_exact: bool,
 }
 
 const fn family(prefix: &'static str, base: Base, other_per_mille: u64, cjk_per_mille: u64) -> Family {
-    Family { prefix, base, other_per_mille, cjk_per_mille }
+    Family { prefix, base, other_per_mille, cjk_per_mille, is_exact: false }
+}
+
+/// A family that counts with one of our tokenizers.
+const fn own(prefix: &'static str, base: Base) -> Family {
+    Family { prefix, base, other_per_mille: 1000, cjk_per_mille: 1000, is_exact: true }
 }
 
 /// The first match counts, so longer prefixes stand before shorter ones.
@@ -27,14 +38,20 @@ const fn family(prefix: &'static str, base: Base, other_per_mille: u64, cjk_per_
 /// Factors are what vendors state of characters a token (DeepSeek 0.6 tokens a Chinese character, Qwen 1.5 to 1.8
 /// characters a token, GLM 1.6 to 1.8, Kimi 1.5 to 2, Hunyuan 1.8, Spark 1.5, ERNIE 1) over o200k's 0.68 tokens a
 /// character in ordinary prose. Families without such a statement keep the base's count.
-const FAMILIES: [Family; 18] = [
-    family("gpt-4o", Base::O200k, 1000, 1000),
-    family("gpt-4.1", Base::O200k, 1000, 1000),
-    family("gpt-4.5", Base::O200k, 1000, 1000),
-    family("gpt-4", Base::Cl100k, 1000, 1000),
-    family("gpt-3.5", Base::Cl100k, 1000, 1000),
-    family("gpt-35", Base::Cl100k, 1000, 1000),
-    family("text-embedding-", Base::Cl100k, 1000, 1000),
+const FAMILIES: [Family; 24] = [
+    own("gpt-4o", Base::O200k),
+    own("gpt-4.1", Base::O200k),
+    own("gpt-4.5", Base::O200k),
+    own("gpt-5", Base::O200k),
+    own("gpt-oss", Base::O200k),
+    own("chatgpt-4o", Base::O200k),
+    own("o1", Base::O200k),
+    own("o3", Base::O200k),
+    own("o4-mini", Base::O200k),
+    own("gpt-4", Base::Cl100k),
+    own("gpt-3.5", Base::Cl100k),
+    own("gpt-35", Base::Cl100k),
+    own("text-embedding-", Base::Cl100k),
     family("claude", Base::O200k, 1150, 1300),
     family("deepseek", Base::O200k, 1040, 885),
     family("qwen", Base::O200k, 1030, 895),
@@ -54,9 +71,14 @@ const OTHER: Family = family("", Base::O200k, 1000, 1000);
 impl Family {
     /// The family of a model, given its name with or without a vendor's prefix.
     pub(super) fn of(model: &str) -> Family {
-        let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
-        let name = name.strip_prefix("ft:").unwrap_or(&name);
+        let name = Family::bare_name(model);
         FAMILIES.into_iter().find(|family| name.starts_with(family.prefix)).unwrap_or(OTHER)
+    }
+
+    /// A model's name in small letters, without a vendor's prefix.
+    pub(super) fn bare_name(model: &str) -> String {
+        let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+        name.strip_prefix("ft:").map(str::to_owned).unwrap_or(name)
     }
 
     /// The family's count of a text that has `base_tokens` and, of `chars`, `cjk_chars`; rounded half up.

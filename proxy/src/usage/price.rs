@@ -99,6 +99,13 @@ pub fn parse_amount(text: &str) -> Result<u64, AmountError> {
     units.checked_mul(UNIT_NANOS).and_then(|units| units.checked_add(nanos)).ok_or(AmountError::TooLarge)
 }
 
+/// Nano-units as an exact decimal text with two places or more: `1.25`, `0.000001`.
+pub fn decimal(nanos: u64) -> String {
+    let fraction = format!("{:09}", nanos % UNIT_NANOS);
+    let fraction = fraction.trim_end_matches('0');
+    format!("{}.{fraction:0<2}", nanos / UNIT_NANOS)
+}
+
 /// What `tokens` cost in nano-units: summed exactly, rounded once, half up.
 pub fn charge(tokens: &Tokens, price: &Price) -> u64 {
     // A provider may report parts larger than their whole; no token is charged twice for it.

@@ -112,8 +112,9 @@ fn a_component_with_too_many_functions_is_never_compiled() {
 #[test]
 fn a_compiler_that_takes_too_much_is_stopped() {
     let bomb = Guest { items: bomb(4_000), ..Guest::good() }.component();
-    let out_of_memory = Settings { compile_memory_bytes_max: 96 << 20, instances_max: 1, ..Settings::default() };
-    let out_of_time = Settings { compile_cpu_s_max: 0, instances_max: 1, ..Settings::default() };
+    let out_of_memory =
+        Settings { compile_memory_bytes_max: 96 << 20, calls_max: 1, streams_max: 1, ..Settings::default() };
+    let out_of_time = Settings { compile_cpu_s_max: 0, calls_max: 1, streams_max: 1, ..Settings::default() };
     for settings in [out_of_memory, out_of_time] {
         let refused = host_with(settings).load_adapter("evil", &bomb, ALL).err().unwrap();
         assert!(matches!(refused, LoadError::Compile(_)), "{refused}");
@@ -132,7 +133,7 @@ fn a_compiler_that_fails_or_hangs_is_only_a_refusal() {
     for (program, reason) in [("/bin/false", "does not compile"), ("/bin/cat", "does not compile")] {
         let compiler = Compiler::Process { program: program.into(), args: vec![] };
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings { instances_max: 1, ..Settings::default() };
+        let settings = Settings { calls_max: 1, streams_max: 1, ..Settings::default() };
         let host = Host::new(settings, &dir.path().join("c"), compiler, Arc::new(()), Arc::new(())).unwrap();
         let refused = host.load_adapter("good", &Guest::good().component(), ALL).err().unwrap();
         assert!(refused.to_string().contains(reason), "{refused}");

@@ -8,11 +8,14 @@ mod evil;
 mod guest;
 
 mod answer;
+mod confined;
+mod fair;
 mod import;
 mod load;
 mod memory;
 mod reload;
 mod request;
+mod shipped;
 mod stream;
 mod support;
 mod time;

@@ -25,7 +25,7 @@ fn growing_ends_at_the_bound_and_costs_nothing() {
 
 #[test]
 fn all_memory_may_be_touched_and_is_given_back() {
-    let host = host_with(Settings { encode_deadline_ms: 500, instances_max: 4, ..Settings::default() });
+    let host = host_with(Settings { encode_deadline_ms: 500, calls_max: 4, streams_max: 4, ..Settings::default() });
     let adapter = host.load_adapter("evil", &evil::touches_everything().component(), ALL).unwrap();
     for _ in 0..4 {
         encode(&adapter).unwrap().unwrap();
@@ -70,7 +70,7 @@ fn many_core_instances_keep_the_plugin_out() {
 fn no_call_finds_what_another_left() {
     // One slot for everyone: what is not cleared is found.
     let slow = Settings { encode_deadline_ms: 1000, push_deadline_ms: 1000, ..Settings::default() };
-    let host = host_with(Settings { instances_max: 1, warm_slots_max: 0, ..slow });
+    let host = host_with(Settings { calls_max: 1, streams_max: 1, warm_slots_max: 0, ..slow });
     let one = host.load_adapter("one", &evil::marks_and_searches(0x1111_1111).component(), ALL).unwrap();
     let other = host.load_adapter("other", &evil::marks_and_searches(0x2222_2222).component(), ALL).unwrap();
     for turn in 0..10_000 {
@@ -78,7 +78,7 @@ fn no_call_finds_what_another_left() {
         let request = encode(adapter).unwrap().unwrap();
         assert_eq!(request.path, "/clean", "at call {turn}");
         if turn % 10 < 2 {
-            adapter.stream(&context()).unwrap_or_else(|fault| panic!("{fault} at call {turn}"));
+            open(adapter).unwrap_or_else(|fault| panic!("{fault} at call {turn}"));
         }
     }
     still_good(&host);
@@ -95,11 +95,11 @@ fn a_closed_stream_keeps_no_memory_and_a_call_little() {
     let host = host_with(settings());
     let everything = "(memory.fill (i32.const 131072) (i32.const 1) (i32.const 917504))";
     let good = Guest::good();
-    let open = format!("{everything} {}", good.open);
-    let guest = Guest { memory: "16", open, encode: format!("{everything} {}", good.encode), ..good };
+    let opens = format!("{everything} {}", good.open);
+    let guest = Guest { memory: "16", open: opens, encode: format!("{everything} {}", good.encode), ..good };
     let adapter = host.load_adapter("large", &guest.component(), ALL).unwrap();
     let at_rest = host.idle_bytes();
-    let streams: Vec<_> = (0..32).map(|_| adapter.stream(&context()).unwrap()).collect();
+    let streams: Vec<_> = (0..32).map(|_| open(&adapter).unwrap()).collect();
     drop(streams);
     assert_eq!(host.idle_bytes(), at_rest);
     encode(&adapter).unwrap().unwrap();
@@ -108,9 +108,9 @@ fn a_closed_stream_keeps_no_memory_and_a_call_little() {
 
 #[test]
 fn a_full_pool_is_an_answer_and_not_an_error() {
-    let host = host_with(Settings { instances_max: 2, ..Settings::default() });
+    let host = host_with(Settings { calls_max: 2, streams_max: 2, ..Settings::default() });
     let good = host.load_adapter("good", &Guest::good().component(), ALL).unwrap();
-    let held = [good.stream(&context()).unwrap(), good.stream(&context()).unwrap()];
+    let held = [open(&good).unwrap(), open(&good).unwrap()];
     assert_eq!(host.instances(), 2);
     assert_eq!(encode(&good).unwrap_err().kind(), "busy");
     drop(held);

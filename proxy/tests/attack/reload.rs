@@ -13,7 +13,7 @@ fn source<'a>(name: &'a str, guest: &Guest) -> Source<'a> {
 #[test]
 fn a_stream_ends_on_the_generation_it_began_with() {
     let old = Registry::empty().next(host(), [source("a", &Guest::good())]).unwrap();
-    let mut stream = old.adapter("a").unwrap().stream(&context()).unwrap();
+    let mut stream = open(old.adapter("a").unwrap()).unwrap();
     let new = old.next(host(), [source("a", &evil::traps("unreachable"))]).unwrap();
     drop(old);
     assert_eq!(new.generation(), 2);
@@ -68,7 +68,7 @@ impl Watch for Notes {
 
 fn watched() -> (Host, Notes) {
     let notes = Notes::default();
-    let settings = Settings { instances_max: 2, ..Settings::default() };
+    let settings = Settings { calls_max: 2, streams_max: 2, ..Settings::default() };
     let host = Host::new(settings, &cache_dir(), compiler(), Arc::new(()), Arc::new(notes.clone())).unwrap();
     (host, notes)
 }
@@ -88,7 +88,7 @@ fn every_call_is_told_of_with_what_came_of_it() {
     let (host, notes) = watched();
     let good = host.load_adapter("good", &Guest::good().component(), ALL).unwrap();
     encode(&good).unwrap().unwrap();
-    let mut stream = good.stream(&context()).unwrap();
+    let mut stream = open(&good).unwrap();
     stream.push(&[frame("a")]).unwrap().unwrap();
     stream.finish().unwrap().unwrap();
     assert_eq!(notes.take(), ["watch good", "encode ok", "open ok", "push ok", "finish ok"]);

@@ -15,7 +15,19 @@ fn is_refused(guest: &Guest) {
 
 #[test]
 fn a_path_that_leaves_the_provider_is_refused() {
-    for path in ["//evil", "http://evil", "/..%2f", "/\u{e9}", "/a\r\nhost: evil", "/a b", "\\evil", "", "/a/../b"] {
+    for path in [
+        "//evil",
+        "http://evil",
+        "/..%2f",
+        "/\u{e9}",
+        "/a\r\nhost: evil",
+        "/a b",
+        "\\evil",
+        "",
+        "/a/../b",
+        "/..;/b",
+        "/a?key=b",
+    ] {
         is_refused(&evil::asks_for_path(path));
     }
 }
@@ -30,6 +42,11 @@ fn a_header_that_smuggles_is_refused() {
         ("transfer-encoding", "chunked"),
         ("authorization", "Bearer stolen"),
         ("cookie", "a=b"),
+        ("x-api-key", "stolen"),
+        ("api-key", "stolen"),
+        ("x-goog-api-key", "stolen"),
+        ("x-http-method-override", "DELETE"),
+        ("x-original-url", "/admin"),
     ] {
         is_refused(&evil::asks_for_header(name, value));
     }
@@ -58,8 +75,8 @@ fn a_secrets_placeholder_is_only_text() {
     let body = r#"{"key":"${OPENAI_API_KEY}"}"#;
     let request = encode(&load(&evil::sends(body))).unwrap().unwrap();
     assert_eq!(request.body, Body::Whole(body.into()));
-    let request = encode(&load(&evil::asks_for_header("x-key", "${OPENAI_API_KEY}"))).unwrap().unwrap();
-    assert_eq!(request.headers, [("x-key".to_owned(), "${OPENAI_API_KEY}".to_owned())]);
+    let request = encode(&load(&evil::asks_for_header("x-note", "${OPENAI_API_KEY}"))).unwrap().unwrap();
+    assert_eq!(request.headers, [("x-note".to_owned(), "${OPENAI_API_KEY}".to_owned())]);
     still_good(host());
 }
 

@@ -24,9 +24,9 @@ fn a_push_answers_with_so_many_events_and_no_more() {
 
 #[test]
 fn a_stream_that_hoards_its_frames_runs_out_of_memory() {
-    let host = host_with(Settings { memory_bytes_max: 1 << 20, instances_max: 4, ..Settings::default() });
+    let host = host_with(Settings { memory_bytes_max: 1 << 20, calls_max: 4, streams_max: 4, ..Settings::default() });
     let adapter = host.load_adapter("evil", &evil::hoards_frames().component(), ALL).unwrap();
-    let mut stream = adapter.stream(&context()).unwrap();
+    let mut stream = open(&adapter).unwrap();
     let frames = [frame(&"a".repeat(10_000))];
     let ended = (0..1000).find_map(|_| stream.push(&frames).err());
     assert_eq!(ended, Some(PluginError::Memory));

@@ -53,7 +53,7 @@ pub(crate) fn host_with(settings: Settings) -> Host {
 
 /// The bounds that ship, in a pool that leaves room for other tests' pools.
 pub(crate) fn settings() -> Settings {
-    Settings { instances_max: 32, ..Settings::default() }
+    Settings { calls_max: 32, streams_max: 32, ..Settings::default() }
 }
 
 /// The sandbox that most tests share.
@@ -110,13 +110,17 @@ pub(crate) fn still_good(host: &Host) {
     let answer = good.decode(&context(), 200, &[("a".into(), "b".into())], "{}").unwrap().unwrap();
     assert_eq!(answer.body, r#"{"id":"a"}"#);
     assert_eq!(good.classify(&context(), 429, &[], "").unwrap().message, "slow down");
-    let mut stream = good.stream(&context()).unwrap();
+    let mut stream = open(&good).unwrap();
     assert_eq!(stream.push(&[frame("x")]).unwrap().unwrap().len(), 1);
     assert_eq!(stream.finish().unwrap().unwrap().len(), 1);
 }
 
+pub(crate) fn open(adapter: &Adapter) -> Result<Stream, PluginError> {
+    adapter.stream(adapter.reserve_stream()?, &context())
+}
+
 pub(crate) fn stream(guest: &Guest) -> Stream {
-    load(guest).stream(&context()).unwrap()
+    open(&load(guest)).unwrap()
 }
 
 pub(crate) fn frame(data: &str) -> Frame {

@@ -42,10 +42,10 @@ fn every_function_has_a_deadline() {
     let adapter = load(&guest);
     assert_eq!(adapter.decode(&context(), 200, &[], "{}").unwrap_err(), PluginError::Deadline);
     assert_eq!(adapter.classify(&context(), 500, &[], "").unwrap_err(), PluginError::Deadline);
-    assert_eq!(adapter.stream(&context()).unwrap().push(&[frame("a")]).unwrap_err(), PluginError::Deadline);
-    assert_eq!(adapter.stream(&context()).unwrap().finish().unwrap_err(), PluginError::Deadline);
+    assert_eq!(open(&adapter).unwrap().push(&[frame("a")]).unwrap_err(), PluginError::Deadline);
+    assert_eq!(open(&adapter).unwrap().finish().unwrap_err(), PluginError::Deadline);
     let opening = load(&Guest { open: forever(), ..Guest::good() });
-    assert_eq!(opening.stream(&context()).err().unwrap(), PluginError::Deadline);
+    assert_eq!(open(&opening).err().unwrap(), PluginError::Deadline);
     let describing = Guest { describe: forever(), ..Guest::good() };
     let refused = host().load_adapter("evil", &describing.component(), ALL).err().unwrap();
     assert_eq!(first_call_fault(refused), PluginError::Deadline);
@@ -54,9 +54,9 @@ fn every_function_has_a_deadline() {
 
 #[test]
 fn a_stream_that_drips_processor_time_uses_up_its_budget() {
-    let host = host_with(Settings { stream_cpu_ms_max: 20, instances_max: 4, ..Settings::default() });
+    let host = host_with(Settings { stream_cpu_ms_max: 20, calls_max: 4, streams_max: 4, ..Settings::default() });
     let adapter = host.load_adapter("evil", &evil::drips(500_000).component(), ALL).unwrap();
-    let mut stream = adapter.stream(&context()).unwrap();
+    let mut stream = open(&adapter).unwrap();
     let ended = (0..1000).find_map(|_| stream.push(&[frame("a")]).err());
     assert_eq!(ended, Some(PluginError::Exhausted));
     assert_eq!(stream.push(&[frame("a")]), Err(PluginError::Ended));

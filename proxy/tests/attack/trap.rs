@@ -43,9 +43,9 @@ fn a_stream_that_answered_badly_is_never_entered_again() {
 
 #[test]
 fn a_faulted_stream_gives_its_sandbox_back() {
-    let host = host_with(tollgate::plugin::Settings { instances_max: 1, ..settings() });
+    let host = host_with(tollgate::plugin::Settings { calls_max: 1, streams_max: 1, ..settings() });
     let adapter = host.load_adapter("evil", &evil::traps_after(0).component(), ALL).unwrap();
-    let mut stream = adapter.stream(&context()).unwrap();
+    let mut stream = open(&adapter).unwrap();
     assert_eq!(host.instances(), 1);
     stream.push(&[frame("a")]).unwrap_err();
     assert_eq!(host.instances(), 0);
@@ -54,7 +54,7 @@ fn a_faulted_stream_gives_its_sandbox_back() {
 
 #[test]
 fn handles_cannot_be_hoarded() {
-    let fault = load(&evil::hoards_handles()).stream(&context()).err().unwrap();
+    let fault = open(&load(&evil::hoards_handles())).err().unwrap();
     assert_eq!(fault.kind(), "handles", "{fault}: {:?}", fault.detail());
     still_good(host());
 }

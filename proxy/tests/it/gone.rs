@@ -81,15 +81,39 @@ fn a_client_that_leaves_a_silent_stream_stops_the_provider() {
 }
 
 #[test]
-fn a_client_that_half_closes_has_left() {
-    let provider = openai();
-    let gateway = gateway(&provider).serves("fake:hang").limits(ONE).run();
-    let client = gateway.begin(&chat("fake:hang"));
-    assert!(provider.wait(PATIENCE, |it| it.in_flight() == 1));
-    let left = Instant::now();
-    client.half_close();
-    is_left_at_once(&provider, left);
-    settles_once(gateway);
+fn a_client_that_will_send_no_more_is_answered() {
+    for provider in [openai(), anthropic()] {
+        let (whole, streamed) = ("fake:slow?first_ms=300", "fake:slow?first_ms=100&frame_ms=50&frames=8");
+        let gateway = gateway(&provider).serves(whole).serves(streamed).run();
+        for call in [chat(whole), chat(streamed).streamed_with_usage()] {
+            let mut client = gateway.begin(&call);
+            client.half_close();
+            client.answer().is_good();
+            client.is_closed();
+        }
+        let rows = gateway.stop().rows();
+        assert!(rows.len() == 2 && rows.iter().all(|row| row.is_ok() && !row.client_gone), "{rows:#?}");
+    }
+}
+
+#[test]
+fn a_client_that_will_send_no_more_and_then_leaves_stops_the_provider() {
+    for (model, call) in
+        [("fake:hang", chat("fake:hang")), ("fake:stall?after=4", chat("fake:stall?after=4").streamed())]
+    {
+        let provider = openai();
+        let gateway = gateway(&provider).serves(model).limits(ONE).run();
+        let mut client = gateway.begin(&call);
+        assert!(provider.wait(PATIENCE, |it| it.in_flight() == 1));
+        if model != "fake:hang" {
+            client.head();
+            client.events(2);
+        }
+        client.half_close();
+        client.leave();
+        assert!(provider.wait(PATIENCE, |it| it.aborted() == 1), "the provider was never left");
+        settles_once(gateway);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! HTTP itself, in all the ways in which clients speak it.
 
-use std::fs;
+use std::{fs, io::Write};
 
 use tollgate_fakes::fingerprint;
 
@@ -169,12 +169,16 @@ fn an_early_answer_leaves_the_connection_usable() {
 }
 
 #[test]
-fn a_head_that_could_hide_another_request_ends_its_connection() {
+fn a_head_that_could_hide_another_request_is_refused_and_ends_its_connection() {
     let provider = openai();
     let gateway = gateway(&provider).run();
     let hidden = chat("gpt").saying("smuggled").bytes();
     let framings = [
         "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
+        "transfer-encoding: chunked, chunked\r\n",
         "content-length: 5\r\ncontent-length: 6\r\n",
         "content-length: 5, 6\r\n",
         "content-length: +5\r\n",
@@ -188,11 +192,93 @@ fn a_head_that_could_hide_another_request_ends_its_connection() {
         let head = chat("gpt").head("HTTP/1.1");
         client.write(&[format!("{head}{framing}\r\n0\r\n\r\n").as_bytes(), &hidden].concat());
         client.half_close();
-        while let Ok(answer) = client.try_answer() {
-            assert!(!answer.text().contains("smuggled"), "{framing:?}: {answer}");
-        }
+        client.answer().is_refused(400, "head_invalid");
+        assert!(client.try_answer().is_err(), "{framing:?}: what it hid was answered");
     }
     gateway.still_serves();
+}
+
+#[test]
+fn a_head_without_a_host_is_refused() {
+    let provider = openai();
+    let gateway = gateway(&provider).run();
+    let hostless = |version: &str, host: &str| {
+        let call = chat("gpt");
+        let head = call.head(version).replace("host: tollgate.test\r\n", host);
+        let body = call.payload();
+        let mut client = gateway.client();
+        client.write(&[format!("{head}content-length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat());
+        client.answer()
+    };
+    hostless("HTTP/1.1", "").is_refused(400, "head_invalid");
+    hostless("HTTP/1.1", "host: a.test\r\nhost: b.test\r\n").is_refused(400, "head_invalid");
+    hostless("HTTP/1.0", "").is_good();
+}
+
+#[test]
+fn an_encoded_body_is_decoded_within_its_bound_or_refused_by_name() {
+    let provider = openai();
+    let gateway = gateway(&provider).server("body_bytes_max = 100000").run();
+    let gzip = |body: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(body).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = |body: &[u8]| zstd::encode_all(body, 3).unwrap();
+    let encoded =
+        |call: &Call, encoding: &str, body: Vec<u8>| call.clone().header("content-encoding", encoding).body(body);
+    let call = long_chat(50_000);
+    let mut client = gateway.client();
+    for (encoding, body) in [("gzip", gzip(&call.payload())), ("zstd", zstd(&call.payload()))] {
+        assert!(body.len() < 10_000);
+        client.call(&encoded(&call, encoding, body.clone())).is_good();
+        sent_whole(&provider, &call);
+        client
+            .call(&encoded(&call, encoding, body[..body.len() / 2].to_vec()))
+            .is_refused(400, "content_encoding_invalid");
+    }
+    let (bomb, other) = (vec![b' '; 10 << 20], vec![0; 1000]);
+    client.call(&encoded(&call, "gzip", gzip(&bomb))).is_refused(413, "request_too_large");
+    client.call(&encoded(&call, "zstd", zstd(&bomb))).is_refused(413, "request_too_large");
+    for encoding in ["br", "deflate", "gzip, gzip", "nonsense"] {
+        client.call(&encoded(&call, encoding, other.clone())).is_refused(415, "unsupported_content_encoding");
+    }
+    client.call(&encoded(&call, "identity", call.payload())).is_good();
+}
+
+#[test]
+fn a_provider_is_sent_each_header_once() {
+    for adapter in ["openai", "anthropic"] {
+        let provider = ByHand::listen();
+        let gateway = gateway_before(adapter, &provider.base_url()).run();
+        let _client = gateway.begin(&chat("gpt"));
+        let request = provider.accept().request().to_lowercase();
+        let head = request.split("\r\n\r\n").next().expect("a request has a head");
+        let mut names: Vec<&str> = head.lines().skip(1).filter_map(|line| line.split(':').next()).collect();
+        names.sort_unstable();
+        let mut once = names.clone();
+        once.dedup();
+        assert_eq!(names, once, "{head}");
+        for name in ["host", "content-type", "content-length", "user-agent"] {
+            assert!(names.contains(&name), "{name} is not in {head}");
+        }
+    }
+}
+
+#[test]
+fn a_provider_without_keys_is_called_without_any() {
+    for adapter in ["openai", "anthropic"] {
+        let (provider, local) = (openai(), ByHand::listen());
+        let gateway = gateway(&provider).keyless("local", adapter, &local.base_url()).run();
+        let mut client = gateway.begin(&chat("local"));
+        let mut taken = local.accept();
+        let request = taken.request().to_lowercase();
+        assert!(!request.contains("authorization:") && !request.contains("x-api-key:"), "{request}");
+        if adapter == "openai" {
+            taken.answer_well();
+            client.answer().is_good();
+        }
+    }
 }
 
 #[test]

@@ -4,8 +4,11 @@
 
 mod support;
 
+mod admin;
 mod chat;
+mod connections;
 mod crash;
+mod fairness;
 mod gone;
 mod http;
 mod limits;

@@ -2,9 +2,9 @@
 //! next call is served.
 
 #[path = "../guests/evil.rs"]
-mod evil;
+pub(crate) mod evil;
 #[path = "../guests/guest.rs"]
-mod guest;
+pub(crate) mod guest;
 
 use std::fs;
 

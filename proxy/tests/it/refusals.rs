@@ -93,16 +93,16 @@ fn ten_thousand_headers_are_refused_in_words() {
     for count in [201, 250, 300, 10_000] {
         let mut call = chat("gpt");
         call.headers.extend((0..count).map(|it| (format!("x-header-{it}"), "value".to_owned())));
-        gateway.call(&call).is_refused(431, "head_invalid");
+        gateway.call(&call).is_refused(431, "head_too_large");
     }
     let mut long = chat("gpt").header("x-long", &"x".repeat(100_000));
-    gateway.call(&long).is_refused(431, "head_invalid");
+    gateway.call(&long).is_refused(431, "head_too_large");
     long = chat("gpt").header("x-long", &"x".repeat(3_000_000));
-    gateway.call(&long).is_refused(431, "head_invalid");
+    gateway.call(&long).is_refused(431, "head_too_large");
     gateway.still_serves();
     let rows = gateway.stop().failed_rows();
     assert_eq!(rows.len(), 6);
-    assert!(rows.iter().all(|row| row.status == 431 && row.error_class == "head_invalid"));
+    assert!(rows.iter().all(|row| row.status == 431 && row.error_class == "head_too_large"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::{
 };
 
 pub(crate) use answer::{Answer, Head};
-pub(crate) use by_hand::{ByHand, chunk};
+pub(crate) use by_hand::{ByHand, GOOD_ANSWER, chunk};
 pub(crate) use call::{Call, chat, embeddings, get, post};
 pub(crate) use client::Client;
 pub(crate) use gateway::{Gateway, Row, Stopped, command, fails};

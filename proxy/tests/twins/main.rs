@@ -30,7 +30,7 @@ fn registry() -> &'static Registry {
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).unwrap();
         let compiler =
             Compiler::Process { program: env!("CARGO_BIN_EXE_tollgate").into(), args: vec!["compile-plugin".into()] };
-        let settings = Settings { instances_max: 16, ..Settings::default() };
+        let settings = Settings { calls_max: 16, streams_max: 16, ..Settings::default() };
         let host = Host::new(settings, &dir, compiler, Arc::new(()), Arc::new(())).unwrap();
         Registry::empty().next(&host, builtins()).unwrap_or_else(|faults| panic!("{faults:?}"))
     })
@@ -58,7 +58,9 @@ fn component(adapter: &Adapter, case: &Case, input: &Input) -> String {
         }
         Input::Stream(text) => {
             let text = text.replace("\r\n", "\n");
-            let replayed = |step: usize| replay(adapter.stream(&context).unwrap(), text.as_bytes(), step);
+            let replayed = |step: usize| {
+                replay(adapter.stream(adapter.reserve_stream().unwrap(), &context).unwrap(), text.as_bytes(), step)
+            };
             let heard = replayed(text.len());
             for step in [1, 7, 300] {
                 assert_eq!(replayed(step), heard, "{} by {step} bytes", case.name);

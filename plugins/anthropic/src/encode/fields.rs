@@ -1,8 +1,7 @@
 //! The types of the top-level fields that the adapter reads. What a client gave in another type is neither dropped nor
 //! sent: it is refused by its name.
 
-use tollgate_plugin::Failure;
-use tollgate_plugin::json::Value;
+use tollgate_plugin::{Failure, json::Value};
 
 #[derive(Clone, Copy)]
 enum Type {

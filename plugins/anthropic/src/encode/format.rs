@@ -1,12 +1,15 @@
 //! `response_format`, by the best means that the model has.
 
-use super::schema;
-use crate::models::Model;
-use crate::state::JSON_TOOL;
-use crate::wire::{OutputConfig, Tool};
 use alloc::string::String;
-use tollgate_plugin::Failure;
-use tollgate_plugin::json::Value;
+
+use tollgate_plugin::{Failure, json::Value};
+
+use super::schema;
+use crate::{
+    models::Model,
+    state::JSON_TOOL,
+    wire::{OutputConfig, Tool},
+};
 
 pub(super) enum Format<'a> {
     Free,

@@ -1,9 +1,11 @@
 //! Images and documents, from the data URIs and URLs that clients send.
 
+use alloc::string::String;
+
+use tollgate_plugin::Failure;
+
 use super::base64;
 use crate::wire::{BlockKind, Source};
-use alloc::string::String;
-use tollgate_plugin::Failure;
 
 /// An image or a document at `url`, wherever the client meant either.
 pub(super) fn block<'a>(url: &'a str, param: &str) -> Result<BlockKind<'a>, Failure> {

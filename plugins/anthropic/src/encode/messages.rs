@@ -3,11 +3,14 @@
 mod parts;
 mod turns;
 
+use alloc::{string::String, vec::Vec};
+
+use tollgate_plugin::{
+    Failure,
+    json::{Value, Writer},
+};
+
 use crate::wire::{Block, Turn};
-use alloc::string::String;
-use alloc::vec::Vec;
-use tollgate_plugin::Failure;
-use tollgate_plugin::json::{Value, Writer};
 use turns::Turns;
 
 pub(super) struct Conversation<'a> {

@@ -1,12 +1,14 @@
 //! Bounds, thinking, sampling and what else stands beside the messages.
 
-use crate::models::{self, Model};
-use crate::names;
-use crate::wire::{Sampling, Thinking};
-use alloc::borrow::Cow;
-use alloc::vec::Vec;
-use tollgate_plugin::Failure;
-use tollgate_plugin::json::Value;
+use alloc::{borrow::Cow, vec::Vec};
+
+use tollgate_plugin::{Failure, json::Value};
+
+use crate::{
+    models::{self, Model},
+    names,
+    wire::{Sampling, Thinking},
+};
 
 /// How long the answer may be, and how the model is to think about it.
 pub(super) struct Bounds<'a> {

@@ -4,8 +4,8 @@
 //! strict tool's input may say little: what else the client's schema says goes into the descriptions, for the model to
 //! read.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
+
 use tollgate_plugin::json::{Object, Value, Writer};
 
 /// The schema of a tool that takes nothing.

@@ -1,12 +1,17 @@
 //! Tools and the choice among them.
 
+use alloc::{string::String, vec::Vec};
+
+use tollgate_plugin::{
+    Failure,
+    json::{Value, Writer},
+};
+
 use super::schema;
-use crate::models::Model;
-use crate::wire::{Tool, ToolChoice, ToolChoiceKind};
-use alloc::string::String;
-use alloc::vec::Vec;
-use tollgate_plugin::Failure;
-use tollgate_plugin::json::{Value, Writer};
+use crate::{
+    models::Model,
+    wire::{Tool, ToolChoice, ToolChoiceKind},
+};
 
 pub(super) struct Tools<'a> {
     pub(super) list: Vec<Tool<'a>>,

@@ -1,12 +1,17 @@
 //! One block of a streamed answer after the other, as events.
 
-use crate::decode;
-use crate::state::{JSON_TOOL, Shape, State};
-use crate::wire::{BlockDelta, Citation, Content};
-use alloc::string::String;
-use alloc::vec::Vec;
-use tollgate_plugin::json::{Value, Writer};
-use tollgate_plugin::{Event, ToolDelta};
+use alloc::{string::String, vec::Vec};
+
+use tollgate_plugin::{
+    Event, ToolDelta,
+    json::{Value, Writer},
+};
+
+use crate::{
+    decode,
+    state::{JSON_TOOL, Shape, State},
+    wire::{BlockDelta, Citation, Content},
+};
 
 /// A block in the middle of its deltas.
 pub(super) struct Block {

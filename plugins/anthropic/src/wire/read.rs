@@ -1,7 +1,6 @@
 //! Answers and stream events, read.
 
-use tollgate_plugin::json::Value;
-use tollgate_plugin::{FinishReason, Usage};
+use tollgate_plugin::{FinishReason, Usage, json::Value};
 
 /// A whole answer.
 pub(crate) struct Message<'a>(pub(crate) &'a Value<'a>);

@@ -1,12 +1,16 @@
 //! A request, written.
 
+use alloc::string::String;
+
+use tollgate_plugin::{
+    Failure,
+    json::{DEPTH_MAX, Value, Writer},
+};
+
 use super::{
     Block, BlockKind, Body, OutputConfig, Role, Source, Thinking, Tool, ToolChoice, ToolChoiceKind, ToolContent,
 };
 use crate::names;
-use alloc::string::String;
-use tollgate_plugin::Failure;
-use tollgate_plugin::json::{DEPTH_MAX, Value, Writer};
 
 impl Body<'_> {
     /// The request as JSON; `bytes` is about how long it will be.

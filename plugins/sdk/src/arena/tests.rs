@@ -1,5 +1,6 @@
-use super::*;
 use std::alloc::System;
+
+use super::*;
 
 type Small = Arena<256>;
 

@@ -1,9 +1,8 @@
 //! Text to [`Value`], strictly.
 
+use alloc::{borrow::Cow, string::String, vec::Vec};
+
 use super::{Malformed, Object, Value, plain_len};
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::vec::Vec;
 
 pub(super) fn document(text: &str, depth_max: usize) -> Result<Value<'_>, Malformed> {
     let mut parser = Parser { text, at: 0, depth_left: depth_max };

@@ -1,7 +1,8 @@
 //! [`Writer`]: a document written from front to back.
 
-use super::{Value, plain_len};
 use alloc::string::String;
+
+use super::{Value, plain_len};
 
 /// Writes one JSON document without spaces. Commas are its business, and brackets close themselves.
 #[derive(Debug, Default)]

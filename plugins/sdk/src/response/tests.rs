@@ -61,7 +61,7 @@ fn should_retry_is_read_if_it_is_said() {
 
 #[track_caller]
 fn says(body: &str, message: Option<&str>) {
-    assert_eq!(ErrorBody::parse(body).message.as_deref(), message, "{body}");
+    assert_eq!(error::parse(body).message.as_deref(), message, "{body}");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn what_is_no_sentence_says_nothing() {
 
 #[test]
 fn the_other_fields_are_read_too() {
-    let error = ErrorBody::parse(r#"{"error":{"message":"m","type":"t","code":17,"param":"p"}}"#);
+    let error = error::parse(r#"{"error":{"message":"m","type":"t","code":17,"param":"p"}}"#);
     assert_eq!(
         error,
         ErrorBody {

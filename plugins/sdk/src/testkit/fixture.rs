@@ -1,8 +1,8 @@
 //! The context of a golden case.
 
-use crate::json::Value;
-use crate::{Context, Operation};
 use std::path::Path;
+
+use crate::{Context, Operation, json::Value};
 
 /// A whole chat call at a fixed time, for the model `model-x`.
 pub fn context() -> Context {

@@ -1,12 +1,16 @@
 //! Golden cases: a folder each, inputs beside the outputs they are to have.
 
-use super::fixture::context_in;
-use super::replay::replay_every_way;
-use super::show::{show_answer, show_failure, show_heard, show_request};
-use crate::json::Value;
-use crate::{Adapter, Context, Header, Response};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    fixture::context_in,
+    replay::replay_every_way,
+    show::{show_answer, show_failure, show_heard, show_request},
+};
+use crate::{Adapter, Context, Header, Response, json::Value};
 
 /// One case: a folder.
 #[derive(Debug, Clone)]

@@ -1,9 +1,11 @@
 //! What the host answers in tests.
 
-use crate::bindings::adapter::tollgate::plugin::log::Level;
+use std::cell::RefCell;
+
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use std::cell::RefCell;
+
+use crate::bindings::adapter::tollgate::plugin::log::Level;
 
 /// The secret in the slot `key` while testing.
 pub const SECRET: &[u8] = b"test secret";

@@ -1,8 +1,10 @@
 //! What a plugin returns, as indented JSON for golden files.
 
 use super::replay::Heard;
-use crate::json::{Value, Writer};
-use crate::{Answer, Auth, Blame, Event, Failure, FailureKind, FinishReason, Framing, Request, RequestBody, Usage};
+use crate::{
+    Answer, Auth, Blame, Event, Failure, FailureKind, FinishReason, Framing, Request, RequestBody, Usage,
+    json::{Value, Writer},
+};
 
 pub fn show_request(encoded: &Result<Request, Failure>) -> String {
     pretty(|w| match encoded {

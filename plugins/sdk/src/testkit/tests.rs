@@ -1,8 +1,9 @@
-use super::host::logged;
-use super::*;
-use crate::bindings::adapter::tollgate::plugin::log::Level;
-use crate::host::{log, sign, tokenize};
-use crate::{Adapter, Answer, Context, Description, Event, Failure, Frame, Request, Response, Stream};
+use super::{host::logged, *};
+use crate::{
+    Adapter, Answer, Context, Description, Event, Failure, Frame, Request, Response, Stream,
+    bindings::adapter::tollgate::plugin::log::Level,
+    host::{log, sign, tokenize},
+};
 
 fn frames(text: &str) -> Vec<(String, String)> {
     let mut splitter = Splitter::new();

@@ -1,6 +1,7 @@
 //! Errors as the client reads them, and errors that a provider puts where an answer should be.
 
 use serde_json::Value;
+use tollgate_reading::{self as reading, ErrorBody, Json, Meaning};
 
 use crate::{
     call::{Blame, Failure, FailureKind, json::push_quoted},
@@ -51,46 +52,71 @@ pub(super) fn not_an_answer(message: &str) -> Failure {
     }
 }
 
-/// Reads what stood under `error`: an object as a rule, a text with some providers.
+/// Reads what stood under `error`, or an event of that name: an object as a rule, a text with some providers.
 pub(super) fn read(error: &str) -> Failure {
-    let error: Value = serde_json::from_str(error).unwrap_or(Value::Null);
-    let text = |name: &str| match &error[name] {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    let code = text("code").or_else(|| text("type"));
-    let (kind, blame, retryable) = meaning([text("code"), text("type")]);
-    let message = match &error {
-        Value::String(message) => message.clone(),
-        _ => text("message").unwrap_or_else(|| "the provider reported an error without a message".to_owned()),
-    };
-    Failure { kind, blame, retryable, retry_after_ms: None, code, param: text("param"), message }
+    let error = ErrorBody::of(Borrowed(&serde_json::from_str(error).unwrap_or(Value::Null)));
+    let meaning = Meaning::of_openai(SUCCESS, &error);
+    Failure {
+        kind: kind(meaning.kind),
+        blame: match meaning.blame {
+            reading::Blame::Request => Blame::Request,
+            reading::Blame::Credential => Blame::Credential,
+            reading::Blame::Model => Blame::Model,
+            reading::Blame::Provider => Blame::Provider,
+        },
+        retryable: meaning.retryable,
+        retry_after_ms: None,
+        code: error.code_for(meaning.kind).map(str::to_owned),
+        message: error.message.unwrap_or_else(|| meaning.kind.sentence().to_owned()),
+        param: error.param,
+    }
 }
 
-/// What a provider's `code`, or else its `type`, means.
-fn meaning(names: [Option<String>; 2]) -> (FailureKind, Blame, bool) {
-    use Blame::{Credential, Model, Provider, Request};
-    use FailureKind as Kind;
-    let known = |name: &str| {
-        Some(match name {
-            "context_length_exceeded" => (Kind::ContextLength, Request, false),
-            "content_filter" | "content_policy_violation" => (Kind::ContentFilter, Request, false),
-            "insufficient_quota" | "billing_hard_limit_reached" | "402" => (Kind::Quota, Credential, false),
-            "rate_limit_exceeded" | "rate_limit_error" | "requests" | "tokens" | "429" => {
-                (Kind::RateLimited, Credential, true)
-            }
-            "invalid_api_key" | "authentication_error" | "401" => (Kind::Authentication, Credential, false),
-            "permission_error" | "permission_denied" | "403" => (Kind::Permission, Credential, false),
-            "model_not_found" | "not_found_error" | "404" => (Kind::NotFound, Model, false),
-            "overloaded_error" | "overloaded" | "server_overloaded" | "503" | "529" => {
-                (Kind::Overloaded, Provider, true)
-            }
-            "timeout" | "request_timeout" | "408" | "504" => (Kind::Timeout, Provider, true),
-            "request_too_large" | "413" => (Kind::TooLarge, Request, false),
-            "invalid_request_error" | "400" | "422" => (Kind::InvalidRequest, Request, false),
-            _ => return None,
-        })
-    };
-    names.iter().flatten().find_map(|name| known(name)).unwrap_or((Kind::Upstream, Provider, true))
+#[derive(Clone, Copy)]
+struct Borrowed<'a>(&'a Value);
+
+impl<'a> Json<'a> for Borrowed<'a> {
+    fn get(self, name: &str) -> Option<Self> {
+        self.0.get(name).filter(|value| !value.is_null()).map(Borrowed)
+    }
+
+    fn is_object(self) -> bool {
+        self.0.is_object()
+    }
+
+    fn is_array(self) -> bool {
+        self.0.is_array()
+    }
+
+    fn first(self) -> Option<Self> {
+        self.0.as_array()?.first().map(Borrowed)
+    }
+
+    fn text(self) -> Option<&'a str> {
+        self.0.as_str()
+    }
+
+    fn digits(self) -> Option<String> {
+        self.0.as_number().map(ToString::to_string)
+    }
+}
+
+/// The status of an answer in which an error stands where there should be none.
+const SUCCESS: u16 = 200;
+
+fn kind(kind: reading::Kind) -> FailureKind {
+    match kind {
+        reading::Kind::InvalidRequest => FailureKind::InvalidRequest,
+        reading::Kind::ContextLength => FailureKind::ContextLength,
+        reading::Kind::Authentication => FailureKind::Authentication,
+        reading::Kind::Permission => FailureKind::Permission,
+        reading::Kind::Quota => FailureKind::Quota,
+        reading::Kind::RateLimited => FailureKind::RateLimited,
+        reading::Kind::Overloaded => FailureKind::Overloaded,
+        reading::Kind::Timeout => FailureKind::Timeout,
+        reading::Kind::ContentFilter => FailureKind::ContentFilter,
+        reading::Kind::NotFound => FailureKind::NotFound,
+        reading::Kind::TooLarge => FailureKind::TooLarge,
+        reading::Kind::Upstream => FailureKind::Upstream,
+    }
 }

@@ -16,14 +16,14 @@ fn admitted(caps: &Caps, tokens: u64) -> usize {
             .map(|_| {
                 scope.spawn(|| {
                     start.wait();
-                    let calls = (0..CALLS).filter_map(|_| limiter.reserve("key", caps, tokens, NOW_MS).ok());
+                    let calls = (0..CALLS).filter_map(|_| reserve(&limiter, "key", caps, tokens, NOW_MS).ok());
                     calls.collect::<Vec<_>>()
                 })
             })
             .collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("no thread panics")).collect()
     });
-    assert_eq!(limiter.spent("key", NOW_MS).concurrent as usize, holds.len());
+    assert_eq!(limiter.spent("key", at(NOW_MS)).concurrent as usize, holds.len());
     holds.len()
 }
 
@@ -52,10 +52,10 @@ fn racing_calls_that_settle_leave_exact_sums() {
                 scope.spawn(move || {
                     let mut settled = 0;
                     for call in 0..CALLS as u64 {
-                        let Ok(mut hold) = limiter.reserve("key", caps, 100, NOW_MS) else { continue };
+                        let Ok(mut hold) = reserve(limiter, "key", caps, 100, NOW_MS) else { continue };
                         hold.sent();
                         let used = (thread + call) % 101;
-                        hold.settle(used);
+                        settle(hold, used);
                         settled += used;
                     }
                     settled
@@ -64,6 +64,37 @@ fn racing_calls_that_settle_leave_exact_sums() {
             .collect();
         threads.into_iter().map(|thread| thread.join().expect("no thread panics")).sum()
     });
-    let spent = limiter.spent("key", NOW_MS);
-    assert_eq!((spent.total, spent.day, spent.held, spent.concurrent), (settled, settled, 0, 0));
+    let spent = limiter.spent("key", at(NOW_MS));
+    assert_eq!((tokens(spent), spent.concurrent), ([settled, settled, settled, 0], 0));
+}
+
+#[test]
+fn calls_over_shared_accounts_race_without_waiting_for_each_other_and_without_overshoot() {
+    let limiter = Limiter::new();
+    let group = caps(|caps| caps.tokens_total = Some(1_005));
+    let [one, other, shared] = ["one", "other", "group"].map(|id| limiter.account(id));
+    let holds: Vec<Hold> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (own, shared, group) = (if thread % 2 == 0 { &one } else { &other }, &shared, &group);
+                scope.spawn(move || {
+                    let none = Caps::default();
+                    let amount = Amount::tokens(100);
+                    let mut claims =
+                        [Claim { account: own, caps: &none, amount }, Claim { account: shared, caps: group, amount }];
+                    // Half of the threads name them the other way round.
+                    if thread % 4 < 2 {
+                        claims.reverse();
+                    }
+                    (0..CALLS).filter_map(|_| hold(&claims, at(NOW_MS)).ok()).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no thread panics")).collect()
+    });
+    assert_eq!(holds.len(), 10);
+    let held = |id: &str| limiter.spent(id, at(NOW_MS)).held.tokens;
+    assert_eq!((held("group"), held("one") + held("other")), (1_000, 1_000), "what one refused, no other holds");
+    drop(holds);
+    assert_eq!((held("group"), held("one") + held("other")), (0, 0));
 }

@@ -10,9 +10,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Resource, Rlimit, setrlimit};
-
-use super::super::{LoadError, Settings, engine, fault::printable};
+use super::{
+    super::{LoadError, Settings, engine, fault::printable},
+    confine::confine,
+};
 
 const CODE_BYTES_MAX: u64 = 256 << 20;
 const COMPLAINT_BYTES_MAX: u64 = 4096;
@@ -94,7 +95,7 @@ fn reason(status: ExitStatus, complaint: &str) -> String {
     }
 }
 
-/// What the compile child does: takes its limits upon itself, reads a component from stdin, writes machine code to
+/// What the compile child does: gives up what it does not need, reads a component from stdin, writes machine code to
 /// stdout. `limits` are bytes of address space and seconds of processor time.
 ///
 /// # Errors
@@ -104,11 +105,7 @@ pub fn compile_child(limits: &[String]) -> Result<(), String> {
         return Err("two limits are needed: bytes of memory and seconds of processor time".to_owned());
     };
     let number = |text: &String| text.parse::<u64>().map_err(|_| format!("`{text}` is not a number"));
-    for (resource, max) in [(Resource::As, number(memory_bytes)?), (Resource::Cpu, number(cpu_s)?), (Resource::Core, 0)]
-    {
-        let limit = Rlimit { current: Some(max), maximum: Some(max) };
-        setrlimit(resource, limit).map_err(|error| format!("limit not taken: {error}"))?;
-    }
+    confine(number(memory_bytes)?, number(cpu_s)?)?;
     let mut wasm = Vec::new();
     io::stdin().lock().read_to_end(&mut wasm).map_err(|error| error.to_string())?;
     let engine = engine::without_pool(&Settings::default()).map_err(|error| error.to_string())?;

@@ -20,7 +20,7 @@ fn the_clock_ends_with_its_engines() {
 
 #[test]
 fn code_is_the_same_for_every_engine() {
-    let settings = Settings { instances_max: 1, ..Settings::default() };
+    let settings = Settings { calls_max: 1, streams_max: 1, ..Settings::default() };
     let engines = start(&settings).unwrap();
     assert!(engines.pooled);
     let code = |engine: &Engine| engine.precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
@@ -31,6 +31,6 @@ fn code_is_the_same_for_every_engine() {
 
 #[test]
 fn a_pool_too_large_for_the_address_space_is_done_without() {
-    let settings = Settings { instances_max: 40_000, ..Settings::default() };
+    let settings = Settings { calls_max: 40_000, streams_max: 40_000, ..Settings::default() };
     assert!(!start(&settings).unwrap().pooled);
 }

@@ -119,3 +119,16 @@ fn strings_are_utf8() {
     let utf8 = text.replace("utf16", "utf8");
     assert_eq!(inspect_text(&utf8, World::Adapter, Capabilities::default()), Ok(()));
 }
+
+#[test]
+fn names_that_a_component_gives_its_parts_are_shown_without_their_controls() {
+    for text in [
+        adapter("(import \"evil\\1b[31m\\0a\" (instance))"),
+        adapter("(import \"tollgate:plugin/log@0.1.\\1b[31m\\0a\" (instance))"),
+        adapter("").replace("@0.1.0", "@0.2.\\1b[31m\\0a"),
+        adapter("").replace("tollgate:plugin/adapter", "other\\1b[31m\\0a"),
+    ] {
+        let refused = inspect_text(&text, World::Adapter, Capabilities::default()).unwrap_err();
+        assert!(refused.contains("\\u{1b}[31m") && !refused.contains(char::is_control), "{refused:?}");
+    }
+}

@@ -1,73 +1,121 @@
 use super::*;
 
-fn state(secret: Option<&[u8]>) -> State {
-    State::new(&Settings::default(), &PluginContext::new("p", Arc::new(()), Arc::new(())), secret, 0)
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+fn context(tokenize: Arc<dyn Tokenize>) -> Arc<PluginContext> {
+    PluginContext::new(1, "p", &Settings::default(), &MemoryBudget::new(1000), tokenize, Arc::new(()))
 }
 
-fn interrupts(deadline: &mut Deadline, cpu_ms: Option<u64>) -> bool {
-    matches!(deadline.advance(cpu_ms), UpdateDeadline::Interrupt)
+fn state(secret: Option<&[u8]>) -> State {
+    State::new(&Settings::default(), &context(Arc::new(())), secret, Instant::now())
+}
+
+fn deadline(budget_ms: u64) -> Deadline {
+    Deadline::new(MS(budget_ms), Instant::now())
+}
+
+fn interrupts(deadline: &mut Deadline, cpu: Option<u64>, wall_ms: u64) -> bool {
+    matches!(deadline.look(cpu.map(MS), MS(wall_ms)), UpdateDeadline::Interrupt)
 }
 
 #[test]
 fn a_call_is_interrupted_when_its_processor_time_is_used_up() {
-    let mut deadline = Deadline { budget_ms: 10, ..Deadline::default() };
-    for cpu_ms in [100, 102, 104, 106] {
-        assert!(!interrupts(&mut deadline, Some(cpu_ms)), "at {cpu_ms}");
+    let mut deadline = deadline(10);
+    for cpu_ms in [100, 102, 104, 106, 108] {
+        assert!(!interrupts(&mut deadline, Some(cpu_ms), cpu_ms - 98), "at {cpu_ms}");
     }
-    assert!(interrupts(&mut deadline, Some(108)));
+    assert!(interrupts(&mut deadline, Some(110), 12));
+    assert_eq!(deadline.cost(MS(12), Some(MS(110))), MS(12));
 }
 
 #[test]
-fn a_call_whose_thread_waits_for_a_processor_is_not_interrupted() {
-    let mut deadline = Deadline { budget_ms: 10, ..Deadline::default() };
-    for _ in 0..20 {
-        assert!(!interrupts(&mut deadline, Some(100)));
+fn a_call_whose_thread_waits_for_a_processor_is_neither_interrupted_nor_charged() {
+    let mut deadline = deadline(10);
+    for turn in 0..20 {
+        assert!(!interrupts(&mut deadline, Some(100), 2 + turn * 40));
     }
+    assert_eq!(deadline.cost(MS(800), Some(MS(101))), MS(3));
 }
 
 #[test]
 fn a_call_that_never_gets_a_processor_ends_all_the_same() {
-    let mut deadline = Deadline { budget_ms: 10, ..Deadline::default() };
-    assert!((0..100).any(|_| interrupts(&mut deadline, Some(100))));
+    let mut short = deadline(10);
+    assert!(!interrupts(&mut short, Some(100), 999));
+    assert!(interrupts(&mut short, Some(100), 1000));
+    let mut long = deadline(100);
+    assert!(!interrupts(&mut long, Some(100), 1999));
+    assert!(interrupts(&mut long, Some(100), 2000));
 }
 
 #[test]
 fn wall_time_counts_where_the_kernel_tells_no_processor_time() {
-    let mut deadline = Deadline { budget_ms: 10, ..Deadline::default() };
-    for _ in 0..4 {
-        assert!(!interrupts(&mut deadline, None));
-    }
-    assert!(interrupts(&mut deadline, None));
+    let mut deadline = deadline(10);
+    assert!(!interrupts(&mut deadline, None, 9));
+    assert!(interrupts(&mut deadline, None, 10));
 }
 
 #[test]
-fn this_kernel_tells_the_processor_time_of_a_thread() {
-    assert!(cpu_ms().is_some());
+fn a_call_that_was_never_looked_at_is_charged_its_wall_time() {
+    assert_eq!(deadline(10).cost(Duration::from_micros(20), Some(MS(5))), Duration::from_micros(20));
+}
+
+#[test]
+fn this_kernel_tells_the_processor_time_of_a_thread_exactly() {
+    // A clock that moves by the scheduler's tick steps by milliseconds.
+    let (began, mut steps) = (thread_cpu().unwrap(), 0);
+    let mut last = began;
+    while last - began < MS(20) {
+        let now = thread_cpu().unwrap();
+        steps += u32::from(now != last);
+        last = now;
+    }
+    assert!(steps > 100, "{steps} steps in 20 ms");
 }
 
 #[test]
 fn memories_are_summed() {
+    let share = MemoryShare::new(&MemoryBudget::new(1000));
     let mut limiter = Limiter::new(100);
-    assert!(limiter.memory_growing(0, 60, None).unwrap());
-    assert!(!limiter.memory_growing(0, 60, None).unwrap());
-    assert!(limiter.starved);
-    assert!(limiter.memory_growing(60, 100, None).unwrap());
+    assert!(limiter.grow(&share, 60));
+    assert!(!limiter.grow(&share, 60));
+    assert_eq!(limiter.refused, Some(MemoryBound::Instance));
+    assert!(limiter.grow(&share, 40));
     assert_eq!(limiter.memory_bytes(), 100);
 }
 
 #[test]
-fn tables_are_summed() {
+fn the_bound_on_all_memories_refuses_too_and_is_told_apart() {
+    let share = MemoryShare::new(&MemoryBudget::new(50));
     let mut limiter = Limiter::new(100);
-    assert!(limiter.table_growing(0, engine::TABLE_ELEMENTS_MAX, None).unwrap());
-    assert!(!limiter.table_growing(0, 1, None).unwrap());
+    assert!(!limiter.grow(&share, 60));
+    assert_eq!(limiter.refused, Some(MemoryBound::Total));
+    assert_eq!(limiter.memory_bytes(), 0);
+}
+
+#[test]
+fn a_state_gives_its_memory_back() {
+    let budget = MemoryBudget::new(1000);
+    let context = PluginContext::new(1, "p", &Settings::default(), &budget, Arc::new(()), Arc::new(()));
+    let mut state = State::new(&Settings::default(), &context, None, Instant::now());
+    assert!(state.memory_growing(0, 100, None).unwrap());
+    assert_eq!(budget.used_bytes(), 100);
+    drop(state);
+    assert_eq!(budget.used_bytes(), 0);
+}
+
+#[test]
+fn tables_are_summed() {
+    let mut state = state(None);
+    assert!(state.table_growing(0, engine::TABLE_ELEMENTS_MAX, None).unwrap());
+    assert!(!state.table_growing(0, 1, None).unwrap());
 }
 
 #[test]
 fn a_log_flood_is_cut_off_each_second_across_calls() {
-    let context = PluginContext::new("p", Arc::new(()), Arc::new(()));
-    let lines = (0..1000).filter(|_| context.may_log(7)).count() as u64;
-    assert_eq!(lines, LOG_LINES_PER_SECOND);
-    assert!(context.may_log(8));
+    let pace = LogPace::new(50);
+    let at = |second| pace.began + Duration::from_secs(second);
+    assert_eq!((0..1000).filter(|_| pace.admit(at(7))).count(), 50);
+    assert!(pace.admit(at(8)));
 }
 
 #[test]
@@ -102,7 +150,7 @@ impl Tokenize for Length {
 #[test]
 fn a_long_text_is_not_counted() {
     use tokenize::Host;
-    let mut state = State::new(&Settings::default(), &PluginContext::new("p", Arc::new(Length), Arc::new(())), None, 0);
+    let mut state = State::new(&Settings::default(), &context(Arc::new(Length)), None, Instant::now());
     assert_eq!(state.count("m".into(), "abc".into()), Some(3));
     assert_eq!(state.count("m".into(), "a".repeat(TOKENIZE_BYTES_MAX + 1)), None);
     let counted = (0..100).filter(|_| state.count("m".into(), "a".repeat(TOKENIZE_BYTES_MAX)).is_some()).count();

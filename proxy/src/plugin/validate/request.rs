@@ -1,5 +1,7 @@
 //! The request that an adapter wants sent. The host keeps authority, length, framing and credentials to itself.
 
+mod credential;
+
 use super::{
     super::bindings::adapter::tollgate::plugin::types as wire, DEPTH_MAX, EditError, ValidateError, is_token, json,
     shown,
@@ -53,12 +55,15 @@ pub enum Auth {
     Header(String),
     /// The secret as the value of this query parameter.
     Query(String),
-    /// A scheme that the host may know.
+    /// One of [`SCHEMES`].
     Scheme {
         name: String,
         params: String,
     },
 }
+
+/// The schemes that an authentication plan may name.
+pub const SCHEMES: &[&str] = &["jwt-hs256"];
 
 /// Admits a guest's request.
 pub(in super::super) fn request(wire: wire::UpstreamRequest) -> Result<Request, ValidateError> {
@@ -68,15 +73,16 @@ pub(in super::super) fn request(wire: wire::UpstreamRequest) -> Result<Request, 
         _ => return Err(ValidateError::Method),
     };
     path(&wire.path).map_err(ValidateError::Path)?;
+    let auth = auth(wire.auth)?;
     if wire.state.as_ref().is_some_and(|state| state.len() > STATE_BYTES_MAX) {
         return Err(ValidateError::State);
     }
     Ok(Request {
         method,
         path: wire.path,
-        headers: headers(wire.headers)?,
+        headers: headers(wire.headers, &auth)?,
         body: body(wire.body)?,
-        auth: auth(wire.auth)?,
+        auth,
         framing: match wire.framing {
             wire::Framing::Whole => Framing::Whole,
             wire::Framing::Sse => Framing::Sse,
@@ -103,7 +109,10 @@ fn path(path: &str) -> Result<(), &'static str> {
         return Err("holds a character that a URL may not");
     }
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    decoded(query)?;
+    let query = decoded(query)?;
+    if query.split(|byte| b"&;".contains(byte)).any(credential::is_parameter) {
+        return Err("carries a credential of its own in its query");
+    }
     // A proxy or a provider that decodes before it looks must find what was looked at here.
     let path = decoded(path)?;
     if path.iter().any(|&byte| byte == b'\\' || byte == b'%') {
@@ -111,8 +120,10 @@ fn path(path: &str) -> Result<(), &'static str> {
     }
     let mut segments = path[1..].split(|&byte| byte == b'/').peekable();
     while let Some(segment) = segments.next() {
-        match segment {
-            b"" if segments.peek().is_some() => return Err("holds `//`"),
+        // Some servers drop what follows a `;` before they resolve the segment.
+        match segment.split(|&byte| byte == b';').next().unwrap_or_default() {
+            b"" if segment.is_empty() && segments.peek().is_none() => {}
+            b"" => return Err("holds an empty segment"),
             b"." | b".." => return Err("climbs"),
             _ => {}
         }
@@ -143,7 +154,7 @@ fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
     Ok(plain)
 }
 
-fn headers(wire: Vec<wire::HeaderResult>) -> Result<Vec<(String, String)>, ValidateError> {
+fn headers(wire: Vec<wire::HeaderResult>, auth: &Auth) -> Result<Vec<(String, String)>, ValidateError> {
     if wire.len() > HEADERS_MAX {
         return Err(ValidateError::Headers("too many headers"));
     }
@@ -154,12 +165,19 @@ fn headers(wire: Vec<wire::HeaderResult>) -> Result<Vec<(String, String)>, Valid
     let admit = |header: wire::HeaderResult| {
         let wire::HeaderResult { mut name, value } = header;
         name.make_ascii_lowercase();
-        match header_flaw(&name, &value) {
+        let secrets_place = matches!(auth, Auth::Header(place) if *place == name);
+        match header_flaw(&name, &value).or(secrets_place.then_some("is where the host puts the secret")) {
             Some(reason) => Err(ValidateError::Header { name: shown(&name), reason }),
             None => Ok((name, value)),
         }
     };
-    wire.into_iter().map(admit).collect()
+    let admitted: Vec<(String, String)> = wire.into_iter().map(admit).collect::<Result<_, _>>()?;
+    for once in ["content-type", "user-agent"] {
+        if admitted.iter().filter(|(name, _)| name == once).count() > 1 {
+            return Err(ValidateError::Header { name: once.to_owned(), reason: "stands there twice" });
+        }
+    }
+    Ok(admitted)
 }
 
 fn header_flaw(name: &str, value: &str) -> Option<&'static str> {
@@ -168,6 +186,9 @@ fn header_flaw(name: &str, value: &str) -> Option<&'static str> {
     }
     if is_hosts_own(name) {
         return Some("is the host's to set");
+    }
+    if credential::is_header(name) {
+        return Some("carries a credential, which is the host's to set");
     }
     if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ' || byte == b'\t') {
         return Some("holds a control or a non-ASCII character");
@@ -178,15 +199,14 @@ fn header_flaw(name: &str, value: &str) -> Option<&'static str> {
     None
 }
 
-/// Headers that route, frame, encode or authenticate: whoever sets them decides what the host decides.
+/// Headers that route, frame or encode: whoever sets them decides what the host decides.
 fn is_hosts_own(name: &str) -> bool {
-    const OWN: [&str; 22] = [
+    const OWN: [&str; 33] = [
         "accept-encoding",
-        "authorization",
+        "cf-connecting-ip",
         "connection",
         "content-encoding",
         "content-length",
-        "cookie",
         "date",
         "expect",
         "forwarded",
@@ -196,18 +216,35 @@ fn is_hosts_own(name: &str) -> bool {
         "max-forwards",
         "origin",
         "referer",
-        "set-cookie",
         "te",
         "trailer",
         "transfer-encoding",
+        "true-client-ip",
         "upgrade",
         "via",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-host",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-original-host",
+        "x-original-method",
+        "x-original-uri",
+        "x-original-url",
+        "x-originating-ip",
         "x-real-ip",
+        "x-rewrite-url",
     ];
     OWN.binary_search(&name).is_ok()
         || name.starts_with("proxy-")
         || name.starts_with("sec-")
         || name.starts_with("x-forwarded-")
+}
+
+/// Headers that say what the request is. They are logged and shown where no secret may be.
+fn describes_the_request(name: &str) -> bool {
+    matches!(name, "content-type" | "user-agent" | "idempotency-key") || name.starts_with("accept")
 }
 
 fn body(wire: wire::RequestBody) -> Result<Body, ValidateError> {
@@ -246,7 +283,7 @@ fn edit_flaw(edit: &wire::Edit, earlier: &[Edit]) -> Option<EditError> {
 fn auth(wire: wire::Auth) -> Result<Auth, ValidateError> {
     let named = |name: &str| {
         let fits = is_token(name) && name.len() <= AUTH_NAME_BYTES_MAX;
-        fits.then_some(()).ok_or(ValidateError::Auth("names nothing that can be named so"))
+        fits.then_some(()).ok_or(ValidateError::Auth("has a name that is empty, too long or no token"))
     };
     Ok(match wire {
         wire::Auth::None => Auth::None,
@@ -254,23 +291,24 @@ fn auth(wire: wire::Auth) -> Result<Auth, ValidateError> {
         wire::Auth::Header(mut name) => {
             name.make_ascii_lowercase();
             named(&name)?;
-            // The one header of the host's own that a secret belongs in.
-            if name != "authorization" && is_hosts_own(&name) {
-                return Err(ValidateError::Auth("puts the secret where it would route or frame"));
+            if is_hosts_own(&name) || describes_the_request(&name) || matches!(name.as_str(), "cookie" | "set-cookie") {
+                return Err(ValidateError::Auth("puts the secret into a header that is not for secrets"));
             }
             Auth::Header(name)
         }
         wire::Auth::Query(name) => {
             named(&name)?;
             if name.contains(['&', '#', '%', '+']) {
-                return Err(ValidateError::Auth("names nothing that can be named so"));
+                return Err(ValidateError::Auth("names a query parameter with a character that separates or escapes"));
             }
             Auth::Query(name)
         }
         wire::Auth::Scheme(scheme) => {
-            named(&scheme.name)?;
+            if !SCHEMES.contains(&scheme.name.as_str()) {
+                return Err(ValidateError::Scheme(shown(&scheme.name)));
+            }
             if scheme.params.len() > AUTH_PARAMS_BYTES_MAX || json::object(&scheme.params, DEPTH_MAX).is_err() {
-                return Err(ValidateError::Auth("has parameters that are no JSON object"));
+                return Err(ValidateError::Auth("has parameters that are not a JSON object"));
             }
             Auth::Scheme { name: scheme.name, params: scheme.params }
         }

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{Answer, Call, Head, PATIENCE};
@@ -67,9 +67,14 @@ impl Client {
         self.try_answer().unwrap_or_else(|error| panic!("no answer: {error}"))
     }
 
-    /// The next answer if it comes whole: with its last byte.
+    /// The next answer if it comes whole: with its last byte. What comes before it with a 1xx is passed over.
     pub(crate) fn try_answer(&mut self) -> io::Result<Answer> {
-        let head = self.try_head()?;
+        let head = loop {
+            let head = self.try_head()?;
+            if head.status >= 200 {
+                break head;
+            }
+        };
         let mut body = Vec::new();
         while let Some(piece) = self.try_piece()? {
             body.extend_from_slice(&piece);
@@ -127,6 +132,7 @@ impl Client {
                 }
                 Ok(Some(piece))
             }
+            Rest::UntilClosed if !self.read.is_empty() => Ok(Some(std::mem::take(&mut self.read))),
             Rest::UntilClosed => match self.more() {
                 Ok(()) => Ok(Some(std::mem::take(&mut self.read))),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
@@ -171,6 +177,17 @@ impl Client {
         left
     }
 
+    /// Sends a byte of `bytes` every `pause`, until the gateway closes the connection. Returns whether it did.
+    pub(crate) fn dribbles(&mut self, bytes: &[u8], pause: Duration) -> bool {
+        self.stream.set_read_timeout(Some(pause)).expect("there is a timeout");
+        let closed = bytes.iter().any(|byte| {
+            let more = self.stream.write_all(&[*byte]).and_then(|()| self.more());
+            more.is_err_and(|error| !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut))
+        });
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("there is a timeout");
+        closed
+    }
+
     /// Says that nothing more will be sent, and keeps on reading.
     pub(crate) fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).expect("the connection is open");
@@ -184,6 +201,18 @@ impl Client {
             .as_ref()
             .is_err_and(|error| matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset));
         assert!(closed, "{more:?}: {}", String::from_utf8_lossy(&self.read));
+    }
+
+    /// Waits for the gateway to close the connection, whatever it still sends.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) {
+        let ended = loop {
+            if let Err(error) = self.more() {
+                break error;
+            }
+        };
+        let closed = matches!(ended.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
+        assert!(closed, "{ended}");
     }
 
     fn line(&mut self) -> io::Result<String> {

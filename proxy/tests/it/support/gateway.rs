@@ -121,6 +121,17 @@ impl Gateway {
         command(self.house(), arguments)
     }
 
+    /// What the gateway has logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.house().log()).expect("the gateway has a log")
+    }
+
+    /// What the admin listener asks for.
+    pub(crate) fn admin_token(&self) -> String {
+        let file = self.house().data_dir().join("admin-token");
+        fs::read_to_string(file).expect("the first start makes one").trim().to_owned()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the gateway runs");
     }
@@ -228,7 +239,15 @@ pub(crate) fn command(house: &House, arguments: &[&str]) -> String {
 }
 
 fn tollgate(house: &House) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let binary = env!("CARGO_BIN_EXE_tollgate");
+    let mut command = match house.files_max {
+        None => Command::new(binary),
+        Some(files_max) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &files_max.to_string(), binary]);
+            shell
+        }
+    };
     let inherited = std::env::vars_os().filter(|(name, _)| INHERITED.iter().any(|it| name == *it));
     command.current_dir(house.dir()).stdin(Stdio::null()).env_clear().envs(inherited);
     command

@@ -39,6 +39,7 @@ pub(crate) struct Setup {
     models: BTreeMap<String, String>,
     keys: BTreeMap<String, String>,
     more: String,
+    files_max: Option<u32>,
 }
 
 impl Setup {
@@ -53,6 +54,13 @@ impl Setup {
         }
         self.providers.insert(name.to_owned(), text);
         self
+    }
+
+    /// A model served by a provider of its own, which asks for no key.
+    pub(crate) fn keyless(mut self, model: &str, adapter: &str, base_url: &str) -> Setup {
+        let text = format!("adapter = {adapter:?}\nbase_url = {base_url:?}\nretry = {{ attempts_max = 1 }}\n");
+        self.providers.insert("keyless".to_owned(), text);
+        self.model(model, &[("keyless", model)], "")
     }
 
     /// Says more about the provider called `first`.
@@ -100,6 +108,12 @@ impl Setup {
         self
     }
 
+    /// How many files the process may open.
+    pub(crate) fn files_max(mut self, files_max: u32) -> Setup {
+        self.files_max = Some(files_max);
+        self
+    }
+
     /// Whole tables, as they stand.
     pub(crate) fn with(mut self, tables: &str) -> Setup {
         self.more.push_str(tables);
@@ -122,7 +136,7 @@ impl Setup {
             "[server]\nlisten = \"{}\"\nmetrics_listen = \"{}\"\nadmin_listen = \"{}\"\ndata_dir = {:?}\n{}\n",
             house.listen(),
             house.metrics_listen(),
-            house.address(9465),
+            house.admin_listen(),
             house.data_dir(),
             self.server
         );
@@ -142,6 +156,7 @@ impl Setup {
 pub(crate) struct House {
     dir: TempDir,
     address: Ipv4Addr,
+    pub(crate) files_max: Option<u32>,
 }
 
 impl House {
@@ -152,7 +167,8 @@ impl House {
         let [.., high, low] = process::id().to_be_bytes();
         let street = [2 + high % 250, low.wrapping_add((house / 250) as u8), 1 + (house % 250) as u8];
         let dir = tempfile::Builder::new().prefix("tollgate-it-").tempdir().expect("there is room for a folder");
-        let house = House { dir, address: Ipv4Addr::new(127, street[0], street[1], street[2]) };
+        let address = Ipv4Addr::new(127, street[0], street[1], street[2]);
+        let house = House { dir, address, files_max: setup.files_max };
         house.rewrite(&setup);
         DirBuilder::new().mode(0o700).create(house.data_dir()).expect("the folder is fresh");
         DirBuilder::new().mode(0o700).create(house.data_dir().join("compiled")).expect("the folder is fresh");
@@ -186,6 +202,10 @@ impl House {
 
     pub(crate) fn metrics_listen(&self) -> SocketAddr {
         self.address(9464)
+    }
+
+    pub(crate) fn admin_listen(&self) -> SocketAddr {
+        self.address(9465)
     }
 
     pub(crate) fn address(&self, port: u16) -> SocketAddr {

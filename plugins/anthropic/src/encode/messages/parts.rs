@@ -1,13 +1,14 @@
 //! What one message holds, as blocks.
 
-use super::super::media;
-use super::Place;
+use alloc::{borrow::Cow, string::String, vec::Vec};
+
+use tollgate_plugin::{
+    Failure,
+    json::{self, Value, Writer},
+};
+
+use super::{super::media, Place};
 use crate::wire::{Block, BlockKind, ToolContent};
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::vec::Vec;
-use tollgate_plugin::Failure;
-use tollgate_plugin::json::{self, Value, Writer};
 
 /// What the assistant said in one message.
 pub(super) struct Spoken<'a> {

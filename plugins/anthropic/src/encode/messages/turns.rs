@@ -3,14 +3,18 @@
 //! Invariant: turns alternate and begin with the user; the results of an assistant's calls, one for each and none
 //! besides, begin the turn right after it.
 
-use super::Conversation;
-use super::parts::{Answer, Spoken};
-use crate::names;
-use crate::wire::{Block, BlockKind, Role, ToolContent, Turn};
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, string::String, vec::Vec};
+
 use tollgate_plugin::json::Writer;
+
+use super::{
+    Conversation,
+    parts::{Answer, Spoken},
+};
+use crate::{
+    names,
+    wire::{Block, BlockKind, Role, ToolContent, Turn},
+};
 
 /// Said for a user who has not spoken, since the provider wants one to begin.
 const PLACEHOLDER: &str = ".";

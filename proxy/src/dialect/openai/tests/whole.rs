@@ -150,9 +150,9 @@ fn the_text_of_an_answer_is_what_the_model_wrote() {
         "reasoning":"b","tool_calls":[{"id":"i","type":"function","function":{"name":"f","arguments":"{}"}}]},
         "logprobs":{"content":[{"token":"a"}]}}]}"#;
     let mut text = "before ".to_owned();
-    text_of(chunk, &mut text);
+    delta_text(chunk, |piece| text.push_str(piece));
     assert_eq!(text, "before a\nbf{}");
-    text_of(b"[DONE]", &mut text);
+    delta_text(b"[DONE]", |piece| text.push_str(piece));
     assert_eq!(text, "before a\nbf{}");
     assert_eq!(answer_text(br#"{"choices":[{"message":{"role":"assistant","reasoning":"r","content":"c"}}]}"#), "cr");
 }

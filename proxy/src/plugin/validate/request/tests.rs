@@ -63,6 +63,7 @@ fn a_path_stays_below_the_base_url() {
         "/deployments/caf%C3%A9",
         "/a.b/..c/...",
         "/a?next=//x&y=../..",
+        "/a;v=1/b",
     ] {
         assert_eq!(path(good), Ok(()), "{good}");
     }
@@ -97,6 +98,15 @@ fn a_path_stays_below_the_base_url() {
         "/a?b=\\",
         "/a\t",
         "/a?b c",
+        "/..;/admin",
+        "/a/..;x=1/b",
+        "/a/.;/b",
+        "/a/%2e%2e;/b",
+        "/;/a",
+        "/v1/models?key=AIza",
+        "/a?alt=sse&access_token=x",
+        "/a?%6bey=x",
+        "/a?b=1;api_key=x",
         "/{a}",
         "/a?%",
     ] {
@@ -124,10 +134,42 @@ fn headers_that_route_frame_or_authenticate_are_refused() {
         "via",
         "keep-alive",
         "trailer",
+        "x-http-method-override",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        "x-amz-security-token",
+        "set-cookie",
     ] {
         assert!(header_flaw(&name.to_lowercase(), "x").is_some(), "{name}");
         let refused = request(wire::UpstreamRequest { headers: vec![header(name, "x")], ..wire() });
         assert!(matches!(refused, Err(ValidateError::Header { .. })), "{name}");
+    }
+}
+
+#[test]
+fn the_hosts_own_headers_can_be_searched() {
+    for name in ["accept-encoding", "host", "via", "x-rewrite-url", "proxy-connection", "x-forwarded-host"] {
+        assert!(is_hosts_own(name), "{name}");
+    }
+}
+
+#[test]
+fn the_header_of_the_plan_is_not_the_plugins_to_fill() {
+    let headers = vec![header("x-vendor", "own")];
+    let planned = |auth| request(wire::UpstreamRequest { headers: headers.clone(), auth, ..wire() });
+    assert!(matches!(planned(wire::Auth::Header("X-Vendor".into())), Err(ValidateError::Header { .. })));
+    assert!(planned(wire::Auth::Bearer).is_ok());
+}
+
+#[test]
+fn content_type_and_user_agent_stand_there_once() {
+    for name in ["content-type", "User-Agent"] {
+        let with = |headers| request(wire::UpstreamRequest { headers, ..wire() });
+        assert!(with(vec![header(name, "a")]).is_ok(), "{name}");
+        assert!(matches!(with(vec![header(name, "a"), header(name, "b")]), Err(ValidateError::Header { .. })));
     }
 }
 
@@ -164,7 +206,7 @@ fn headers_are_bounded_in_number_and_bytes() {
 #[test]
 fn a_secrets_placeholder_is_forwarded_as_it_stands() {
     let admitted = request(wire::UpstreamRequest {
-        headers: vec![header("x-key", "${OPENAI_API_KEY}")],
+        headers: vec![header("x-note", "${OPENAI_API_KEY}")],
         body: wire::RequestBody::Whole(r#"{"key":"${OPENAI_API_KEY} {{secret}}"}"#.into()),
         ..wire()
     })
@@ -216,6 +258,12 @@ fn an_authentication_plan_cannot_misplace_the_secret() {
     }
     for bad in [
         wire::Auth::Header("host".into()),
+        wire::Auth::Header("User-Agent".into()),
+        wire::Auth::Header("content-type".into()),
+        wire::Auth::Header("accept".into()),
+        wire::Auth::Header("cookie".into()),
+        wire::Auth::Header("x-original-url".into()),
+        wire::Auth::Scheme(wire::AuthScheme { name: "rot13".into(), params: "{}".into() }),
         wire::Auth::Header("content-length".into()),
         wire::Auth::Header("x\r\ny".into()),
         wire::Auth::Header("".into()),

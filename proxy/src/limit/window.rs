@@ -1,0 +1,103 @@
+//! What was used in a period, and what is held of it.
+
+use super::Amount;
+
+/// Tokens and money of one period, or of all time.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    pub(super) tokens: Sum,
+    pub(super) money: Sum,
+}
+
+/// Of one unit: what is settled, and what is set aside for calls in flight.
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    pub(super) settled: u64,
+    /// Wider than an amount, so that holds without a cap cannot overflow it.
+    pub(super) held: u128,
+}
+
+/// The sums of the two periods that the wall clock read last.
+///
+/// Two, so that a clock which steps over the end of a period and back finds the sums that it left.
+#[derive(Debug, Default)]
+pub(super) struct Periods {
+    current: Window,
+    other: Window,
+}
+
+/// One day or month.
+#[derive(Debug, Default)]
+struct Window {
+    period: u32,
+    sums: Sums,
+}
+
+impl Periods {
+    /// Makes `period` the current one.
+    pub(super) fn enter(&mut self, period: u32) {
+        if self.current.period == period {
+            return;
+        }
+        std::mem::swap(&mut self.current, &mut self.other);
+        if self.current.period != period {
+            self.current = Window { period, sums: Sums::default() };
+        }
+    }
+
+    /// Which period is the current one.
+    pub(super) fn current(&self) -> u32 {
+        self.current.period
+    }
+
+    /// The sums of a period; `None` where they are forgotten.
+    pub(super) fn of(&self, period: u32) -> Option<&Sums> {
+        [&self.current, &self.other].into_iter().find(|window| window.period == period).map(|window| &window.sums)
+    }
+
+    pub(super) fn of_mut(&mut self, period: u32) -> Option<&mut Sums> {
+        let windows = [&mut self.current, &mut self.other];
+        windows.into_iter().find(|window| window.period == period).map(|window| &mut window.sums)
+    }
+}
+
+impl Sums {
+    pub(super) fn hold(&mut self, amount: Amount) {
+        self.tokens.held += u128::from(amount.tokens);
+        self.money.held += u128::from(amount.money_nanos);
+    }
+
+    pub(super) fn settle(&mut self, held: Amount, used: Amount) {
+        self.tokens.settle(held.tokens, used.tokens);
+        self.money.settle(held.money_nanos, used.money_nanos);
+    }
+
+    pub(super) fn set_settled(&mut self, used: Amount) {
+        (self.tokens.settled, self.money.settled) = (used.tokens, used.money_nanos);
+    }
+
+    pub(super) fn settled(&self) -> Amount {
+        Amount { tokens: self.tokens.settled, money_nanos: self.money.settled }
+    }
+
+    pub(super) fn held(&self) -> Amount {
+        let bounded = |held| u64::try_from(held).unwrap_or(u64::MAX);
+        Amount { tokens: bounded(self.tokens.held), money_nanos: bounded(self.money.held) }
+    }
+}
+
+impl Sum {
+    pub(super) fn fits(&self, cap: u64, wanted: u64) -> bool {
+        u128::from(self.settled) + self.held + u128::from(wanted) <= u128::from(cap)
+    }
+
+    pub(super) fn remaining(&self, cap: u64) -> u64 {
+        let used = u128::from(self.settled) + self.held;
+        u64::try_from(u128::from(cap).saturating_sub(used)).unwrap_or(u64::MAX)
+    }
+
+    fn settle(&mut self, held: u64, used: u64) {
+        self.held -= u128::from(held);
+        self.settled = self.settled.saturating_add(used);
+    }
+}

@@ -1,0 +1,109 @@
+//! Whether a plugin is worth calling: one that keeps failing rests, longer each time, and is then tried with one call.
+//!
+//! Reads no clock: times are milliseconds since the sandbox was made.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::share::{KINDS, Kind};
+
+/// A call that tries a rested plugin has this long before another may try.
+const TRIAL_MS: u64 = 1000;
+
+/// When a plugin rests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RestRule {
+    /// So many faults of one kind of work, with no success between them.
+    pub(super) faults_max: u32,
+    /// The first rest; each further one is twice as long.
+    pub(super) rest_ms: u64,
+    pub(super) rest_ms_max: u64,
+}
+
+/// How one plugin's work has ended lately, by its kind.
+pub(super) struct Health {
+    rule: RestRule,
+    records: [Record; KINDS],
+}
+
+#[derive(Default)]
+struct Record {
+    /// Whether there was a fault since the last success: without one, nobody takes the lock.
+    troubled: AtomicBool,
+    streak: Mutex<Streak>,
+}
+
+#[derive(Default)]
+struct Streak {
+    faults: u32,
+    rests: u32,
+    rests_until_ms: u64,
+    /// A call is trying the plugin, until then.
+    trial_until_ms: Option<u64>,
+}
+
+impl Health {
+    pub(super) fn new(rule: RestRule) -> Health {
+        Health { rule, records: Default::default() }
+    }
+
+    /// Lets a call in that will need work of these kinds.
+    ///
+    /// # Errors
+    /// After how many milliseconds to come again.
+    pub(super) fn admit(&self, kinds: &[Kind], now_ms: u64) -> Result<(), u64> {
+        kinds.iter().try_for_each(|kind| {
+            let record = &self.records[*kind as usize];
+            if !record.troubled.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            record.streak.lock().admit(&self.rule, now_ms)
+        })
+    }
+
+    /// Notes how work of this kind ended. Returns for how many milliseconds the plugin rests, if this begins a rest.
+    pub(super) fn ended(&self, kind: Kind, now_ms: u64, fault: bool) -> Option<u64> {
+        let record = &self.records[kind as usize];
+        if fault {
+            record.troubled.store(true, Ordering::Relaxed);
+            return record.streak.lock().fault(&self.rule, now_ms);
+        }
+        if record.troubled.load(Ordering::Relaxed) {
+            *record.streak.lock() = Streak::default();
+            record.troubled.store(false, Ordering::Relaxed);
+        }
+        None
+    }
+}
+
+impl Streak {
+    fn admit(&mut self, rule: &RestRule, now_ms: u64) -> Result<(), u64> {
+        if self.faults < rule.faults_max {
+            return Ok(());
+        }
+        let closed_until_ms = self.rests_until_ms.max(self.trial_until_ms.unwrap_or(0));
+        if now_ms < closed_until_ms {
+            return Err(closed_until_ms - now_ms);
+        }
+        self.trial_until_ms = Some(now_ms + TRIAL_MS);
+        Ok(())
+    }
+
+    fn fault(&mut self, rule: &RestRule, now_ms: u64) -> Option<u64> {
+        self.faults = self.faults.saturating_add(1);
+        // Calls that were in the plugin when its rest began say nothing new.
+        let news = now_ms >= self.rests_until_ms;
+        if self.faults < rule.faults_max || !news {
+            return None;
+        }
+        let rest_ms = rule.rest_ms.saturating_mul(1 << self.rests.min(32)).min(rule.rest_ms_max);
+        self.rests_until_ms = now_ms + rest_ms;
+        self.rests = self.rests.saturating_add(1);
+        self.trial_until_ms = None;
+        Some(rest_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The most input tokens that a call may use, for holds.
+
+use super::{
+    count::Counter,
+    family::{Base, Family},
+};
+use crate::call::Media;
+
+/// What opens a prompt and its answer, in tokens. What stands around each message is less than the JSON around it.
+const FRAME_TOKENS: u64 = 8;
+/// What they tell a model that may call tools. Anthropic's is the longest known, with 313 to 804.
+const TOOLS_TOKENS: u64 = 1024;
+/// No sound that models take is shorter for its bytes: Opus at 6 kbit a second.
+const AUDIO_BYTES_PER_SECOND_MIN: u64 = 750;
+/// No page of a PDF is written in fewer bytes, compressed among thousands like it.
+const PAGE_BYTES_MIN: u64 = 64;
+
+/// What media may count at most, in tokens; by the model's own rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaBounds {
+    /// One image, whatever its size.
+    pub image_tokens_max: u64,
+    pub audio_tokens_per_second_max: u64,
+    /// Of a sound that the provider fetches.
+    pub audio_seconds_max: u64,
+    /// One page of a PDF, its text and its image together.
+    pub pdf_page_tokens_max: u64,
+    /// Pages that the provider takes.
+    pub pdf_pages_max: u64,
+    /// One video, whatever its length.
+    pub video_tokens_max: u64,
+}
+
+impl Default for MediaBounds {
+    /// What no known model exceeds, the exceptions of [`MediaBounds::of_model`] apart.
+    fn default() -> MediaBounds {
+        MediaBounds {
+            image_tokens_max: 16_384,
+            audio_tokens_per_second_max: 32,
+            audio_seconds_max: 4 * 3_600,
+            pdf_page_tokens_max: 5_000,
+            pdf_pages_max: 100,
+            video_tokens_max: 1_000_000,
+        }
+    }
+}
+
+/// The most that one image counts, by how a model's name begins; from the vendors' documentation. The first match
+/// counts. A tile is 512 or 768 pixels wide, and images are scaled down to a bound before they are cut into tiles.
+const IMAGE_TOKENS: [(&str, u64); 9] = [
+    // 2 833 and 5 667 a tile, of at most 8.
+    ("gpt-4o-mini", 48_169),
+    // 1 536 patches, weighted by up to 2.46.
+    ("gpt-4.1", 3_779),
+    ("gpt-5", 3_779),
+    ("o4-mini", 3_779),
+    // 85 and 170 a tile, of at most 8.
+    ("gpt-4", 1_445),
+    ("o1", 1_445),
+    ("o3", 1_445),
+    // 750 pixels a token, of at most 2 576 pixels a side.
+    ("claude", 8_848),
+    ("gemini", 16_384),
+];
+
+impl MediaBounds {
+    /// The rule of the model of this name at its provider.
+    pub fn of_model(model: &str) -> MediaBounds {
+        let name = Family::bare_name(model);
+        let known = IMAGE_TOKENS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, tokens)| *tokens);
+        let default = MediaBounds::default();
+        MediaBounds { image_tokens_max: known.unwrap_or(default.image_tokens_max), ..default }
+    }
+
+    /// What bounds both.
+    #[must_use]
+    pub fn or_larger(self, other: MediaBounds) -> MediaBounds {
+        MediaBounds {
+            image_tokens_max: self.image_tokens_max.max(other.image_tokens_max),
+            audio_tokens_per_second_max: self.audio_tokens_per_second_max.max(other.audio_tokens_per_second_max),
+            audio_seconds_max: self.audio_seconds_max.max(other.audio_seconds_max),
+            pdf_page_tokens_max: self.pdf_page_tokens_max.max(other.pdf_page_tokens_max),
+            pdf_pages_max: self.pdf_pages_max.max(other.pdf_pages_max),
+            video_tokens_max: self.video_tokens_max.max(other.video_tokens_max),
+        }
+    }
+
+    /// The most that these media count.
+    fn tokens(&self, media: &Media) -> u64 {
+        let pages = (u64::from(media.documents).saturating_mul(self.pdf_pages_max))
+            .min(decoded(media.document_bytes) / PAGE_BYTES_MIN + u64::from(media.documents))
+            .saturating_add(u64::from(media.documents_remote).saturating_mul(self.pdf_pages_max));
+        let seconds = (decoded(media.audio_bytes) / AUDIO_BYTES_PER_SECOND_MIN + u64::from(media.audios))
+            .saturating_add(u64::from(media.audios_remote).saturating_mul(self.audio_seconds_max));
+        [
+            (u64::from(media.images), self.image_tokens_max),
+            (u64::from(media.videos), self.video_tokens_max),
+            (seconds, self.audio_tokens_per_second_max),
+            (pages, self.pdf_page_tokens_max),
+        ]
+        .into_iter()
+        .fold(0, |sum, (count, each)| sum.saturating_add(count.saturating_mul(each)))
+    }
+}
+
+/// Bytes that base64 of this length stands for, at most.
+fn decoded(base64_bytes: u64) -> u64 {
+    base64_bytes.saturating_mul(3).div_ceil(4)
+}
+
+/// What the bounds of a call's input are made of, besides its text.
+#[derive(Debug, Clone, Copy)]
+pub struct BesideText {
+    pub media: Media,
+    pub bounds: MediaBounds,
+    /// The model is told of tools.
+    pub has_tools: bool,
+}
+
+impl BesideText {
+    fn tokens(&self) -> u64 {
+        let tools = if self.has_tools { TOOLS_TOKENS } else { 0 };
+        self.bounds.tokens(&self.media).saturating_add(FRAME_TOKENS + tools)
+    }
+}
+
+/// The most input tokens that a call with so much text may use, whatever the tokenizer: none makes more than one token
+/// of a byte.
+pub fn input_bound(prompt_bytes: u64, beside: &BesideText) -> u64 {
+    prompt_bytes.saturating_add(beside.tokens())
+}
+
+impl Counter {
+    /// The most input tokens that a call of this text may use at any of `models`, by counting.
+    ///
+    /// For models of other tokenizers than ours this allows for how far theirs may be from ours. Takes as long as
+    /// [`Counter::count`], once for each of our tokenizers that is needed.
+    pub fn input_bound<'a>(&self, models: impl Iterator<Item = &'a str>, text: &str, beside: &BesideText) -> u64 {
+        let mut counted = [None; Base::ALL.len()];
+        let bounds = models.map(|model| {
+            let family = Family::of(model);
+            let tokens = *counted[family.base as usize].get_or_insert_with(|| self.base_tokens(family.base, text));
+            // Cut into pieces as it is, a text may count a little more or less than whole.
+            let tokens = tokens + tokens.div_ceil(64);
+            if family.is_exact { tokens } else { 2 * tokens.max(letters(text) / 4) + irregular(text) }
+        });
+        let bound = bounds.max().unwrap_or(u64::MAX).min(text.len() as u64);
+        bound.saturating_add(beside.tokens())
+    }
+}
+
+fn letters(text: &str) -> u64 {
+    text.bytes().filter(u8::is_ascii_alphabetic).count() as u64
+}
+
+/// Bytes of what tokenizers treat most differently: scripts besides Latin, Chinese, Japanese and Korean, which one
+/// may know by words and another by bytes, digits, and runs of signs and spaces.
+fn irregular(text: &str) -> u64 {
+    let mut bytes = 0;
+    let mut in_run = false;
+    for letter in text.chars() {
+        let is_sign = letter.is_ascii() && !letter.is_ascii_alphanumeric();
+        bytes += match letter {
+            '0'..='9' => 1,
+            _ if is_sign => u64::from(in_run),
+            // Kana, the common ideographs and Hangul.
+            '\u{3000}'..='\u{d7ff}' => 0,
+            _ if letter.is_ascii() => 0,
+            _ => letter.len_utf8() as u64,
+        };
+        in_run = is_sign;
+    }
+    bytes
+}
