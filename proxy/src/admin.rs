@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{plugin::Capabilities, secret::Secret, store::KeyEntry};
+use crate::{journal::Revoked, plugin::Capabilities, secret::Secret, store::KeyEntry};
 
 mod keys;
 mod live;
@@ -20,7 +20,7 @@ mod routes;
 mod tests;
 mod usage;
 
-pub use keys::{KeyShown, KeyState, NewKey, new_key, revoked_key};
+pub use keys::{KeyShown, KeyState, NewKey, RevokedShown, new_key};
 pub use live::LiveControl;
 pub use plugins::{PluginShown, check, shown, sources};
 pub use refused::{AdminError, Refusal};
@@ -29,11 +29,11 @@ pub use usage::{ChargeShown, KeyUsage, Used, usage_of};
 
 /// What an administrator may do. Each call may wait for the disk: not for an async thread.
 pub trait Control: Send + Sync {
-    fn list_keys(&self) -> Result<Vec<KeyEntry>, AdminError>;
+    fn list_keys(&self) -> Vec<Arc<KeyEntry>>;
     /// Makes a key that the next call may use. The secret is not kept and cannot be had again.
     fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), AdminError>;
-    /// Revokes a key, by id or by name, before the next call.
-    fn revoke_key(&self, wanted: &str) -> Result<KeyEntry, AdminError>;
+    /// Revokes the key of this id, or every active key of this name, before the next call.
+    fn revoke_keys(&self, wanted: &str) -> Result<Revoked, AdminError>;
     /// What each key has used, in the order of their names.
     fn usage(&self) -> Result<Vec<KeyUsage>, AdminError>;
     /// The plugins of the running generation.

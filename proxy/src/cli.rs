@@ -5,14 +5,17 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
 use clap::Parser;
 
 mod args;
+mod administrator;
+mod backup;
 mod check;
+mod context;
 mod demo;
 mod door;
 mod duration;
@@ -31,20 +34,11 @@ mod tests;
 mod usage;
 
 use args::{Args, Command};
+use context::{Context, Env};
 use load::FaultyConfigError;
-
-/// Looks up a variable of the environment.
-type Env = fn(&str) -> Option<String>;
 
 const FAILED: u8 = 1;
 const FAULTY: u8 = 2;
-
-/// What every command works with.
-struct Context {
-    env: Env,
-    /// The file that `--config` named, or the usual one if it is there.
-    config: Option<PathBuf>,
-}
 
 /// Runs the command that `args` ask for.
 pub(crate) fn run(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
@@ -78,6 +72,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Key(args) => key::run(args, context),
         Command::Usage(args) => usage::run(args, context),
         Command::Plugin(args) => plugin::run(args, context),
+        Command::Dump(args) => backup::dump(args, context),
+        Command::Load(args) => backup::restore(args, context),
         Command::CompilePlugin { bounds } => {
             tollgate::plugin::compile_child(&bounds).map_err(|reason| anyhow::anyhow!(reason))
         }

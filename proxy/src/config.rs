@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::{ledger, store};
+use crate::{journal, store};
 
 mod fault;
 mod key;
@@ -47,7 +47,7 @@ pub struct Config {
     pub server: Server,
     pub log: Log,
     pub limits: Limits,
-    pub ledger: ledger::Settings,
+    pub ledger: journal::Settings,
     pub store: store::Settings,
     pub plugins: Plugins,
     /// A file of prices to be read and given to [`Config::add_prices`], relative to the file that names it.
@@ -79,7 +79,7 @@ fn read(root: Section<'_, '_>) -> Config {
     let keys = Named::read(&root, "keys", |name, section| key::read(name, section, &models.names));
     key::check_apart(&keys.entries, &root);
     let templates = Named::read(&root, "templates", |name, section| template::read(name, section, &plugins));
-    let (ledger, store) = ledgers::read(&root);
+    let (ledger, store) = ledgers::read(&root, &limits);
     let config = Config {
         server: server::read(&root),
         log: server::read_log(&root),
@@ -116,8 +116,8 @@ impl Config {
     }
 
     /// The providers whose keys are unset variables, in the order of their names.
-    pub fn keyless(&self) -> impl Iterator<Item = (&str, &Provider)> {
-        self.providers.iter().filter(|(_, provider)| provider.is_keyless()).map(|(name, it)| (name.as_str(), it))
+    pub fn lacking_keys(&self) -> impl Iterator<Item = (&str, &Provider)> {
+        self.providers.iter().filter(|(_, provider)| provider.lacks_keys()).map(|(name, it)| (name.as_str(), it))
     }
 }
 
@@ -146,14 +146,5 @@ impl<T> Named<T> {
         }
         section.finish();
         named
-    }
-}
-
-/// Complains about a name that could not stand in a path, a label or a log line.
-fn check_name(section: &Section<'_, '_>, name: &At<String>) {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    if name.value.is_empty() || name.value.len() > 64 || !name.value.bytes().all(plain) {
-        let message = "a name has 1 to 64 letters, digits, `_`, `-` or `.`";
-        section.reading().fault(name, message);
     }
 }

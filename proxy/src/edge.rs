@@ -1,7 +1,8 @@
 //! The client's connection: HTTP/1.1 and HTTP/2 in, one [`Downstream`] a request out.
 //!
-//! Owns what HTTP asks of a server: keep-alive, 100-continue, deadlines on reading and writing, framing of answers,
-//! CORS. Decides nothing about a call.
+//! Owns listening, the bounds and deadlines of connections, and what HTTP asks of a server: keep-alive, 100-continue,
+//! encoded bodies, framing of answers, CORS. Serves clients' calls and, by the same code, the operator's pages. Decides
+//! nothing about a call.
 //!
 //! It is an `HttpServerApp` of Pingora's, not a `ProxyHttp`: that shell answers a head it cannot parse (10 000 headers,
 //! say) by itself, with an empty page and without a hook, where a client is owed our error body and the ledger a row.
@@ -21,6 +22,7 @@ use axum::Router;
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use pingora::{ErrorType, apps::HttpServerOptions, protocols::http::ServerSession, server::ShutdownWatch};
+use tokio::sync::watch;
 
 use self::{client::Client, endpoint::Endpoint, head::HeadFault};
 use crate::{
@@ -57,6 +59,7 @@ pub struct Edge {
     serves: Serves,
     settings: Settings,
     options: HttpServerOptions,
+    cut: watch::Receiver<bool>,
 }
 
 enum Serves {
@@ -71,22 +74,22 @@ enum ReadHead {
 }
 
 impl Edge {
-    /// Serves clients' calls.
-    pub fn calls(gateway: Arc<Gateway>, settings: Settings) -> Self {
-        Edge::new(Serves::Calls(gateway), settings)
+    /// Serves clients' calls. Those that have not ended when `cut` becomes true are told so and end then.
+    pub fn calls(gateway: Arc<Gateway>, settings: Settings, cut: watch::Receiver<bool>) -> Self {
+        Edge::new(Serves::Calls(gateway), settings, cut)
     }
 
     /// Serves an operator's pages.
-    pub fn pages(router: Router, settings: Settings) -> Self {
-        Edge::new(Serves::Pages(router), settings)
+    pub fn pages(router: Router, settings: Settings, cut: watch::Receiver<bool>) -> Self {
+        Edge::new(Serves::Pages(router), settings, cut)
     }
 
-    fn new(serves: Serves, settings: Settings) -> Self {
+    fn new(serves: Serves, settings: Settings, cut: watch::Receiver<bool>) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = settings.h2c;
         // Idle HTTP/2 connections would live forever.
         options.h2_idle_timeout = Some(settings.keep_idle);
-        Edge { serves, settings, options }
+        Edge { serves, settings, options, cut }
     }
 
     /// Answers one request. Whether the answer went out whole, so that the connection may serve again.
@@ -141,7 +144,7 @@ async fn serve(gateway: &Gateway, client: &mut Client<'_>) {
         Endpoint::Preflight => client.preflight().await,
         Endpoint::Health => plain(client, 200, "ok\n").await,
         Endpoint::Ready => match gateway.readiness() {
-            Ok(()) => plain(client, 200, "ready\n").await,
+            Ok(()) => plain(client, 200, gateway.warning().unwrap_or_else(|| "ready\n".to_owned())).await,
             Err(why) => plain(client, 503, why).await,
         },
         Endpoint::Unknown => engine::refuse(gateway, DIALECT, boxed(RequestError::Path), client).await,
@@ -199,10 +202,11 @@ fn boxed(request: RequestError) -> Box<Error> {
     Box::new(Error::Request(request))
 }
 
-async fn plain(client: &mut Client<'_>, status: u16, text: &'static str) {
+async fn plain(client: &mut Client<'_>, status: u16, text: impl Into<Bytes>) {
+    let text = text.into();
     let head = Head::whole(status, HeaderValue::from_static("text/plain; charset=utf-8"), text.len());
     if client.begin(head).await.is_ok() {
-        let _ = client.write(Bytes::from_static(text.as_bytes()), true).await;
+        let _ = client.write(text, true).await;
     }
 }
 

@@ -18,13 +18,15 @@ mod reply;
 mod sent;
 mod settle;
 mod streamed;
+#[cfg(test)]
+mod tests;
 mod whole;
 
-pub use client::{BodyFault, Downstream, Gone, Head};
+pub use client::{BodyFault, Downstream, Gone, Head, Interruption};
 pub use providers::{Exchange, Providers};
 
 use self::{
-    admit::{Admitted, admit, authenticate, boxed},
+    admit::{Admitted, admit, authenticate, boxed, hold_again},
     attempt::attempt,
     attempt_error::AttemptError,
     call_io::CallIo,
@@ -33,7 +35,7 @@ use self::{
 use crate::{
     call::Operation,
     dialect::{Dialect, ListedModel},
-    error::Error,
+    error::{Error, RequestError},
     gateway::Gateway,
     route,
     snapshot::{Model, ModelTarget},
@@ -137,6 +139,10 @@ async fn try_targets<D: Downstream, P: Providers>(
             if is_final {
                 return Err(error);
             }
+            // Without room for another attempt, the client is told how the last one went.
+            if hold_again(io.gateway, state).is_err() {
+                return Err(error);
+            }
             last = Some(error);
             match decision {
                 Decision::Next => break,
@@ -144,10 +150,13 @@ async fn try_targets<D: Downstream, P: Providers>(
                 Decision::Again(wait) => {
                     tokio::select! {
                         biased;
-                        () = io.client.gone() => {
-                            client_left(io, state);
-                            return Ok(());
-                        }
+                        why = io.client.interrupted() => match why {
+                            Interruption::Stopping => return Err(boxed(RequestError::Draining)),
+                            Interruption::ClientGone => {
+                                client_left(io, state);
+                                return Ok(());
+                            }
+                        },
                         () = tokio::time::sleep(wait) => {}
                     }
                 }

@@ -123,7 +123,8 @@ impl Splitter {
                 Kind::JsonArray(elements) => elements.end(&rest)?,
                 Kind::Aws => aws::end(&self.pending, &rest, self.frame_bytes_max)?,
             };
-            if self.pending.len() + end.unwrap_or(rest.len()) > self.frame_bytes_max {
+            let complete = end.map(|end| end - self.uncounted(&rest[..end]));
+            if self.pending.len() + complete.unwrap_or(rest.len()) > self.frame_bytes_max {
                 return Err(FramingError::TooLong { frame_bytes_max: self.frame_bytes_max });
             }
             let Some(end) = end else {
@@ -139,6 +140,12 @@ impl Splitter {
             });
         }
         Ok(())
+    }
+
+    /// How many of the bytes that complete a frame its bound leaves out: the LF of the CRLF at an event's end, which
+    /// may as well come in the next chunk, behind the frame.
+    fn uncounted(&self, last: &[u8]) -> usize {
+        usize::from(last.ends_with(b"\r\n") && matches!(self.kind, Kind::Sse(_)))
     }
 
     /// The frame that `last` completes; without a copy if nothing of it came before.

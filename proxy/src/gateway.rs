@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
@@ -20,14 +20,15 @@ use tokio::sync::Semaphore;
 
 use crate::{
     call,
-    ledger::{self, CallTicket, Ledger},
+    journal::{Clock, KeyError, ReadClock, Revoked},
+    ledger::{CallTicket, Ledger},
     limit::{self, Limiter},
     metrics::{self, Metrics},
     plugin::{Registry, Tokenize},
     principal::{self, Directory, Key, Pattern},
     secret::KeyHasher,
     snapshot::Snapshot,
-    store::{self, KeyEntry, Record, Store},
+    store::{KeyEntry, Record, Store},
     upstream::Connector,
     usage::{Counter, Slack},
 };
@@ -85,10 +86,8 @@ pub struct Gateway {
     /// A permit for each prompt that may be counted at one time.
     pub counting: Semaphore,
     ids: Ids,
-    clock: ledger::Clock,
+    clock: ReadClock,
     draining: AtomicBool,
-    /// A row was lost, and the ledger has not caught up since.
-    degraded: AtomicBool,
     in_flight: Arc<AtomicU64>,
 }
 
@@ -106,7 +105,7 @@ pub struct GatewayParts {
     pub hasher: KeyHasher,
     pub bounds: Bounds,
     pub ids: Ids,
-    pub clock: ledger::Clock,
+    pub clock: ReadClock,
 }
 
 /// A call in flight; no longer so when dropped.
@@ -156,7 +155,6 @@ impl Gateway {
             ids,
             clock,
             draining: AtomicBool::new(false),
-            degraded: AtomicBool::new(false),
             in_flight: Arc::default(),
         }
     }
@@ -165,15 +163,27 @@ impl Gateway {
         self.snapshot.load_full()
     }
 
-    /// Adds or replaces a key, durably; the next call sees it.
+    /// Adds a key, durably; the next call may use it.
     ///
     /// # Errors
-    /// The store's, and then nothing has changed.
-    pub fn put_key(&self, entry: &KeyEntry) -> Result<(), store::Error> {
+    /// Those of [`crate::journal::Journal::create_key`], and then nothing has changed.
+    pub fn create_key(&self, entry: KeyEntry) -> Result<Arc<KeyEntry>, KeyError> {
         let _changing = self.changing.lock();
-        self.store.put_key(entry)?;
-        self.directory.put(key(entry, &self.limiter));
-        Ok(())
+        let entry = self.ledger.journal().create_key(entry)?;
+        self.directory.put(key(&entry, &self.limiter));
+        Ok(entry)
+    }
+
+    /// Revokes the key of this id, or every active key of this name: the next call with it is refused, also where
+    /// the disk takes nothing.
+    ///
+    /// # Errors
+    /// Those of [`crate::journal::Journal::revoke_keys`].
+    pub fn revoke_keys(&self, wanted: &str) -> Result<Revoked, KeyError> {
+        let _changing = self.changing.lock();
+        let revoked = self.ledger.journal().revoke_keys(wanted, self.now_ms())?;
+        revoked.keys.iter().for_each(|entry| self.directory.put(key(entry, &self.limiter)));
+        Ok(revoked)
     }
 
     /// The keyed hash under which the directory knows a client's key.
@@ -209,31 +219,27 @@ impl Gateway {
         if self.draining.load(Ordering::Acquire) {
             return Err("stopping\n");
         }
-        if self.degraded.load(Ordering::Acquire) {
-            return Err("the ledger cannot be written\n");
+        if self.ledger.journal().refuses().is_some() {
+            return Err("the disk takes no further row\n");
         }
         Ok(())
     }
 
-    /// Writes a call's row. Until rows can be kept again, no further call is taken.
+    /// What is wrong although calls are taken, in a line: nothing is lost by it, and it may pass by itself.
+    pub fn warning(&self) -> Option<String> {
+        self.ledger.journal().failure().map(|failure| format!("rows wait in the journal: {failure}\n"))
+    }
+
+    /// Writes a call's row.
     ///
     /// # Errors
-    /// [`Lost`] where the row is gone.
+    /// [`Lost`] where the row is gone: only a call that was not opened finds no room.
     pub fn record(&self, ticket: Option<CallTicket>, record: Record) -> Result<(), Lost> {
-        match self.ledger.record(ticket, record) {
-            Ok(()) => Ok(()),
-            // It is written as soon as the disk takes it.
-            Err(ledger::Error::Deferred(_)) => {
-                self.metrics.spool_failed();
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(%error, "a row is lost");
-                self.metrics.spool_failed();
-                self.degraded.store(true, Ordering::Release);
-                Err(Lost)
-            }
-        }
+        self.ledger.record(ticket, record).map_err(|error| {
+            tracing::error!(%error, "a row is lost");
+            self.metrics.row_lost();
+            Lost
+        })
     }
 
     /// The tokenizers. Their tables are large, and kept only while they are used.
@@ -242,8 +248,7 @@ impl Gateway {
         self.counter.clone()
     }
 
-    /// What is done every second: gauges are set, a ledger that has caught up is trusted again, and tables that
-    /// nobody counts with are given back.
+    /// What is done every second: gauges are set, and tables that nobody counts with are given back.
     pub fn tick(&self) {
         let counted_ms = self.counted_ms.load(Ordering::Relaxed);
         if counted_ms > 0 && self.now_ms().saturating_sub(counted_ms) > COUNTER_KEPT_MS {
@@ -251,12 +256,9 @@ impl Gateway {
             self.counted_ms.store(0, Ordering::Relaxed);
         }
         let lag = self.ledger.lag();
-        self.metrics.set_ledger(lag.rows, lag.bytes);
+        self.metrics.set_ledger(lag.rows, lag.allocated_bytes);
         if let Ok(bytes) = self.store.size_bytes() {
             self.metrics.set_store_bytes(bytes);
-        }
-        if lag.rows_deferred == 0 {
-            self.degraded.store(false, Ordering::Release);
         }
     }
 
@@ -274,13 +276,20 @@ impl Gateway {
 /// How long the tokenizers' tables are kept after they were last used.
 const COUNTER_KEPT_MS: u64 = 60_000;
 
+/// The clocks of the machine, for the journal.
+pub fn clock() -> Clock {
+    let started = Instant::now();
+    let steady_ms = move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Clock { wall_ms: Arc::new(now_ms), steady_ms: Arc::new(steady_ms) }
+}
+
 /// The wall clock. Rooms are given its value; only the gateway and the server read it.
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// The directory of all keys that the store knows.
-pub fn directory(entries: &[KeyEntry], limiter: &Limiter) -> Directory {
+/// The directory of all keys that the journal knows.
+pub fn directory(entries: &[Arc<KeyEntry>], limiter: &Limiter) -> Directory {
     entries.iter().map(|entry| key(entry, limiter)).collect()
 }
 

@@ -5,7 +5,8 @@
 //!
 //! Invariants
 //! - A call sees one `Snapshot` from first byte to last.
-//! - No call waits for a disk flush; none is answered in full before its row is written.
+//! - No call waits for a disk flush; none is answered in full before its row is written, and none is served that
+//!   finds no room for one.
 //! - No hold is granted past a limit, and every hold ends, whatever fails.
 //! - A plugin sees values: no clock, file, socket or secret.
 //! - Every refusal has one stable name.
@@ -27,6 +28,7 @@ pub mod plugin; // the provider's dialect: the door to wasmtime
 pub mod sign; // how the provider knows us
 pub mod secret; // what must not be seen
 pub mod store; // what outlives the process: the door to sled
+pub mod journal; // what everything durable goes through first
 pub mod upstream; // one attempt at a provider
 pub mod ledger; // what is remembered of it
 pub mod metrics; // what is counted of it: the door to prometheus
@@ -36,5 +38,5 @@ pub mod snapshot; // what a call is decided by
 pub mod gateway; // all of the above, assembled
 pub mod engine; // the life of a call
 pub mod admin; // changing it
-pub mod edge; // the client's connection
+pub mod edge; // the client's connection, and the operator's
 pub mod server; // opening the doors

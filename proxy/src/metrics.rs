@@ -76,9 +76,9 @@ struct Families {
     traps: IntCounterVec,
     in_flight: IntGauge,
     lag_rows: IntGauge,
-    spool_bytes: IntGauge,
+    journal_bytes: IntGauge,
     store_bytes: IntGauge,
-    spool_failures: IntCounter,
+    rows_lost: IntCounter,
     codes: Codes,
 }
 
@@ -139,19 +139,19 @@ impl Metrics {
         u64::try_from(self.families.in_flight.get()).unwrap_or(0)
     }
 
-    /// What the ledger has yet to bring to the store, and what its spool takes on disk.
-    pub fn set_ledger(&self, lag_rows: u64, spool_bytes: u64) {
+    /// What the journal has yet to bring to the store, and what it takes on disk.
+    pub fn set_ledger(&self, lag_rows: u64, journal_bytes: u64) {
         self.families.lag_rows.set(gauge(lag_rows));
-        self.families.spool_bytes.set(gauge(spool_bytes));
+        self.families.journal_bytes.set(gauge(journal_bytes));
     }
 
     pub fn set_store_bytes(&self, bytes: u64) {
         self.families.store_bytes.set(gauge(bytes));
     }
 
-    /// A row could not be written to the spool and waits in memory.
-    pub fn spool_failed(&self) {
-        self.families.spool_failures.inc();
+    /// A row found no room in the journal.
+    pub fn row_lost(&self) {
+        self.families.rows_lost.inc();
     }
 
     /// Every metric in Prometheus' text format.
@@ -194,9 +194,9 @@ impl Families {
             traps: table::TRAPS.counters(registry),
             in_flight: table::IN_FLIGHT.gauges(registry).with_label_values::<&str>(&[]),
             lag_rows: table::LAG_ROWS.gauges(registry).with_label_values::<&str>(&[]),
-            spool_bytes: table::SPOOL_BYTES.gauges(registry).with_label_values::<&str>(&[]),
+            journal_bytes: table::JOURNAL_BYTES.gauges(registry).with_label_values::<&str>(&[]),
             store_bytes: table::STORE_BYTES.gauges(registry).with_label_values::<&str>(&[]),
-            spool_failures: table::SPOOL_FAILURES.counters(registry).with_label_values::<&str>(&[]),
+            rows_lost: table::ROWS_LOST.counters(registry).with_label_values::<&str>(&[]),
             codes: Codes { seen: Mutex::default(), max: codes_max },
         }
     }

@@ -52,7 +52,7 @@ pub use registry::{Kind, NotLoadedError, Registry, Source};
 pub use renderer::{RenderError, Renderer, TemplateSyntaxError};
 pub use stream::Stream;
 pub use turn::{Turn, Work};
-pub use validate::{Answer, Auth, Body, EditError, JsonFlaw, Request, SCHEMES, ValidateError};
+pub use validate::{Answer, Auth, Body, EditError, GuestJsonError, Request, SCHEMES, ValidateError};
 
 use compile::{Cache, Compiled};
 use engine::Engines;

@@ -18,17 +18,18 @@ use std::{
 };
 
 use pingora::server::{RunArgs, Server};
+use tokio::sync::watch;
 
 use crate::{
     admin,
     config::Config,
     gateway::Gateway,
-    ledger, plugin,
+    journal, plugin,
     secret::{self, Secret},
     snapshot, store, usage,
 };
 
-pub use self::bootstrap::{ADMIN_TOKEN_FILE, CLIENT_KEYS_DIR};
+pub use self::bootstrap::{ADMIN_TOKEN_FILE, CLIENT_KEYS_DIR, master_key};
 
 /// What a process is given by whoever starts it, beside its configuration.
 pub struct Given {
@@ -70,7 +71,9 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
-    Ledger(#[from] ledger::Error),
+    Journal(#[from] journal::Error),
+    #[error(transparent)]
+    Keys(#[from] journal::KeyError),
     #[error("the sandbox cannot start: {0}")]
     Sandbox(plugin::LoadError),
     #[error("plugins cannot be loaded:{}", listed(.0))]
@@ -105,7 +108,8 @@ pub fn serve(mut config: Config, given: &Given, announce: impl FnOnce(&Started))
     let shares = share_files(&config);
     let opened = open::open(&config, given, &counter, shares)?;
     let gateway = Arc::new(opened.gateway);
-    let doors = listen::doors(&config, &gateway, opened.host, opened.admin_token, shares.clients)?;
+    let (cut, is_cut) = watch::channel(false);
+    let doors = listen::doors(&config, &gateway, opened.host, opened.admin_token, shares.clients, &is_cut)?;
     let (stop, stopping) = mpsc::channel();
     let watch = stop::Watch::new(gateway.clone(), stop.clone());
     let server = run(doors.server, watch, stop)?;
@@ -119,6 +123,9 @@ pub fn serve(mut config: Config, given: &Given, announce: impl FnOnce(&Started))
     });
     let ended_early = matches!(stopping.recv(), Ok(stop::Event::Ended) | Err(_));
     drain(&gateway, Duration::from_secs(config.server.drain_timeout_s), &stopping);
+    // Those that go on are told so, and given the moment that it takes.
+    let _ = cut.send(true);
+    wait_until_idle(&gateway, CUT_WAIT);
     gateway.ledger.shutdown()?;
     gateway.store.flush()?;
     // Pingora's own thread sleeps through its grace period; the process does not wait for it.
@@ -173,5 +180,16 @@ fn drain(gateway: &Gateway, timeout: Duration, stopping: &mpsc::Receiver<stop::E
     }
 }
 
+/// Waits until no call is in flight, or for `timeout`.
+fn wait_until_idle(gateway: &Gateway, timeout: Duration) {
+    let (_nobody, told) = mpsc::channel::<()>();
+    let deadline = Instant::now() + timeout;
+    while gateway.in_flight() > 0 && Instant::now() < deadline {
+        let _ = told.recv_timeout(DRAIN_LOOK_EVERY);
+    }
+}
+
+/// How long calls that are cut may take to say so to their clients.
+const CUT_WAIT: Duration = Duration::from_secs(2);
 /// How often a draining process looks whether its calls have ended.
 const DRAIN_LOOK_EVERY: Duration = Duration::from_millis(10);

@@ -4,7 +4,7 @@
 //! schema, and a version this build does not know is an error, never a guess. Holds no secret in clear: keys arrive
 //! here as keyed hashes.
 //!
-//! - Invariant: a batch is stored whole, with the spool position it was read to, or not at all.
+//! - Invariant: a batch is stored whole, with the journal position it was read to, or not at all.
 
 mod block;
 mod dump;
@@ -17,12 +17,12 @@ mod tree;
 mod value;
 
 pub use dump::{Loaded, dump, load};
-pub use key::{KeyEntry, Origin};
-pub use record::{Opened, Record};
-pub use rollup::{Charge, Dimension, Rollup, RollupKey, Sums, totals};
+pub use key::{KeyChange, KeyEntry, Origin};
+pub use record::Record;
+pub use rollup::{Charge, Dimension, Rollup, RollupKey, Sums};
 pub use tree::{Settings, SledStore};
 
-use std::{fmt, io, ops::Range, path::PathBuf, str::FromStr};
+use std::{collections::BTreeMap, fmt, io, ops::Range, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,11 +52,13 @@ pub enum Error {
     Dump { line: u64, reason: String },
     #[error("the dump cannot be moved")]
     Stream(#[source] io::Error),
-    #[error("the store failed")]
+    #[error("the store is closed until it can be opened again")]
+    Closed,
+    #[error("the store failed: {0}")]
     Tree(#[from] sled::Error),
 }
 
-/// How far the ledger's spool has been taken over: everything before it is in the store.
+/// How far the journal has been taken over: everything before it is in the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     pub segment: u64,
@@ -79,11 +81,11 @@ pub struct Batch {
     pub to: Position,
     /// New rows, in the order they ended.
     pub rows: Vec<Record>,
-    /// Calls that have begun and whose row is still to come.
-    pub opened: Vec<Opened>,
-    /// Request ids of opened calls whose row has come.
-    pub closed: Vec<String>,
-    /// Merged into what is stored.
+    /// Changes of the table of keys, in the order they were made.
+    pub keys: Vec<KeyChange>,
+    /// Named values to set.
+    pub metas: Vec<(String, Vec<u8>)>,
+    /// Merged into what is stored, and into the sums of longer periods.
     pub rollups: Vec<(RollupKey, Rollup)>,
     /// By key id, merged into what is stored.
     pub sums: Vec<(String, Sums)>,
@@ -132,23 +134,17 @@ pub type Visit<'a, T> = &'a mut dyn FnMut(T) -> Result<(), Error>;
 pub trait Store: Send + Sync {
     /// Every virtual key, in the order of their ids.
     fn keys(&self) -> Result<Vec<KeyEntry>, Error>;
-    /// Counts the changes ever made to the table of keys.
-    fn keys_version(&self) -> Result<u64, Error>;
-    /// Adds or replaces a key and returns the table's new version. Durable on return.
-    fn put_key(&self, key: &KeyEntry) -> Result<u64, Error>;
-    /// Removes a key, if it is there, and returns the table's new version. Durable on return.
-    fn remove_key(&self, id: &str) -> Result<u64, Error>;
 
     /// Stores a batch whole. Durable after the next [`Store::flush`].
     fn append(&self, batch: &Batch) -> Result<(), Error>;
-    /// How far the spool is stored.
+    /// How far the journal is stored.
     fn position(&self) -> Result<Position, Error>;
-    /// Calls that began and have no row.
-    fn opened(&self) -> Result<Vec<Opened>, Error>;
     /// What each key has used, by key id.
     fn sums(&self) -> Result<Vec<(String, Sums)>, Error>;
-    /// Roll-ups of a range of hours since 1970, in the order of hours, then names.
+    /// Roll-ups of a range of hours since 1970, hour by hour: one name after the other, each in the order of time.
     fn rollups(&self, dimension: Dimension, hours: Range<u32>, visit: Visit<(RollupKey, Rollup)>) -> Result<(), Error>;
+    /// The roll-ups of a range of hours since 1970, merged by name. Reads the sums of long periods where they fit.
+    fn totals(&self, dimension: Dimension, hours: Range<u32>) -> Result<BTreeMap<String, Rollup>, Error>;
 
     /// Rows begun in `from_ms..to_ms`, newest first, at most `limit`.
     fn records(&self, from_ms: u64, to_ms: u64, limit: usize, cursor: Option<Cursor>) -> Result<Page, Error>;
@@ -169,6 +165,12 @@ pub trait Store: Send + Sync {
 
     /// Makes everything durable. Takes a disk flush.
     fn flush(&self) -> Result<(), Error>;
+    /// Closes the store and opens it again: the cure of one that has failed, and the way to a short start. What was
+    /// not flushed may be gone: ask for the [`Store::position`] afterwards.
+    ///
+    /// # Errors
+    /// What stands in the way; the store is closed until a later call succeeds.
+    fn reopen(&self) -> Result<(), Error>;
     /// Bytes on disk.
     fn size_bytes(&self) -> Result<u64, Error>;
 }

@@ -238,7 +238,9 @@ fn a_demo_takes_free_ports_where_the_usual_ones_are_taken() {
     let (first, _) = place.start("demo");
     let (second, said) = place.start("demo");
     let mut free = Vec::new();
-    for (usual, what) in [("127.0.0.1:8080", "calls"), ("127.0.0.1:9465", "admin"), ("127.0.0.1:9464", "metrics")] {
+    let usual = tollgate::config::build("", |_| None).unwrap().server;
+    let (admin, metrics) = (usual.admin_listen.unwrap(), usual.metrics_listen.unwrap());
+    for (usual, what) in [(usual.listen, "calls"), (admin, "admin"), (metrics, "metrics")] {
         let note = format!("{usual} is taken: {what} listens on 127.0.0.1:");
         let (_, after) = said.split_once(&note).unwrap_or_else(|| panic!("no `{note}` in\n{said}"));
         free.push(after.split_once(' ').unwrap().0.to_owned());

@@ -7,8 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use source::{code, modules, paths, snake_case_texts, words};
+use circle::Files;
+use source::Source;
 
+#[path = "tidy/circle.rs"]
+mod circle;
 #[path = "tidy/source.rs"]
 mod source;
 
@@ -21,7 +24,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("axum", &["admin", "edge", "server"]),
     ("base64", &["dialect", "secret"]),
     ("clap", &["cli"]),
-    ("crc32fast", &["framing", "ledger"]),
+    ("crc32fast", &["framing", "store", "journal"]),
     ("flate2", &["edge"]),
     ("getrandom", &["secret"]),
     ("hex", &["plugin", "secret", "config"]),
@@ -31,6 +34,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("http_body", &["edge"]),
     ("jsonwebtoken", &["sign"]),
     ("libc", &["plugin"]),
+    ("memmap2", &["journal"]),
     ("mimalloc", &["main"]),
     (
         "parking_lot",
@@ -41,7 +45,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "usage",
             "store",
             "upstream",
-            "ledger",
+            "journal",
             "metrics",
             "gateway",
             "edge",
@@ -51,9 +55,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("pbkdf2", &["secret"]),
     ("percent_encoding", &["sign", "edge", "cli"]),
     ("pingora", &["upstream", "edge", "server"]),
-    ("postcard", &["store", "ledger"]),
+    ("postcard", &["store", "journal"]),
     ("prometheus", &["metrics"]),
-    ("rustix", &["plugin", "gateway", "edge", "server", "cli"]),
+    ("rustix", &["plugin", "journal", "gateway", "edge", "server", "cli"]),
     ("seccompiler", &["plugin"]),
     ("sha2", &["admin", "plugin", "secret"]),
     ("sled", &["store"]),
@@ -84,6 +88,12 @@ const EMPTY_NAMES: &[&str] =
 
 const LINES_MAX: usize = 400;
 
+/// Rooms whose files still form a circle. One that is cured leaves this list; none is ever added.
+const KNOWN_CIRCLES: &[&str] = &[
+    "call", "dialect", "limit", "framing", "plugin", "sign", "secret", "store", "journal", "ledger", "metrics", "edge",
+    "server",
+];
+
 /// What stands beside the codes in the files that name them, and is none: OpenAI's error types.
 const KINDS: &[&str] = &["invalid_request_error", "permission_error", "rate_limit_error", "server_error"];
 
@@ -102,14 +112,71 @@ fn rooms_import_only_from_rooms_above() {
 }
 
 #[test]
+fn files_of_one_room_form_no_circle() {
+    let mut faults = Vec::new();
+    for room in rooms().into_iter().chain(["cli".to_owned()]) {
+        let folder = root().join("proxy/src").join(&room);
+        let place = |file: &PathBuf| {
+            let below = file.strip_prefix(&folder).unwrap_or(Path::new("")).with_extension("");
+            below.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+        };
+        let files = files_of(&room).into_iter().filter(|file| !is_test(file));
+        let files = Files { sources: files.map(|file| (place(&file), parse(&file))).collect(), room };
+        let circles = files.circles();
+        let known = KNOWN_CIRCLES.contains(&files.room.as_str());
+        if known && circles.is_empty() {
+            faults.push(format!("`{}` has no circle any more: take it out of `KNOWN_CIRCLES`", files.room));
+        } else if !known {
+            faults.extend(circles.iter().map(|circle| format!("these name each other: {}", circle.join(", "))));
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn error_types_end_in_error() {
+    let mut faults = Vec::new();
+    for file in sources().into_iter().filter(|file| !is_test(file)) {
+        let wrong = parse(&file).errors().into_iter().filter(|name| !name.ends_with("Error"));
+        faults
+            .extend(wrong.map(|name| format!("{}: `{name}` is an error and its name does not say so", file.display())));
+    }
+    none(&faults);
+}
+
+#[test]
+fn no_test_has_a_fixed_port() {
+    let mut files = Vec::new();
+    gather(&root().join("proxy/tests"), &mut files);
+    gather(&root().join("proxy/fakes"), &mut files);
+    gather(&root().join("benches"), &mut files);
+    let mut faults = Vec::new();
+    for file in files {
+        let fixed = parse(&file).texts().into_iter().filter(|text| has_fixed_port(text));
+        faults.extend(fixed.map(|text| format!("{}: {text:?} names a port: take port 0", file.display())));
+    }
+    none(&faults);
+}
+
+/// Whether a text names a loopback address with a port other than 0 (any free one) and 1 (nobody's).
+fn has_fixed_port(text: &str) -> bool {
+    ["127.0.0.1:", "localhost:", "[::1]:", "0.0.0.0:"].iter().any(|host| {
+        text.match_indices(host).any(|(at, _)| {
+            let digits: String = text[at + host.len()..].chars().take_while(char::is_ascii_digit).collect();
+            !matches!(digits.as_str(), "" | "0" | "1")
+        })
+    })
+}
+
+#[test]
 fn foreign_crates_enter_by_their_doors() {
     let mut used = BTreeMap::<String, BTreeSet<String>>::new();
     for room in rooms().into_iter().chain(["main".to_owned(), "cli".to_owned()]) {
-        let code: Vec<String> =
-            files_of(&room).iter().filter(|file| !is_test(file)).map(|file| code(&read(file))).collect();
-        let own: BTreeSet<&str> = code.iter().flat_map(|code| modules(&words(code))).collect();
-        for path in code.iter().flat_map(|code| paths(code)).filter(|path| !path.in_tests) {
-            if !own.contains(path.names[0].as_str()) {
+        let sources: Vec<Source> =
+            files_of(&room).iter().filter(|file| !is_test(file)).map(|file| parse(file)).collect();
+        let own: BTreeSet<String> = sources.iter().flat_map(Source::modules).collect();
+        for path in sources.iter().flat_map(Source::paths).filter(|path| !path.in_tests) {
+            if !own.contains(&path.names[0]) {
                 used.entry(path.names[0].clone()).or_default().insert(room.clone());
             }
         }
@@ -161,10 +228,11 @@ fn long_files_give_a_reason() {
 fn names_say_something() {
     let mut faults = Vec::new();
     for file in sources() {
-        let code = code(&read(&file));
-        let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        for name in modules(&words(&code)).into_iter().chain([stem]).filter(|name| EMPTY_NAMES.contains(name)) {
-            faults.push(format!("{}: `{name}` says nothing", file.display()));
+        let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+        for name in parse(&file).modules().into_iter().chain([stem]) {
+            if EMPTY_NAMES.contains(&name.as_str()) {
+                faults.push(format!("{}: `{name}` says nothing", file.display()));
+            }
         }
     }
     none(&faults);
@@ -207,7 +275,9 @@ fn the_readme_names_every_metric() {
 fn the_readme_names_every_error_code() {
     let mut named = BTreeSet::new();
     for file in ["error.rs", "call/invalid.rs", "upstream.rs"] {
-        named.extend(snake_case_texts(&read(&root().join("proxy/src").join(file))));
+        let is_code =
+            |text: &String| text.contains('_') && text.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
+        named.extend(parse(&root().join("proxy/src").join(file)).texts().into_iter().filter(is_code));
     }
     for kind in KINDS {
         assert!(named.remove(*kind), "no code says `{kind}` any more");
@@ -241,6 +311,10 @@ fn root() -> PathBuf {
 
 fn read(file: &Path) -> String {
     fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn parse(file: &Path) -> Source {
+    Source::parse(&read(file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// The rooms in the order of the corridor.
@@ -293,7 +367,7 @@ fn rooms_named(file: &Path) -> BTreeSet<String> {
     let inside = file.strip_prefix(root().join("proxy/src")).expect("rooms lie there");
     let depth = inside.components().count();
     let mut rooms = BTreeSet::new();
-    for path in paths(&code(&read(file))) {
+    for path in parse(file).paths() {
         let ups = path.names.iter().take_while(|name| *name == "super").count();
         let room = match path.names[0].as_str() {
             "crate" => path.names.get(1),

@@ -25,7 +25,7 @@ pub(crate) fn whole(context: &Context, response: &Response<'_>) -> Result<Answer
         return Err(Failure::upstream("the provider answered with something other than a message"));
     };
     let state = State::of(context);
-    let spoken = Spoken::of(&message, &state);
+    let parts = MessageParts::of(&message, &state);
     let counts = message.counts();
     let mut writer = Writer::with_capacity(response.body.len() + 512);
     writer.object(|w| {
@@ -36,7 +36,7 @@ pub(crate) fn whole(context: &Context, response: &Response<'_>) -> Result<Answer
         w.key("object").string("chat.completion");
         w.key("created").number(context.now_unix_ms / 1000);
         w.key("model").string(&context.model);
-        w.key("choices").array(|w| spoken.write(w, message.stop_reason()));
+        w.key("choices").array(|w| parts.write(w, message.stop_reason()));
         if let Some(counts) = &counts {
             write_usage(w.key("usage"), counts);
         }
@@ -45,7 +45,7 @@ pub(crate) fn whole(context: &Context, response: &Response<'_>) -> Result<Answer
 }
 
 /// What a message says, sorted into the fields of a canonical one.
-struct Spoken<'a> {
+struct MessageParts<'a> {
     state: &'a State,
     text: String,
     /// Citations, each with the characters that it stands for.
@@ -64,9 +64,9 @@ struct Call<'a> {
     arguments: String,
 }
 
-impl<'a> Spoken<'a> {
+impl<'a> MessageParts<'a> {
     fn of(message: &Message<'a>, state: &'a State) -> Self {
-        let mut spoken = Self {
+        let mut parts = Self {
             state,
             text: String::new(),
             annotations: Vec::new(),
@@ -75,8 +75,8 @@ impl<'a> Spoken<'a> {
             thinking_blocks: Vec::new(),
             calls: Vec::new(),
         };
-        message.content().for_each(|content| spoken.add(content));
-        spoken
+        message.content().for_each(|content| parts.add(content));
+        parts
     }
 
     fn add(&mut self, content: Content<'a>) {
@@ -123,7 +123,7 @@ impl<'a> Spoken<'a> {
 
     fn write_message(&self, w: &mut Writer) {
         // What was said around an answer in JSON would make it none.
-        let (content, aside) = match &self.json {
+        let (content, commentary) = match &self.json {
             Some(json) => (json.as_str(), self.text.as_str()),
             None => (self.text.as_str(), ""),
         };
@@ -133,8 +133,8 @@ impl<'a> Spoken<'a> {
             text => w.key("content").string(text),
         }
         w.key("refusal").null();
-        if !self.reasoning.is_empty() || !aside.is_empty() {
-            w.key("reasoning_content").string(&[self.reasoning.as_str(), aside].concat());
+        if !self.reasoning.is_empty() || !commentary.is_empty() {
+            w.key("reasoning_content").string(&[self.reasoning.as_str(), commentary].concat());
         }
         if !self.thinking_blocks.is_empty() {
             w.key("thinking_blocks").array(|w| self.thinking_blocks.iter().for_each(|it| write_thinking(w, it)));

@@ -14,7 +14,7 @@ use crate::{
     state::State,
     wire::{self, Counts, StreamEvent},
 };
-use block::{Block, Spoken};
+use block::{Block, BlockDecoder};
 
 /// One streamed answer.
 pub struct Events {
@@ -25,7 +25,7 @@ pub struct Events {
     stop_reason: Option<String>,
     /// The block that is being streamed; the provider sends one after the other.
     block: Option<Block>,
-    spoken: Spoken,
+    blocks: BlockDecoder,
 }
 
 impl Stream for Events {
@@ -36,7 +36,7 @@ impl Stream for Events {
             counts: Counts::default(),
             stop_reason: None,
             block: None,
-            spoken: Spoken::new(State::of(context)),
+            blocks: BlockDecoder::new(State::of(context)),
         }
     }
 
@@ -87,13 +87,13 @@ impl Events {
             }
             StreamEvent::BlockStart { index, content } => {
                 self.end_block(events);
-                self.block = Some(Block { index, kind: self.spoken.begin(&content, events) });
+                self.block = Some(Block { index, kind: self.blocks.begin(&content, events) });
             }
             StreamEvent::BlockDelta { index, delta } => {
                 match self.block.as_mut().filter(|block| block.index == index) {
-                    Some(block) => self.spoken.hear(&mut block.kind, &delta, events),
+                    Some(block) => self.blocks.delta(&mut block.kind, &delta, events),
                     // A proxy may have lost the block's start; its text needs none.
-                    None => self.spoken.hear_text(&delta, events),
+                    None => self.blocks.text_delta(&delta, events),
                 }
             }
             StreamEvent::BlockStop { index } => {
@@ -102,7 +102,12 @@ impl Events {
                 }
             }
             StreamEvent::MessageDelta { stop_reason, usage } => {
-                self.stop_reason = stop_reason.map(ToString::to_string).or(self.stop_reason.take());
+                if stop_reason.is_some() {
+                    self.stop_reason = stop_reason.map(ToString::to_string);
+                    // All that is said goes before the counts, which are of all that was said.
+                    self.end_block(events);
+                    self.blocks.finish(events);
+                }
                 if let Some(usage) = usage {
                     self.counts.update(usage);
                     events.push(Event::Usage(self.counts.to_usage()));
@@ -119,15 +124,15 @@ impl Events {
 
     fn end_block(&mut self, events: &mut Vec<Event>) {
         if let Some(block) = self.block.take() {
-            self.spoken.end(block.kind, events);
+            self.blocks.end(block.kind, events);
         }
     }
 
     /// The answer is whole. What the provider may still send says nothing more.
     fn end(&mut self, events: &mut Vec<Event>) {
         self.end_block(events);
-        self.spoken.finish(events);
+        self.blocks.finish(events);
         self.ended = true;
-        events.push(Event::Finish(wire::finish_reason(self.stop_reason.as_deref(), self.spoken.has_calls())));
+        events.push(Event::Finish(wire::finish_reason(self.stop_reason.as_deref(), self.blocks.has_calls())));
     }
 }

@@ -25,6 +25,6 @@ mod tests;
 
 pub use fixture::{context, context_of};
 pub use golden::{Case, Input, cases, differences, golden, shared_cases};
-pub use replay::{Heard, replay, replay_every_way};
-pub use show::{show_answer, show_event, show_failure, show_heard, show_request};
+pub use replay::{Received, replay_every_way};
+pub use show::{show_answer, show_failure, show_received, show_request};
 pub use sse::Splitter;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::AdminError;
 use crate::{
     config::format_rfc3339,
+    journal::Revoked,
     limit::Caps,
     principal::Pattern,
     secret::{Secret, key_id, virtual_key},
@@ -95,22 +96,37 @@ impl KeyShown {
     }
 }
 
+/// The answer to a revocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedShown {
+    pub keys: Vec<KeyShown>,
+    /// Whether the revocation is on the disk. It holds from now on in any case; one that is not on the disk is
+    /// written as soon as the disk takes it, and is forgotten if the gateway is killed before.
+    pub durable: bool,
+}
+
+impl RevokedShown {
+    pub fn new(revoked: &Revoked, now_ms: u64) -> RevokedShown {
+        let keys = revoked.keys.iter().map(|entry| KeyShown::new(entry, now_ms)).collect();
+        RevokedShown { keys, durable: revoked.is_durable }
+    }
+}
+
 fn all_models() -> Vec<String> {
     vec!["*".to_owned()]
 }
 
-/// Draws a key that fits beside `existing` ones. The entry is to be stored, the key itself handed out once.
+/// Draws a key. The entry is to be stored, the key itself handed out once.
+///
+/// # Errors
+/// [`AdminError::Invalid`], which names the field.
 pub fn new_key(
-    existing: &[KeyEntry],
     new: NewKey,
     now_ms: u64,
     fill: &mut dyn FnMut(&mut [u8]),
     hash: impl FnOnce(&[u8]) -> [u8; 32],
 ) -> Result<(KeyEntry, Secret), AdminError> {
     check(&new, now_ms)?;
-    if existing.iter().any(|key| key.name == new.name && key.revoked_ms.is_none()) {
-        return Err(AdminError::Exists(new.name));
-    }
     let secret = virtual_key(fill);
     let entry = KeyEntry {
         id: key_id(fill),
@@ -126,26 +142,6 @@ pub fn new_key(
         origin: Origin::Admin,
     };
     Ok((entry, secret))
-}
-
-/// The key of this id, or the one active key of this name, revoked. A key that was revoked before stays as it is.
-pub fn revoked_key(existing: &[KeyEntry], wanted: &str, now_ms: u64) -> Result<KeyEntry, AdminError> {
-    let mut entry = find(existing, wanted)?.clone();
-    entry.revoked_ms = entry.revoked_ms.or(Some(now_ms));
-    Ok(entry)
-}
-
-fn find<'k>(keys: &'k [KeyEntry], wanted: &str) -> Result<&'k KeyEntry, AdminError> {
-    if let Some(key) = keys.iter().find(|key| key.id == wanted) {
-        return Ok(key);
-    }
-    let named: Vec<&KeyEntry> = keys.iter().filter(|key| key.name == wanted).collect();
-    let active: Vec<&KeyEntry> = named.iter().copied().filter(|key| key.revoked_ms.is_none()).collect();
-    match (active.as_slice(), named.as_slice()) {
-        ([key], _) | ([], [key]) => Ok(key),
-        ([], []) => Err(AdminError::NoKey(wanted.to_owned())),
-        _ => Err(AdminError::Ambiguous(wanted.to_owned())),
-    }
 }
 
 fn check(new: &NewKey, now_ms: u64) -> Result<(), AdminError> {

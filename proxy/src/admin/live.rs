@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{AdminError, Control, Health, KeyUsage, NewKey, PluginShown, check, new_key, revoked_key, shown, usage_of};
+use super::{AdminError, Control, Health, KeyUsage, NewKey, PluginShown, check, new_key, shown, usage_of};
 use crate::{
     gateway::Gateway,
+    journal::Revoked,
     plugin::{Capabilities, Host},
     secret::{Secret, fill_from_system},
     store::KeyEntry,
@@ -22,21 +23,19 @@ pub struct LiveControl {
 }
 
 impl Control for LiveControl {
-    fn list_keys(&self) -> Result<Vec<KeyEntry>, AdminError> {
-        Ok(self.gateway.store.keys()?)
+    fn list_keys(&self) -> Vec<Arc<KeyEntry>> {
+        self.gateway.ledger.journal().keys()
     }
 
     fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), AdminError> {
         let hash = |key: &[u8]| self.gateway.hash_key(key);
-        let made = new_key(&self.list_keys()?, new, self.now_ms(), &mut fill_from_system, hash)?;
-        self.gateway.put_key(&made.0)?;
-        Ok(made)
+        let (entry, secret) = new_key(new, self.now_ms(), &mut fill_from_system, hash)?;
+        self.gateway.create_key(entry.clone())?;
+        Ok((entry, secret))
     }
 
-    fn revoke_key(&self, wanted: &str) -> Result<KeyEntry, AdminError> {
-        let entry = revoked_key(&self.list_keys()?, wanted, self.now_ms())?;
-        self.gateway.put_key(&entry)?;
-        Ok(entry)
+    fn revoke_keys(&self, wanted: &str) -> Result<Revoked, AdminError> {
+        Ok(self.gateway.revoke_keys(wanted)?)
     }
 
     fn usage(&self) -> Result<Vec<KeyUsage>, AdminError> {
@@ -44,7 +43,8 @@ impl Control for LiveControl {
         if !self.gateway.ledger.catch_up(CATCH_UP) {
             tracing::warn!("usage is told without the latest rows: the ledger lags");
         }
-        usage_of(self.gateway.store.as_ref(), time.unix_ms, |key| self.gateway.limiter.spent(&key.id, time))
+        let spent = |key: &KeyEntry| self.gateway.limiter.spent(&key.id, time);
+        usage_of(self.gateway.store.as_ref(), &self.list_keys(), time.unix_ms, spent)
     }
 
     fn plugins(&self) -> Result<Vec<PluginShown>, AdminError> {

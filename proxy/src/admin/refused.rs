@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store;
+use crate::{journal::KeyError, store};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -17,8 +17,6 @@ pub enum AdminError {
     Exists(String),
     #[error("there is no key with the id or name `{0}`")]
     NoKey(String),
-    #[error("several keys are named `{0}`: use the id")]
-    Ambiguous(String),
     #[error("nothing is served at this path")]
     NoPath,
     #[error("this path does not take this method")]
@@ -50,7 +48,6 @@ impl AdminError {
             AdminError::Invalid { .. } => ("invalid_request", 400),
             AdminError::Exists(_) => ("key_exists", 409),
             AdminError::NoKey(_) => ("key_not_found", 404),
-            AdminError::Ambiguous(_) => ("key_ambiguous", 409),
             AdminError::NoPath => ("not_found", 404),
             AdminError::Method => ("method_not_allowed", 405),
             AdminError::TooLarge { .. } => ("body_too_large", 413),
@@ -69,6 +66,16 @@ impl AdminError {
             _ => None,
         };
         Refusal { message: self.to_string(), code: self.verdict().0.to_owned(), param }
+    }
+}
+
+impl From<KeyError> for AdminError {
+    fn from(error: KeyError) -> AdminError {
+        match error {
+            KeyError::Exists(name) => AdminError::Exists(name),
+            KeyError::NotFound(wanted) => AdminError::NoKey(wanted),
+            error @ KeyError::Unwritten(_) => AdminError::Unavailable(error.to_string()),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use axum::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{AdminError, AdminState, Control, KeyShown, KeyUsage, NewKey, PluginShown};
+use super::{AdminError, AdminState, Control, KeyShown, KeyUsage, NewKey, PluginShown, RevokedShown};
 use crate::{
     config::parse_rfc3339,
     limit::Caps,
@@ -166,7 +166,7 @@ fn shows(headers: &HeaderMap, token: &Secret) -> bool {
 }
 
 async fn list_keys(State(state): State<AdminState>) -> Result<Response, AdminError> {
-    let (keys, now_ms) = work(&state, |control| Ok((control.list_keys()?, control.now_ms()))).await?;
+    let (keys, now_ms) = work(&state, |control| Ok((control.list_keys(), control.now_ms()))).await?;
     let keys = keys.iter().map(|key| KeyShown::new(key, now_ms)).collect();
     Ok(json(StatusCode::OK, &KeyList { keys }))
 }
@@ -202,8 +202,8 @@ async fn create_key(State(state): State<AdminState>, body: Body) -> Result<Respo
 }
 
 async fn revoke_key(State(state): State<AdminState>, Path(wanted): Path<String>) -> Result<Response, AdminError> {
-    let (entry, now_ms) = work(&state, move |control| Ok((control.revoke_key(&wanted)?, control.now_ms()))).await?;
-    Ok(json(StatusCode::OK, &serde_json::json!({ "key": KeyShown::new(&entry, now_ms) })))
+    let (revoked, now_ms) = work(&state, move |control| Ok((control.revoke_keys(&wanted)?, control.now_ms()))).await?;
+    Ok(json(StatusCode::OK, &RevokedShown::new(&revoked, now_ms)))
 }
 
 async fn usage(State(state): State<AdminState>) -> Result<Response, AdminError> {

@@ -1,11 +1,13 @@
 //! What each key has used.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AdminError, KeyShown, KeyState};
 use crate::{
     limit::{Caps, Spent},
-    store::{Dimension, KeyEntry, Rollup, Store, totals},
+    store::{Dimension, KeyEntry, Rollup, Store},
     usage::decimal,
 };
 
@@ -74,15 +76,13 @@ impl From<Spent> for Used {
 /// The totals are those of the store: let the ledger catch up before.
 pub fn usage_of(
     store: &dyn Store,
+    keys: &[Arc<KeyEntry>],
     now_ms: u64,
     spent: impl Fn(&KeyEntry) -> Spent,
 ) -> Result<Vec<KeyUsage>, AdminError> {
-    let mut totals = totals(store, Dimension::Key, 0..u32::MAX)?;
-    let mut usage: Vec<KeyUsage> = store
-        .keys()?
-        .iter()
-        .map(|key| of_key(key, totals.remove(&key.id).unwrap_or_default(), spent(key), now_ms))
-        .collect();
+    let mut totals = store.totals(Dimension::Key, 0..u32::MAX)?;
+    let mut usage: Vec<KeyUsage> =
+        keys.iter().map(|key| of_key(key, totals.remove(&key.id).unwrap_or_default(), spent(key), now_ms)).collect();
     usage.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     Ok(usage)
 }

@@ -145,12 +145,12 @@ impl Call {
         let given = |value: Option<&str>| value.is_some_and(|value| value != "null");
         let Some(tokens) = self.output_tokens_max.or(default) else { return Ok(()) };
         match (given(old), given(new)) {
-            (true, false) if new.is_none() => return Ok(()),
-            (false, true) if old.is_none() => return Ok(()),
+            (true, false) if new.is_none() => Ok(()),
+            (false, true) if old.is_none() => Ok(()),
             (false, false) if old.is_none() && new.is_none() => {
                 self.append(OLD_NAME, &tokens.to_string());
                 self.output_tokens_max = Some(tokens);
-                return Ok(());
+                Ok(())
             }
             (false, true) => self.rewrite(&[Edit { field: OLD_NAME.to_owned(), value: None }]),
             _ => self.rewrite(&[

@@ -196,39 +196,37 @@ pub fn is_payload(key: &str, raw: &str) -> bool {
     }
 }
 
-/// Top-level fields that say how a model is to answer, and are no part of what it reads.
-const PARAMETERS: [&str; 26] = [
-    "dimensions",
-    "encoding_format",
-    "frequency_penalty",
-    "logit_bias",
-    "logprobs",
-    "max_completion_tokens",
-    "max_tokens",
-    "metadata",
-    "model",
-    "n",
-    "parallel_tool_calls",
-    "presence_penalty",
-    "prompt_cache_key",
-    "reasoning_effort",
-    "repetition_penalty",
-    "safety_identifier",
-    "seed",
-    "service_tier",
-    "stop",
-    "store",
-    "stream",
-    "stream_options",
-    "temperature",
-    "top_logprobs",
-    "top_p",
-    "user",
-];
-
-/// Whether a model reads nothing of the top-level field of this name.
+/// Whether a model reads nothing of the top-level field of this name: it says how the model is to answer.
 pub fn is_parameter(name: &str) -> bool {
-    PARAMETERS.contains(&name)
+    matches!(
+        name,
+        "dimensions"
+            | "encoding_format"
+            | "frequency_penalty"
+            | "logit_bias"
+            | "logprobs"
+            | "max_completion_tokens"
+            | "max_tokens"
+            | "metadata"
+            | "model"
+            | "n"
+            | "parallel_tool_calls"
+            | "presence_penalty"
+            | "prompt_cache_key"
+            | "reasoning_effort"
+            | "repetition_penalty"
+            | "safety_identifier"
+            | "seed"
+            | "service_tier"
+            | "stop"
+            | "store"
+            | "stream"
+            | "stream_options"
+            | "temperature"
+            | "top_logprobs"
+            | "top_p"
+            | "user"
+    )
 }
 
 impl Call {

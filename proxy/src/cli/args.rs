@@ -55,6 +55,14 @@ pub(super) enum Command {
         after_help = "Examples:\n  tollgate plugin list\n  tollgate plugin check mine.wasm --capabilities log,tokenize"
     )]
     Plugin(PluginArgs),
+    /// Write keys, rows and sums as JSON lines: a backup, or the way to another build
+    #[command(after_help = "The gateway must not run. The dump holds no key, only keyed hashes: keep the master key \
+                            beside it.\n\nExample:\n  tollgate dump --file backup.jsonl")]
+    Dump(DumpArgs),
+    /// Fill an empty store from a dump
+    #[command(after_help = "The gateway must not run, and the data directory must hold no store yet. Put the master \
+                            key there too: another one is refused.\n\nExample:\n  tollgate load backup.jsonl")]
+    Load(LoadArgs),
     /// Compile the component on stdin; the gateway calls this of itself
     #[command(hide = true)]
     CompilePlugin { bounds: Vec<String> },
@@ -97,7 +105,7 @@ pub(super) enum KeyCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Revoke a key for good; the next call with it is refused
+    /// Revoke a key for good, by a name all keys of it; the next call is refused
     Revoke {
         /// The key's id (`key_...`) or its name
         #[arg(value_name = "ID|NAME")]
@@ -134,6 +142,20 @@ pub(super) struct CreateArgs {
     /// Whom its calls are written down for
     #[arg(long, default_value = "")]
     pub(super) user: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DumpArgs {
+    /// Write to this new file [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct LoadArgs {
+    /// The dump; `-` is stdin
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,7 @@ use std::{
 use tollgate::config::{Config, ConfigError, Fault, ProviderKeys};
 
 use super::{
-    Context,
+    context::Context,
     load::{FaultyConfigError, load},
 };
 
@@ -52,7 +52,7 @@ pub(super) fn summary(config: &Config) -> String {
         count(config.keys.len(), "client key"),
         count(config.templates.len(), "template"),
     );
-    for (name, provider) in config.keyless() {
+    for (name, provider) in config.lacking_keys() {
         if let ProviderKeys::Unset(variables) = &provider.keys {
             let _ = writeln!(text, "note: provider `{name}` has no key, because {}", unset(variables));
         }

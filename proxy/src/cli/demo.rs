@@ -10,7 +10,7 @@ use tollgate::config;
 use tollgate::secret::{fill_from_system, make_private_dir};
 
 use super::args::DemoArgs;
-use super::{Context, serve};
+use super::{context::Context, serve};
 
 /// The short configuration, whose providers are all without keys here.
 const CONFIG: &str = include_str!("../../../config/tollgate.toml");

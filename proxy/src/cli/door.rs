@@ -1,36 +1,16 @@
 //! Whom an administrator's command is put to: the running gateway, or else the store itself.
 
-use anyhow::{Context as _, anyhow};
-use tollgate::{
-    admin::{Created, KeyShown, KeyUsage, NewKey, PluginShown},
-    config::Config,
-    plugin::Capabilities,
-    secret::read_kept,
-    store,
-};
+use anyhow::anyhow;
+use tollgate::{config::Config, secret::read_kept, store};
 
 use super::{
-    Context,
+    administrator::{Keys, Plugins},
+    context::Context,
     offline::Offline,
     remote::{Remote, Unheard},
     sandbox::Sandbox,
     serve,
 };
-
-/// What an administrator may do with keys.
-pub(super) trait Keys {
-    fn list(&self) -> anyhow::Result<Vec<KeyShown>>;
-    fn create(&self, new: NewKey) -> anyhow::Result<Created>;
-    /// By id or by name.
-    fn revoke(&self, wanted: &str) -> anyhow::Result<KeyShown>;
-    fn usage(&self) -> anyhow::Result<Vec<KeyUsage>>;
-}
-
-/// What an administrator may do with plugins.
-pub(super) trait Plugins {
-    fn list(&self) -> anyhow::Result<Vec<PluginShown>>;
-    fn check(&self, wasm: &[u8], granted: Capabilities) -> anyhow::Result<PluginShown>;
-}
 
 /// The keys of the running gateway, or those of its store.
 pub(super) fn keys(config: &Config, context: &Context) -> anyhow::Result<Box<dyn Keys>> {
@@ -80,9 +60,4 @@ fn explained(error: anyhow::Error, config: &Config, unheard: &Unheard) -> anyhow
         Unheard::Silent(reason) => anyhow!("{reason}").context(context),
         _ => error.context(context),
     }
-}
-
-/// A sentence for an answer that cannot be read.
-pub(super) fn parsed<T: serde::de::DeserializeOwned>(body: &[u8]) -> anyhow::Result<T> {
-    serde_json::from_slice(body).context("the gateway's answer cannot be read: is it of another version?")
 }

@@ -9,9 +9,10 @@ use tollgate::{
 };
 
 use super::{
-    Context,
+    administrator::Keys,
     args::{CreateArgs, KeyArgs, KeyCommand},
-    door::{self, Keys},
+    context::Context,
+    door,
     duration::parse_end,
     load::load,
     offline::now_ms,
@@ -105,6 +106,12 @@ pub(super) fn limits(caps: &Caps) -> String {
 }
 
 fn revoke(wanted: &str, keys: &dyn Keys) -> anyhow::Result<()> {
-    let key = keys.revoke(wanted)?;
-    Ok(writeln!(io::stdout(), "Revoked `{}` ({}).", key.name, key.id)?)
+    let revoked = keys.revoke(wanted)?;
+    for key in &revoked.keys {
+        writeln!(io::stdout(), "Revoked `{}` ({}).", key.name, key.id)?;
+    }
+    if !revoked.durable {
+        writeln!(io::stderr(), "note: the disk did not take it yet: the gateway writes it as soon as it can")?;
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use tollgate::config::{self, Config, ConfigError, Fault};
 
-use super::{Context, args::USUAL_CONFIG, log};
+use super::{args::USUAL_CONFIG, context::Context, log};
 
 /// Files longer than this are no configuration.
 const CONFIG_BYTES_MAX: u64 = 16 << 20;
@@ -65,7 +65,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
     let cannot = || format!("cannot read `{}`", file.display());
     let bytes = fs::metadata(file).with_context(cannot)?.len();
     if bytes > CONFIG_BYTES_MAX {
-        return Err(anyhow!("`{}` has {bytes} bytes: it is no configuration", file.display()));
+        return Err(anyhow!("`{}` has {bytes} bytes; a configuration has at most {CONFIG_BYTES_MAX}", file.display()));
     }
     fs::read_to_string(file).with_context(cannot)
 }

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 /// What is worth a line.
 pub(super) fn filter(log: &Log) -> Result<EnvFilter, String> {
-    EnvFilter::builder().parse(&log.level).map_err(|error| format!("`{}` is no level of a log: {error}", log.level))
+    EnvFilter::builder().parse(&log.level).map_err(|error| format!("`{}` is not a log level: {error}", log.level))
 }
 
 /// Speaks from now on, on stderr.

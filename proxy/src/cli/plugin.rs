@@ -14,9 +14,10 @@ use tollgate::{
 };
 
 use super::{
-    Context,
+    administrator::Plugins,
     args::{PluginArgs, PluginCommand},
-    door::{self, Plugins},
+    context::Context,
+    door,
     load::load,
     table::table,
 };

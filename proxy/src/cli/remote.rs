@@ -2,19 +2,19 @@
 
 use std::net::SocketAddr;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 use tollgate::{
-    admin::{Created, KeyList, KeyShown, KeyUsage, NewKey, PluginList, PluginShown, Refusal, UsageList},
+    admin::{Created, KeyList, KeyShown, KeyUsage, NewKey, PluginList, PluginShown, Refusal, RevokedShown, UsageList},
     config::format_rfc3339,
     plugin::Capabilities,
     secret::Secret,
 };
 
 use super::{
-    door::{Keys, Plugins, parsed},
+    administrator::{Keys, Plugins},
     http::{self, Request, Response},
 };
 
@@ -40,11 +40,6 @@ pub(super) enum Unheard {
 #[derive(Deserialize)]
 struct Refused {
     error: Refusal,
-}
-
-#[derive(Deserialize)]
-struct OneKey {
-    key: KeyShown,
 }
 
 #[derive(Deserialize)]
@@ -97,9 +92,9 @@ impl Keys for Remote {
         parsed(&self.ask("POST", "/api/admin/keys", wish.to_string().as_bytes())?)
     }
 
-    fn revoke(&self, wanted: &str) -> anyhow::Result<KeyShown> {
+    fn revoke(&self, wanted: &str) -> anyhow::Result<RevokedShown> {
         let path = format!("/api/admin/keys/{}", utf8_percent_encode(wanted, NON_ALPHANUMERIC));
-        Ok(parsed::<OneKey>(&self.ask("DELETE", &path, &[])?)?.key)
+        parsed(&self.ask("DELETE", &path, &[])?)
     }
 
     fn usage(&self) -> anyhow::Result<Vec<KeyUsage>> {
@@ -118,4 +113,9 @@ impl Plugins for Remote {
         let path = format!("/api/admin/plugins/check?capabilities={}", names.join(","));
         Ok(parsed::<OnePlugin>(&self.ask("POST", &path, wasm)?)?.plugin)
     }
+}
+
+/// A sentence for an answer that cannot be read.
+fn parsed<T: serde::de::DeserializeOwned>(body: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(body).context("the gateway's answer cannot be read: is it of another version?")
 }

@@ -10,7 +10,7 @@ use tollgate::{
     secret::fill_from_system,
 };
 
-use super::door::Plugins;
+use super::administrator::Plugins;
 
 /// The hidden command by which this program compiles a plugin.
 const COMPILE: &str = "compile-plugin";

@@ -12,7 +12,7 @@ use tollgate::{
     server::{self, Given, Started},
 };
 
-use super::{Context, args::ServeArgs, check, load::load, log};
+use super::{args::ServeArgs, check, context::Context, load::load, log};
 
 pub(super) const MASTER_KEY: &str = "TOLLGATE_MASTER_KEY";
 

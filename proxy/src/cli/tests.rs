@@ -15,8 +15,9 @@ use tollgate::{
 };
 
 use super::{
+    administrator::Keys,
     args::{CreateArgs, KeyCommand},
-    door::Keys,
+    door,
     http::{self, Request},
     offline::Offline,
     remote::{Remote, Unheard},
@@ -240,7 +241,7 @@ fn keys_are_made_listed_and_revoked_without_a_gateway() {
     assert!(is_virtual_key(&made.secret));
     assert_eq!(open().list().unwrap(), std::slice::from_ref(&made.key));
     assert_eq!(open().usage().unwrap()[0].name, "app");
-    assert_eq!(open().revoke("app").unwrap().state, KeyState::Revoked);
+    assert_eq!(open().revoke("app").unwrap().keys[0].state, KeyState::Revoked);
     assert_eq!(open().list().unwrap()[0].state, KeyState::Revoked);
     assert!(open().revoke("other").is_err());
 }

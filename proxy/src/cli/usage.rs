@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use tollgate::admin::{KeyUsage, UsageList};
 
 use super::{
-    Context,
     args::UsageArgs,
+    context::Context,
     door, key,
     load::load,
     table::{grouped, table},

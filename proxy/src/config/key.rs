@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    check_name,
     rfc3339::parse_rfc3339,
     variables::Expanded,
     written::{At, Section},
@@ -35,7 +34,7 @@ pub enum ClientKey {
 }
 
 pub(super) fn read(name: &At<String>, section: Section<'_, '_>, models: &BTreeSet<String>) -> Option<At<Key>> {
-    check_name(&section, name);
+    section.check_name(name);
     let key = section.expandable("key");
     if let Some(at @ At { value: Expanded::Text(text), .. }) = &key {
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());

@@ -6,7 +6,6 @@ use std::{
 };
 
 use super::{
-    check_name,
     fault::guess,
     written::{At, Section},
 };
@@ -67,7 +66,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Plugins {
     let mut user = BTreeMap::new();
     for (name, entry) in section.named() {
         let at = entry.at().with(name.clone());
-        check_name(&entry, &at);
+        entry.check_name(&at);
         let (kind, plugin) = read_user(entry, &dir);
         if kinds.insert(name.clone(), kind).is_some() {
             section.reading().fault(&at, format!("`{name}` is built in: choose another name"));

@@ -3,7 +3,6 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    check_name,
     plugins::Plugins,
     url::BaseUrl,
     variables::Expanded,
@@ -91,7 +90,7 @@ pub enum Backoff {
 
 impl Provider {
     /// Whether the provider's keys are variables that are not set.
-    pub fn is_keyless(&self) -> bool {
+    pub fn lacks_keys(&self) -> bool {
         matches!(self.keys, ProviderKeys::Unset(_))
     }
 }
@@ -109,7 +108,7 @@ impl Default for Retry {
 }
 
 pub(super) fn read(name: &At<String>, section: Section<'_, '_>, plugins: &Plugins) -> Option<Provider> {
-    check_name(&section, name);
+    section.check_name(name);
     for needed in ["adapter", "base_url"].into_iter().filter(|needed| !section.has(needed)) {
         section.missing(needed);
     }
@@ -154,7 +153,9 @@ fn read_keys(section: &Section<'_, '_>) -> ProviderKeys {
             Expanded::Unset(names) => unset.extend(names),
             Expanded::Text(key) => {
                 if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-                    section.reading().fault(&expanded, "is no key: it must be visible ASCII without spaces");
+                    section
+                        .reading()
+                        .fault(&expanded, "is not a key: a key has visible ASCII characters, without spaces");
                 }
                 given.push(Secret::new(key));
             }

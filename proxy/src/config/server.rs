@@ -46,9 +46,9 @@ impl Server {
         self.data_dir.join("store")
     }
 
-    /// Where the ledger's spool is kept.
-    pub fn spool_dir(&self) -> PathBuf {
-        self.data_dir.join("spool")
+    /// Where the journal is kept.
+    pub fn journal_dir(&self) -> PathBuf {
+        self.data_dir.join("journal")
     }
 
     /// Where compiled plugins are kept.
@@ -93,7 +93,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Server {
     let metrics_listen = listener(&section, "metrics_listen", &mut taken);
     let admin_listen = listener(&section, "admin_listen", &mut taken);
     if let Some(at @ At { value: None, .. }) = &listen {
-        section.reading().fault(at, "cannot be off");
+        section.reading().fault(at, "must be an address and port: only the other listeners can be \"off\"");
     }
     let port = |at: Option<At<Option<SocketAddr>>>, port: u16| {
         at.map_or(Some(SocketAddr::from(([127, 0, 0, 1], port))), |at| at.value)

@@ -1,7 +1,6 @@
 //! `[templates.X]`: prompts with variables, which a call may name.
 
 use super::{
-    check_name,
     plugins::Plugins,
     written::{At, Section},
 };
@@ -29,7 +28,7 @@ pub enum Role {
 }
 
 pub(super) fn read(name: &At<String>, section: Section<'_, '_>, plugins: &Plugins) -> Option<Template> {
-    check_name(&section, name);
+    section.check_name(name);
     let renderer = section.text("renderer");
     if let Some(renderer) = &renderer {
         plugins.check(&section, renderer, Kind::Renderer);

@@ -68,7 +68,7 @@ fn a_provider_whose_variables_are_all_unset_has_no_key() {
         assert_eq!(provider(keys).keys, meant, "{keys}");
     }
     let config = config(&format!("{PROVIDER}keys = ['${{UNSET}}']"));
-    assert_eq!(config.keyless().map(|(name, _)| name).collect::<Vec<_>>(), ["p"]);
+    assert_eq!(config.lacking_keys().map(|(name, _)| name).collect::<Vec<_>>(), ["p"]);
 }
 
 #[test]

@@ -14,6 +14,8 @@ use super::{
     variables::{Expanded, expand},
 };
 
+const NAME_BYTES_MAX: usize = 64;
+
 /// Where faults are gathered while a file is read.
 pub(super) struct Reading<'t> {
     text: &'t str,
@@ -275,6 +277,14 @@ impl<'r, 't> Section<'r, 't> {
             }
         }
         sections
+    }
+
+    /// Complains about the name of a table that could not stand in a path, a label or a log line.
+    pub(super) fn check_name(&self, name: &At<String>) {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if name.value.is_empty() || name.value.len() > NAME_BYTES_MAX || !name.value.bytes().all(plain) {
+            self.reading.fault(name, format!("a name has 1 to {NAME_BYTES_MAX} letters, digits, `_`, `-` or `.`"));
+        }
     }
 
     /// Complains that `name` is not there.

@@ -6,7 +6,10 @@ use axum::{body::Body, extract::Request};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 use pingora::{ErrorType, http::ResponseHeader, protocols::http::ServerSession};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout_at},
+};
 
 use super::{
     EXPOSED, Edge, ORIGIN, Serves, Settings,
@@ -14,12 +17,14 @@ use super::{
     endpoint::{Endpoint, endpoint},
     head::{self, HeadBounds, HeadFault},
 };
-use crate::engine::{BodyFault, Downstream, Gone, Head};
+use crate::engine::{BodyFault, Downstream, Gone, Head, Interruption};
 
 /// A client whose request head has been read, or has failed to be.
 pub(super) struct Client<'a> {
     session: &'a mut ServerSession,
     settings: &'a Settings,
+    /// Becomes true when calls that have not ended are cut.
+    cut: &'a watch::Receiver<bool>,
     /// Whether pages of other origins may read the answer.
     cors: bool,
     /// The head could not be parsed, so that nothing of the request may be asked for.
@@ -66,6 +71,7 @@ impl<'a> Client<'a> {
         Client {
             session,
             settings: &edge.settings,
+            cut: &edge.cut,
             cors: matches!(edge.serves, Serves::Calls(_)),
             headless: false,
             answered: Answered::Not,
@@ -219,6 +225,20 @@ impl<'a> Client<'a> {
         Ok(if whole.is_empty() { first } else { whole.freeze() })
     }
 
+    /// Returns when the client has left; else never.
+    async fn left(&mut self) {
+        if self.headless {
+            return std::future::pending().await;
+        }
+        if !self.is_half_closed() {
+            // Anything but an error would be a body after the body's end, which pipelining keeps from showing here.
+            while self.session.read_body_or_idle(true).await.is_ok() {}
+        }
+        if self.is_half_closed() {
+            self.left_for_good().await;
+        }
+    }
+
     /// Whether the client will send nothing more, and may still read.
     fn is_half_closed(&self) -> bool {
         match &*self.session {
@@ -304,16 +324,12 @@ impl Downstream for Client<'_> {
         }
     }
 
-    async fn gone(&mut self) {
-        if self.headless {
-            return std::future::pending().await;
-        }
-        if !self.is_half_closed() {
-            // Anything but an error would be a body after the body's end, which pipelining keeps from showing here.
-            while self.session.read_body_or_idle(true).await.is_ok() {}
-        }
-        if self.is_half_closed() {
-            self.left_for_good().await;
+    async fn interrupted(&mut self) -> Interruption {
+        let mut cut = self.cut.clone();
+        tokio::select! {
+            biased;
+            () = self.left() => Interruption::ClientGone,
+            _ = cut.wait_for(|cut| *cut) => Interruption::Stopping,
         }
     }
 

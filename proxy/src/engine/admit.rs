@@ -84,7 +84,7 @@ pub(super) async fn admit<D: Downstream, P>(
     let input_max = hold_tokens(gateway, state, &call, &model, output_max, time).await?;
     let input_estimate = usage::estimate(&call.prompt_size);
     // From here on a crash leaves a row of its own.
-    state.open(gateway, input_estimate.saturating_add(output_max));
+    state.open(gateway, input_estimate.saturating_add(output_max))?;
     let is_output_told = call.output_tokens_max.is_some();
     Ok(Admitted { call, model, input_estimate, input_max, output_max, is_output_told, is_output_capped })
 }
@@ -123,6 +123,22 @@ async fn hold_tokens(
         }
         Err(refused) => Err(boxed(refused)),
     }
+}
+
+/// Holds anew what the attempts so far have used: the next one may need all that was held for the first.
+///
+/// # Errors
+/// [`Error::Exceeded`] where there is no room for another attempt.
+pub(super) fn hold_again(gateway: &Gateway, state: &mut CallState) -> Result<(), Box<Error>> {
+    let used = state.attempts.spent().tokens.total();
+    let more = used.saturating_sub(state.reservation.held_for_ended);
+    let (Some(key), Some(hold)) = (&state.identity.key, &mut state.reservation.hold) else { return Ok(()) };
+    if more > 0 {
+        let time = Time { unix_ms: state.timing.started_ms, ..gateway.time() };
+        hold.extend(&[claim(key, more)], time).map_err(boxed)?;
+        state.reservation.held_for_ended = used;
+    }
+    Ok(())
 }
 
 /// The most input tokens that the call may use, counted away from the workers, a few calls at a time.
@@ -177,6 +193,9 @@ fn bound_output(call: &mut Call, is_capped: bool, model_max: u64) -> Result<u64,
         return Ok(0);
     }
     call.bound_output(is_capped.then_some(model_max)).map_err(boxed)?;
+    if !is_capped {
+        return Ok(call.output_tokens_max.unwrap_or(model_max).saturating_mul(u64::from(call.choices)));
+    }
     let bound = call.output_bound();
     let tokens = call.output_tokens_max.unwrap_or(model_max).max(bound.tokens.unwrap_or(0));
     Ok(bound.total(tokens))

@@ -171,7 +171,7 @@ async fn send<D: Downstream, P: Providers>(
         let taken = tokio::select! {
             biased;
             taken = exchange.send(&target.provider, outgoing) => taken,
-            () = io.client.gone() => return Err(AttemptError::ClientGone),
+            why = io.client.interrupted() => return Err(why.into()),
         };
         let sent_at = Instant::now();
         let deadline = sent_at + target.provider.clocks.first_byte;
@@ -179,7 +179,7 @@ async fn send<D: Downstream, P: Providers>(
         let head = tokio::select! {
             biased;
             head = timeout_at(deadline, exchange.head()) => head,
-            () = io.client.gone() => return Err(AttemptError::ClientGone),
+            why = io.client.interrupted() => return Err(why.into()),
         };
         match (head, taken) {
             (Ok(Ok(answer)), _) => return Ok((exchange, answer, sent_at)),
@@ -203,7 +203,7 @@ async fn refused<D: Downstream, P: Providers>(
     state.timing.waited(began.elapsed());
     let body = match collected {
         Ok(true) => body.into_bytes(),
-        Err(AttemptError::ClientGone) => return AttemptError::ClientGone,
+        Err(error @ (AttemptError::ClientGone | AttemptError::Stopping)) => return error,
         // The status tells enough.
         Ok(false) | Err(_) => Bytes::new(),
     };

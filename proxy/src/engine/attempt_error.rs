@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::client::Gone;
+use super::client::{Gone, Interruption};
 use crate::{
     call::{Blame, Failure, FailureKind},
     error::{Error, RequestError},
@@ -15,6 +15,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum AttemptError {
     ClientGone,
+    /// The gateway stops, and the call has had its time.
+    Stopping,
     Upstream(UpstreamError),
     Plugin(PluginError),
     /// The provider's verdict, as the adapter or its dialect tells it.
@@ -32,7 +34,7 @@ impl AttemptError {
     /// Whether no other attempt may follow.
     pub(super) fn is_final(&self) -> bool {
         match self {
-            AttemptError::ClientGone | AttemptError::Final(_) => true,
+            AttemptError::ClientGone | AttemptError::Stopping | AttemptError::Final(_) => true,
             AttemptError::Provider(failure) => failure.blame == Blame::Request,
             AttemptError::Upstream(_) | AttemptError::Plugin(_) => false,
         }
@@ -48,7 +50,9 @@ impl AttemptError {
                 _ if failure.retryable => Some(Class::Server),
                 _ => None,
             },
-            AttemptError::ClientGone | AttemptError::Plugin(_) | AttemptError::Final(_) => None,
+            AttemptError::ClientGone | AttemptError::Stopping | AttemptError::Plugin(_) | AttemptError::Final(_) => {
+                None
+            }
         }
     }
 
@@ -66,6 +70,7 @@ impl AttemptError {
         let provider = target.provider.name.to_string();
         Box::new(match self {
             AttemptError::ClientGone => Error::Request(RequestError::ClientGone),
+            AttemptError::Stopping => Error::Request(RequestError::Draining),
             AttemptError::Upstream(trouble) => Error::Upstream { provider, trouble },
             AttemptError::Plugin(fault) => {
                 let (kind, detail) = (fault.kind(), fault.detail().unwrap_or_default());
@@ -81,6 +86,15 @@ impl AttemptError {
 impl From<Gone> for AttemptError {
     fn from(_: Gone) -> Self {
         AttemptError::ClientGone
+    }
+}
+
+impl From<Interruption> for AttemptError {
+    fn from(interruption: Interruption) -> Self {
+        match interruption {
+            Interruption::ClientGone => AttemptError::ClientGone,
+            Interruption::Stopping => AttemptError::Stopping,
+        }
     }
 }
 

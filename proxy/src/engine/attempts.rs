@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     call::Tokens,
+    journal::Attempt,
     metrics,
     snapshot::{Model, ModelTarget, Snapshot},
     usage::{self, Currency, Source},
@@ -89,6 +90,21 @@ impl Attempts {
 
     pub(super) fn spent(&self) -> &Spent {
         &self.spent
+    }
+
+    /// The attempt under way, as a row tells of it where nobody else can: it used what the call held.
+    pub(super) fn under_way(&self, tokens_held: u64) -> Attempt {
+        let Some(target) = self.target() else { return Attempt::default() };
+        let held = Tokens { input: tokens_held, ..Tokens::default() };
+        let price = target.price.as_ref();
+        Attempt {
+            provider: target.provider.name.to_string(),
+            upstream_model: target.upstream_model.clone(),
+            currency: price.map_or_else(String::new, |price| price.currency.to_string()),
+            charge_nanos: price.map_or(0, |price| usage::charge(&held, price)),
+            priced: price.is_some(),
+            attempts: self.count,
+        }
     }
 
     /// The series that the call counts in.

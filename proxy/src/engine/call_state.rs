@@ -10,11 +10,12 @@ use crate::{
     dialect::{AnswerName, Dialect},
     error::Error,
     gateway::{Gateway, InFlight},
+    journal::Opened,
     ledger::CallTicket,
     limit::{Amount, Hold},
     principal::Key,
     snapshot::Snapshot,
-    store::{Opened, Record},
+    store::Record,
     usage::Source,
 };
 
@@ -56,6 +57,10 @@ pub(super) struct Timing {
 #[derive(Default)]
 pub(super) struct Reservation {
     pub(super) hold: Option<Hold>,
+    /// What one attempt is taken to use where nobody can say, in tokens.
+    held_per_attempt: u64,
+    /// What is held, in tokens, for attempts that have ended.
+    pub(super) held_for_ended: u64,
     /// Present once the call is admitted.
     ticket: Option<CallTicket>,
 }
@@ -103,10 +108,13 @@ impl CallState {
     }
 
     /// The call is admitted: from here on a crash leaves a row, with the hold as what it used.
-    pub(super) fn open(&mut self, gateway: &Gateway, tokens_held: u64) {
+    ///
+    /// # Errors
+    /// [`Error::Unrecorded`] where there is no room for its row.
+    pub(super) fn open(&mut self, gateway: &Gateway, tokens_held: u64) -> Result<(), Box<Error>> {
         let Record { request_id, started_ms, key_id, key_name, user, model, dialect, operation, streamed, .. } =
             self.record(&Ending::GOOD);
-        self.reservation.ticket = Some(gateway.ledger.open_call(Opened {
+        let ticket = gateway.ledger.open_call(Opened {
             request_id,
             started_ms,
             key_id,
@@ -118,7 +126,10 @@ impl CallState {
             streamed,
             tokens_held,
             ..Opened::default()
-        }));
+        });
+        self.reservation.held_per_attempt = tokens_held;
+        self.reservation.ticket = Some(ticket.map_err(|_| Box::new(Error::Unrecorded))?);
+        Ok(())
     }
 
     /// Something goes to a provider: from here on the call costs, whatever becomes of it.
@@ -127,8 +138,9 @@ impl CallState {
         if let Some(hold) = &mut self.reservation.hold {
             hold.sent();
         }
+        let held = self.reservation.held_per_attempt.saturating_add(self.reservation.held_for_ended);
         if let Some(ticket) = &mut self.reservation.ticket {
-            ticket.sent();
+            ticket.sent(self.attempts.under_way(held));
         }
     }
 
@@ -146,6 +158,11 @@ impl CallState {
         }
         let record = self.record(&ending);
         self.attempts.metrics(&self.snapshot).count(&record);
+        // Strangers are counted, and leave no rows.
+        if self.identity.key.is_none() {
+            gateway.ledger.count_refusal(ending.class);
+            return Ok(());
+        }
         let ticket = self.reservation.ticket.take();
         gateway.record(ticket, record).map_err(|_| Box::new(Error::Unrecorded))
     }

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 /// The client's side of a call.
 ///
-/// `gone` and `body` may be dropped half-way; `begin` and `write` must be awaited.
+/// `interrupted` and `body` may be dropped half-way; `begin` and `write` must be awaited.
 pub trait Downstream: Send {
     fn header(&self, name: HeaderName) -> Option<&[u8]>;
 
@@ -17,8 +17,8 @@ pub trait Downstream: Send {
     /// Reads what is left of the body and forgets it, so that an early answer keeps the connection usable.
     fn discard_body(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Returns when the client has left; else never.
-    fn gone(&mut self) -> impl Future<Output = ()> + Send;
+    /// Returns when the call is to end although its answer is not complete; else never.
+    fn interrupted(&mut self) -> impl Future<Output = Interruption> + Send;
 
     /// Sends the answer's head. Once only.
     fn begin(&mut self, head: Head) -> impl Future<Output = Result<(), Gone>> + Send;
@@ -33,6 +33,14 @@ pub trait Downstream: Send {
 /// The client has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gone;
+
+/// Why a call is to end at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    ClientGone,
+    /// The gateway stops, and its calls have had their time to end by themselves.
+    Stopping,
+}
 
 /// Why a body could not be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

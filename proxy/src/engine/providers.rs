@@ -15,6 +15,9 @@ pub trait Providers: Sync {
 
     /// Ends an exchange whose answer was read whole, and keeps its connection.
     fn release(&self, exchange: Self::Exchange) -> impl Future<Output = ()> + Send;
+
+    /// Ends an exchange whose answer is complete although its body may not be. What follows is not waited for.
+    fn drain_aside(&self, exchange: Self::Exchange) -> impl Future<Output = ()> + Send;
 }
 
 /// One request to a provider and its answer. Dropping it stops the provider.
@@ -42,6 +45,10 @@ impl Providers for Connector {
 
     async fn release(&self, exchange: upstream::Exchange) {
         Connector::release(self, exchange).await;
+    }
+
+    async fn drain_aside(&self, exchange: upstream::Exchange) {
+        Connector::drain_aside(self, exchange).await;
     }
 }
 

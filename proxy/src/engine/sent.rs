@@ -50,7 +50,7 @@ impl<E: Exchange> Sent<'_, E> {
             let piece = tokio::select! {
                 biased;
                 piece = timeout_at(deadline, self.exchange.piece()) => piece,
-                () = client.gone() => return Err(AttemptError::ClientGone),
+                why = client.interrupted() => return Err(why.into()),
             };
             match piece {
                 Ok(Ok(Some(piece))) if body.len() + piece.len() > bytes_max => return Ok(false),

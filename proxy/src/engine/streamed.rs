@@ -18,7 +18,7 @@ use super::{
     attempt_error::AttemptError,
     call_io::CallIo,
     call_state::{CallState, Ending},
-    client::{Downstream, Gone},
+    client::{Downstream, Gone, Interruption},
     decode::{Decoder, Progress},
     providers::{Exchange, Providers},
     received::Received,
@@ -35,8 +35,6 @@ use crate::{
 
 /// Silence after which the client is sent a comment, so that nothing between takes the connection for dead.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
-/// How long the end of a finished stream is waited for, to keep its connection.
-const TRAILER_WAIT: Duration = Duration::from_millis(100);
 /// Pieces are gathered into one write up to this many bytes.
 const WRITE_BYTES_MAX: usize = 64 << 10;
 /// How much of a document in a stream's place is read, in bytes.
@@ -64,7 +62,7 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
             let Sent { target, exchange, .. } = sent;
             let tokens = settle::answered(io.gateway, state, admitted, target).await;
             finish(io, state, decoder, &tokens, committed).await?;
-            release(io.providers, exchange).await;
+            io.providers.drain_aside(exchange).await;
             Ok(Ending::GOOD)
         }
         Err(error) if committed => {
@@ -116,7 +114,7 @@ async fn document<D: Downstream, P: Providers>(
 
 enum Wake {
     Piece(Result<Option<Bytes>, UpstreamError>),
-    Gone,
+    Interrupted(Interruption),
     Clock,
 }
 
@@ -138,13 +136,13 @@ async fn pump<D: Downstream, P: Providers>(
         let wake = tokio::select! {
             biased;
             piece = sent.exchange.piece() => Wake::Piece(piece),
-            () = io.client.gone() => Wake::Gone,
+            why = io.client.interrupted() => Wake::Interrupted(why),
             () = &mut clock => Wake::Clock,
         };
         let now = Instant::now();
         state.timing.waited(now - wait_began);
         match wake {
-            Wake::Gone => return Err(AttemptError::ClientGone),
+            Wake::Interrupted(why) => return Err(why.into()),
             Wake::Clock => {
                 let silence_ends = if *committed { heard_at + idle } else { sent.first_byte_by };
                 if now >= sent.total_by {
@@ -257,12 +255,4 @@ async fn broken_off<D: Downstream, P>(
     let _ = state.end(io.gateway, ending);
     reply::break_off(state, &verdict, io.client).await;
     ending
-}
-
-/// Reads the end of a finished stream, so that its connection may serve again.
-async fn release<P: Providers>(providers: &P, mut exchange: P::Exchange) {
-    let rest = async { while let Ok(Some(_)) = exchange.piece().await {} };
-    if tokio::time::timeout(TRAILER_WAIT, rest).await.is_ok() {
-        providers.release(exchange).await;
-    }
 }

@@ -101,6 +101,22 @@ fn an_event_is_forwarded_as_it_came_but_for_its_line_ends() {
 }
 
 #[test]
+fn a_cut_in_the_last_line_end_does_not_move_the_bound() {
+    let answer = b"data: a\r\n\r\ndata: b\r\n\r\n";
+    for (frame_bytes_max, fits) in [(10, true), (9, false)] {
+        for cut in 0..=answer.len() {
+            let (first, second) = answer.split_at(cut);
+            let (frames, ended) = split_within(Framing::Sse, &[first, second], frame_bytes_max);
+            assert_eq!(
+                (frames.len(), ended.is_ok()),
+                (if fits { 2 } else { 0 }, fits),
+                "{frame_bytes_max}, cut at {cut}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_document_in_place_of_events_is_one_frame() {
     for answer in ["{\"error\":\n{\"a\":\r\n\r\n1}}\n\n", "\u{feff} \n{}", "[1]", "<html>\n\n</html>\n"] {
         let (frames, ended) = check(Framing::Sse, answer.as_bytes());

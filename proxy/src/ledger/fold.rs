@@ -1,35 +1,15 @@
-//! Entries of the spool → one batch for the store.
+//! What rows add up to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::frame::Entry;
 use crate::{
     limit::{day_of, month_of},
-    store::{Batch, Dimension, Position, Record, Rollup, RollupKey, Sums},
+    store::{Batch, Dimension, Record, Rollup, RollupKey, Sums},
 };
 
 const HOUR_MS: u64 = 3_600_000;
 /// The model of calls that no provider saw: clients choose those names, and may choose new ones without end.
 pub const UNROUTED: &str = "(unrouted)";
-
-/// The batch of some entries. `marked` are the calls that the store knows as opened.
-pub(super) fn batch(entries: Vec<Entry>, marked: &HashSet<String>, from: Position, to: Position) -> Batch {
-    let mut batch = Batch { from, to, ..Batch::default() };
-    for entry in entries {
-        match entry {
-            Entry::Row(row) => {
-                batch.opened.retain(|opened| opened.request_id != row.request_id);
-                if marked.contains(&row.request_id) {
-                    batch.closed.push(row.request_id.clone());
-                }
-                batch.rows.push(row);
-            }
-            Entry::Opened(opened) => batch.opened.push(opened),
-        }
-    }
-    add_up(&mut batch);
-    batch
-}
 
 /// Adds the batch's rows up into its roll-ups and sums.
 pub(super) fn add_up(batch: &mut Batch) {

@@ -8,7 +8,7 @@ use super::{
     Amount, Caps, Limit, LimitError, Past, Time,
     calendar::{DAY_MS, day_of, month_end_ms, month_of},
     minute::Minute,
-    window::{Periods, Sum, Sums},
+    window::{Periods, Sum, Sums, WindowId},
 };
 
 /// What to tell a client that only calls in flight keep out: they end at no known time.
@@ -65,8 +65,8 @@ pub(super) struct State {
 /// The day and the month that a hold is charged to, and the second.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
-    day: u32,
-    month: u32,
+    day: WindowId,
+    month: WindowId,
     /// Which its request counts in.
     second: u64,
 }
@@ -83,8 +83,8 @@ struct Capped<'a> {
 /// When a window rolls.
 #[derive(Clone, Copy)]
 enum Period {
-    Day(u32),
-    Month(u32),
+    Day(WindowId),
+    Month(WindowId),
     Ever,
 }
 
@@ -92,8 +92,8 @@ impl Period {
     /// Until the period ends; `None` for one that does not.
     fn left_ms(self, unix_ms: u64) -> Option<u64> {
         let end_ms = match self {
-            Period::Day(day) => (u64::from(day) + 1) * DAY_MS,
-            Period::Month(month) => month_end_ms(month),
+            Period::Day(day) => (u64::from(day.period) + 1) * DAY_MS,
+            Period::Month(month) => month_end_ms(month.period),
             Period::Ever => return None,
         };
         Some(end_ms.saturating_sub(unix_ms))
@@ -124,12 +124,8 @@ impl Account {
         let of = |tokens, money_nanos| Amount { tokens, money_nanos };
         state.days.enter(past.day);
         state.months.enter(past.month);
-        if let Some(day) = state.days.of_mut(past.day) {
-            day.set_settled(of(past.day_tokens, past.day_money_nanos));
-        }
-        if let Some(month) = state.months.of_mut(past.month) {
-            month.set_settled(of(past.month_tokens, past.month_money_nanos));
-        }
+        state.days.current_mut().set_settled(of(past.day_tokens, past.day_money_nanos));
+        state.months.current_mut().set_settled(of(past.month_tokens, past.month_money_nanos));
         state.total.set_settled(of(past.total_tokens, past.total_money_nanos));
     }
 
@@ -190,7 +186,7 @@ impl State {
     pub(super) fn advance(&mut self, time: Time) {
         self.minute.advance(time.monotonic_ms);
         let day = day_of(time.unix_ms);
-        if day != self.days.current() {
+        if day != self.days.current().period {
             self.days.enter(day);
             self.months.enter(month_of(day));
         }

@@ -24,40 +24,55 @@ pub(super) struct Sum {
 pub(super) struct Periods {
     current: Window,
     other: Window,
+    /// How many windows were made.
+    made: u32,
 }
 
 /// One day or month.
 #[derive(Debug, Default)]
 struct Window {
-    period: u32,
+    id: WindowId,
     sums: Sums,
+}
+
+/// Which window of which period: one that was forgotten and is entered again begins anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WindowId {
+    pub(super) period: u32,
+    serial: u32,
 }
 
 impl Periods {
     /// Makes `period` the current one.
     pub(super) fn enter(&mut self, period: u32) {
-        if self.current.period == period {
+        if self.current.id.period == period {
             return;
         }
         std::mem::swap(&mut self.current, &mut self.other);
-        if self.current.period != period {
-            self.current = Window { period, sums: Sums::default() };
+        if self.current.id.period != period {
+            self.made = self.made.wrapping_add(1);
+            self.current = Window { id: WindowId { period, serial: self.made }, sums: Sums::default() };
         }
     }
 
-    /// Which period is the current one.
-    pub(super) fn current(&self) -> u32 {
-        self.current.period
+    /// Which window is the current one.
+    pub(super) fn current(&self) -> WindowId {
+        self.current.id
     }
 
-    /// The sums of a period; `None` where they are forgotten.
-    pub(super) fn of(&self, period: u32) -> Option<&Sums> {
-        [&self.current, &self.other].into_iter().find(|window| window.period == period).map(|window| &window.sums)
+    /// The sums of a window; `None` where they are forgotten.
+    pub(super) fn of(&self, id: WindowId) -> Option<&Sums> {
+        [&self.current, &self.other].into_iter().find(|window| window.id == id).map(|window| &window.sums)
     }
 
-    pub(super) fn of_mut(&mut self, period: u32) -> Option<&mut Sums> {
+    pub(super) fn of_mut(&mut self, id: WindowId) -> Option<&mut Sums> {
         let windows = [&mut self.current, &mut self.other];
-        windows.into_iter().find(|window| window.period == period).map(|window| &mut window.sums)
+        windows.into_iter().find(|window| window.id == id).map(|window| &mut window.sums)
+    }
+
+    /// The sums of the current window.
+    pub(super) fn current_mut(&mut self) -> &mut Sums {
+        &mut self.current.sums
     }
 }
 

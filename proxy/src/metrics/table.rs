@@ -101,13 +101,11 @@ pub(super) const TRAPS: Family = family(
     "Calls into a plugin that the sandbox refused or ended; `kind` says why.",
 );
 pub(super) const LAG_ROWS: Family =
-    family("tollgate_ledger_lag_rows", &[], "Rows written to the spool and not yet in the store.");
-pub(super) const SPOOL_BYTES: Family = family("tollgate_ledger_spool_bytes", &[], "What the spool takes on disk.");
-pub(super) const SPOOL_FAILURES: Family = family(
-    "tollgate_ledger_spool_failures_total",
-    &[],
-    "Rows that could not be written to the spool at once and waited in memory.",
-);
+    family("tollgate_ledger_lag_rows", &[], "Rows written to the journal and not yet in the store.");
+pub(super) const JOURNAL_BYTES: Family =
+    family("tollgate_ledger_journal_bytes", &[], "What the journal takes on disk, allocated ahead included.");
+pub(super) const ROWS_LOST: Family =
+    family("tollgate_ledger_rows_lost_total", &[], "Rows of refused requests that the disk did not take.");
 pub(super) const STORE_BYTES: Family = family("tollgate_store_size_bytes", &[], "What the store takes on disk.");
 pub(super) const BUILD_INFO: Family =
     family("tollgate_build_info", &["version"], "Always 1; the label says which Tollgate this is.");
@@ -133,8 +131,8 @@ const ALL: &[&Family] = &[
     &INSTANTIATIONS,
     &TRAPS,
     &LAG_ROWS,
-    &SPOOL_BYTES,
-    &SPOOL_FAILURES,
+    &JOURNAL_BYTES,
+    &ROWS_LOST,
     &STORE_BYTES,
     &BUILD_INFO,
     &TOKEN_USAGE,

@@ -53,10 +53,11 @@ fn filled() -> Metrics {
     target.count(&Record { priced: false, ..record() });
     target.attempt("ok");
     target.attempt("timeout");
+    target.set_aside();
     metrics.watch("anthropic").called(&called(Function::Encode, Some("deadline")));
     metrics.set_ledger(3, 4096);
     metrics.set_store_bytes(1 << 20);
-    metrics.spool_failed();
+    metrics.row_lost();
     metrics
 }
 

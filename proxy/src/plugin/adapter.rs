@@ -299,7 +299,7 @@ fn description(said: exported::Description) -> Result<Description, ValidateError
         return Err(ValidateError::Description("has a schema that is too long"));
     }
     if validate::object(&said.config_schema, SCHEMA_DEPTH_MAX).is_err() {
-        return Err(ValidateError::Description("has a schema that is no JSON object, or too deep a one"));
+        return Err(ValidateError::Description("has a schema that is not a JSON object, or nests too deeply"));
     }
     let view = match said.view {
         exported::View::Head => View::Head,

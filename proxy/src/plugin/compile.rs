@@ -31,6 +31,12 @@ pub enum Compiler {
 }
 
 impl Compiler {
+    /// For the tests of other rooms.
+    #[cfg(test)]
+    pub(crate) fn here(settings: &Settings) -> Compiler {
+        Compiler::Here(super::engine::without_pool(settings).expect("an engine that only compiles can always be made"))
+    }
+
     fn compile(&self, wasm: &[u8], settings: &Settings) -> Result<Vec<u8>, LoadError> {
         match self {
             Compiler::Process { program, args } => child::compile(program, args, wasm, settings),

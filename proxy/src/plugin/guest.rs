@@ -15,7 +15,7 @@ use super::{
     bindings::adapter::tollgate::plugin::{log, sign, tokenize},
     place::Place,
     share::Kind,
-    state::{MemoryBound, PluginContext, State},
+    state::{Deadline, MemoryBound, PluginContext, State},
     turn::{Turn, Work, turn},
 };
 
@@ -84,26 +84,21 @@ impl Guest {
     ) -> Result<R, PluginError> {
         let began = Instant::now();
         let place = self.shared.calls.take().ok_or(PluginError::Busy);
-        let mut instance = place.and_then(|place| self.enter(place, began, deadline_ms, input));
-        let result = match &mut instance {
-            Ok(instance) => work(instance),
-            Err(fault) => Err(fault.clone()),
-        };
-        let instance = instance.as_ref().ok();
-        self.report(function, Spent::since(began, instance), instance, result.as_ref().err());
+        let (mut memory_bytes, mut deadline) = (0, None);
+        let entered = place.and_then(|place| self.enter(place, began, deadline_ms, input));
+        // The instance ends here, so that clearing its memory is charged too.
+        let result = entered.and_then(|mut instance| {
+            let result = work(&mut instance);
+            (memory_bytes, deadline) = (instance.memory_bytes(), Some(instance.deadline()));
+            result
+        });
+        self.report(function, Spent::since(began, deadline), memory_bytes, result.as_ref().err());
         result
     }
 
     /// Charges the plugin for a call, and tells whoever watches it how it went.
-    pub(super) fn report(
-        &self,
-        function: Function,
-        spent: Spent,
-        instance: Option<&Instance>,
-        fault: Option<&PluginError>,
-    ) {
+    pub(super) fn report(&self, function: Function, spent: Spent, memory_bytes: usize, fault: Option<&PluginError>) {
         let Spent { began, took, cost } = spent;
-        let memory_bytes = instance.map_or(0, Instance::memory_bytes);
         let PluginContext { cpu, health, watch, .. } = &*self.context;
         let (kind, now_ns) = (function.kind(), self.shared.ns_at(began + took));
         cpu.charge(kind, now_ns, cost);
@@ -172,10 +167,10 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    /// What a call that began at `began` has taken until now.
-    pub(super) fn since(began: Instant, instance: Option<&Instance>) -> Spent {
+    /// What a call that began at `began` has taken until now. `deadline` is its instance's.
+    pub(super) fn since(began: Instant, deadline: Option<Deadline>) -> Spent {
         let took = began.elapsed();
-        Spent { began, took, cost: instance.map_or(took, |instance| instance.cost(took)) }
+        Spent { began, took, cost: deadline.map_or(took, |deadline| deadline.cost(took)) }
     }
 }
 
@@ -247,9 +242,9 @@ impl Instance {
         self.store.data().limiter.memory_bytes()
     }
 
-    /// The processor time of the last call, which took `took` by the wall.
-    fn cost(&self, took: Duration) -> Duration {
-        self.store.data().cost(took)
+    /// The deadline of the last call, as far as it was looked at.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.store.data().deadline
     }
 }
 

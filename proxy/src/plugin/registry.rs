@@ -128,7 +128,7 @@ fn insert<P: Clone>(
     load: impl FnOnce() -> Result<P, LoadError>,
 ) -> Result<(), LoadError> {
     if plugins.contains_key(name) {
-        return Err(LoadError::Refused("is there twice".to_owned()));
+        return Err(LoadError::Refused("is configured twice".to_owned()));
     }
     let plugin = match before.get(name).filter(|entry| entry.origin == origin) {
         Some(entry) => entry.plugin.clone(),

@@ -98,7 +98,7 @@ impl LogPace {
 /// The data of a guest's store.
 pub(super) struct State {
     pub(super) limiter: Limiter,
-    deadline: Deadline,
+    pub(super) deadline: Deadline,
     context: Arc<PluginContext>,
     /// The attempt's credential; only there when the plugin may sign.
     secret: Option<Zeroizing<Vec<u8>>>,
@@ -133,13 +133,6 @@ impl State {
         Deadline::STEP_TICKS
     }
 
-    /// The processor time of the call that began last and took `took` by the wall.
-    pub(super) fn cost(&self, took: Duration) -> Duration {
-        // Only a call that was looked at can have waited for long, and only then is the clock worth reading.
-        let now = self.deadline.first_look.and_then(|_| thread_cpu());
-        self.deadline.cost(took, now)
-    }
-
     /// Called by the engine when a call has run for a while: decides whether it may go on.
     pub(super) fn at_deadline(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
         let deadline = &mut store.data_mut().deadline;
@@ -156,7 +149,8 @@ impl Drop for State {
 
 /// A budget of processor time. A call pays for what it computes, not for its thread waiting behind another: on a busy
 /// machine wall time would end innocent calls.
-struct Deadline {
+#[derive(Clone, Copy)]
+pub(super) struct Deadline {
     budget: Duration,
     began: Instant,
     first_look: Option<Look>,
@@ -195,8 +189,13 @@ impl Deadline {
         UpdateDeadline::Continue(Self::STEP_TICKS)
     }
 
-    /// The processor time of a call that took `took`, at the end of which its thread has had `cpu`.
-    fn cost(&self, took: Duration, cpu: Option<Duration>) -> Duration {
+    /// The processor time of a call that took `took` by the wall and has just ended, on this thread.
+    pub(super) fn cost(&self, took: Duration) -> Duration {
+        // Only a call that was looked at can have waited for long, and only then is the clock worth reading.
+        self.cost_at(took, self.first_look.and_then(|_| thread_cpu()))
+    }
+
+    fn cost_at(&self, took: Duration, cpu: Option<Duration>) -> Duration {
         let Some(first) = self.first_look else { return took };
         match (cpu, first.cpu) {
             (Some(now), Some(before)) => (first.wall.min(Self::STEP) + now.saturating_sub(before)).min(took),

@@ -44,8 +44,9 @@ impl Stream {
         let began = Instant::now();
         let live = Live::open(&adapter, place, began, context);
         let instance = live.as_ref().ok().map(|live| &live.instance);
-        let spent = Spent::since(began, instance);
-        adapter.streamed().guest.report(Function::Open, spent, instance, live.as_ref().err());
+        let spent = Spent::since(began, instance.map(Instance::deadline));
+        let memory_bytes = instance.map_or(0, Instance::memory_bytes);
+        adapter.streamed().guest.report(Function::Open, spent, memory_bytes, live.as_ref().err());
         let (live, spent) = (Some(live?), spent.cost);
         Ok(Stream { adapter, live, turn: Turn::default(), spent, silent_bytes: 0 })
     }
@@ -100,7 +101,7 @@ impl Stream {
         let began = Instant::now();
         live.instance.renew(began, settings.push_deadline_ms, settings.output_bytes_max, bytes);
         let said = work(&self.adapter, &mut live);
-        let spent = Spent::since(began, Some(&live.instance));
+        let spent = Spent::since(began, Some(live.instance.deadline()));
         self.spent += spent.cost;
         let said = match said {
             Ok(_) if self.spent > Duration::from_millis(settings.stream_cpu_ms_max) => Err(PluginError::Exhausted),
@@ -110,7 +111,7 @@ impl Stream {
             Ok(events) => Ok(Ok(self.turn.events(events, frames, settings.events_per_push_max)?)),
             Err(failure) => Ok(Err(validate::failure(failure))),
         });
-        self.adapter.streamed().guest.report(function, spent, Some(&live.instance), result.as_ref().err());
+        self.adapter.streamed().guest.report(function, spent, live.instance.memory_bytes(), result.as_ref().err());
         if matches!(result, Ok(Ok(_))) && !self.turn.failed {
             self.live = Some(live);
         }

@@ -9,7 +9,7 @@ mod request;
 
 pub use answer::Answer;
 pub(super) use answer::{Turn, answer, failure};
-pub use json::JsonFlaw;
+pub use json::GuestJsonError;
 pub(super) use json::object;
 pub(super) use request::request;
 pub use request::{Auth, Body, Request, SCHEMES};
@@ -32,7 +32,7 @@ pub enum ValidateError {
     #[error("authentication plan names the scheme `{0}`, which this host does not have")]
     Scheme(String),
     #[error("body: {0}")]
-    Body(JsonFlaw),
+    Body(GuestJsonError),
     #[error("edit of `{field}`: {reason}")]
     Edit { field: String, reason: EditError },
     #[error("too many edits")]
@@ -57,7 +57,7 @@ pub enum EditError {
     #[error("the field is edited twice")]
     Twice,
     #[error("{0}")]
-    Value(JsonFlaw),
+    Value(GuestJsonError),
 }
 
 /// How deep JSON from a guest may nest.

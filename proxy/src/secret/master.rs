@@ -14,7 +14,7 @@ use pbkdf2::pbkdf2_hmac_array;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Secret, SecretFileError, keep};
+use super::{Secret, SecretFileError, equal, keep};
 
 const KEY_BYTES: usize = 32;
 const FILE_NAME: &str = "master-key";
@@ -38,6 +38,15 @@ pub enum Origin {
     Made(PathBuf),
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Environment => f.write_str("TOLLGATE_MASTER_KEY"),
+            Origin::Kept(path) | Origin::Made(path) => write!(f, "`{}`", path.display()),
+        }
+    }
+}
+
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterKeyError {
@@ -45,6 +54,16 @@ pub enum MasterKeyError {
     Weak,
     #[error("`{0}` does not hold a master key: 32 bytes in base64")]
     Broken(PathBuf),
+    #[error(
+        "the store was made with a master key, and there is none: set TOLLGATE_MASTER_KEY, or put `{0}` back; \
+         without it no key in the store can be recognised"
+    )]
+    Missing(PathBuf),
+    #[error(
+        "{0} is not the master key that the store was made with: no key in the store could be recognised; give the \
+         former one, or another `server.data_dir`"
+    )]
+    Wrong(Origin),
     #[error(transparent)]
     Unkept(#[from] SecretFileError),
 }
@@ -69,6 +88,31 @@ impl MasterKey {
         })?;
         let key = decode(kept.secret.expose()).ok_or_else(|| MasterKeyError::Broken(path.clone()))?;
         Ok((key, if kept.made { Origin::Made(path) } else { Origin::Kept(path) }))
+    }
+
+    /// As [`MasterKey::open`], for a store that may know the key already: `check` is what [`MasterKey::check`] gave when
+    /// the store was made. No new key is made for such a store.
+    pub fn open_checked(
+        check: Option<&[u8]>,
+        given: Option<MasterKey>,
+        dir: &Path,
+        fill: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<MasterKey, MasterKeyError> {
+        let path = dir.join(FILE_NAME);
+        let (key, origin) = match given {
+            Some(key) => (key, Origin::Environment),
+            None if check.is_some() && !path.exists() => return Err(MasterKeyError::Missing(path)),
+            None => MasterKey::open(None, dir, fill)?,
+        };
+        match check {
+            Some(check) if !equal(check, &key.check()) => Err(MasterKeyError::Wrong(origin)),
+            _ => Ok(key),
+        }
+    }
+
+    /// What a store keeps to know the key again: nothing of the key can be found from it.
+    pub fn check(&self) -> [u8; KEY_BYTES] {
+        *self.subkey("check value of this master key")
     }
 
     /// Reads 32 bytes in hex or base64; any other text of 16 characters or more is a passphrase.

@@ -34,17 +34,20 @@ pub(super) struct Doors {
     pub(super) metrics_listen: Option<SocketAddr>,
 }
 
-/// Binds every address of the configuration. `connections_max` bounds the connections of clients.
+/// Binds every address of the configuration. `connections_max` bounds the connections of clients; `cut`
+/// becomes true when calls that have not ended are cut.
 pub(super) fn doors(
     config: &Config,
     gateway: &Arc<Gateway>,
     host: Arc<Host>,
     admin_token: Secret,
     connections_max: usize,
+    cut: &watch::Receiver<bool>,
 ) -> Result<Doors, Error> {
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     let settings = edge_settings(config);
-    let mut calls = Listener::new("calls", Edge::calls(gateway.clone(), settings.clone()), connections_max);
+    let mut calls =
+        Listener::new("calls", Edge::calls(gateway.clone(), settings.clone(), cut.clone()), connections_max);
     let listen = bind(&mut calls, config.server.listen, None)?;
     if let Some(tls) = &config.server.tls {
         bind(&mut calls, tls.listen, Some(tls_settings(tls)?))?;
@@ -55,7 +58,7 @@ pub(super) fn doors(
     let mut page = |name, router, address: Option<SocketAddr>, body_bytes_max| {
         let Some(address) = address else { return Ok(None) };
         let settings = Settings { h2c: false, body_bytes_max, ..settings.clone() };
-        let mut listener = Listener::new(name, Edge::pages(router, settings), OPERATOR_CONNECTIONS_MAX);
+        let mut listener = Listener::new(name, Edge::pages(router, settings, cut.clone()), OPERATOR_CONNECTIONS_MAX);
         let bound = bind(&mut listener, address, None)?;
         pages.push(listener);
         Ok::<_, Error>(Some(bound))

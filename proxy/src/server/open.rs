@@ -7,7 +7,7 @@ use crate::{
     admin,
     config::Config,
     gateway::{self, Bounds, Gateway, GatewayParts, Ids, Tokenizer},
-    ledger::{self, Ledger, Recovered},
+    ledger::{Ledger, Recovered},
     limit::Limiter,
     metrics::{self, Metrics},
     plugin::{Compiler, Host, Registry},
@@ -29,28 +29,30 @@ pub(super) struct Opened {
 pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>, shares: Shares) -> Result<Opened, Error> {
     let dir = config.server.data_dir.as_path();
     make_private_dir(dir)?;
-    let (master, _) = MasterKey::open(given.master_key.as_deref(), dir, &mut fill_from_system)?;
-    let hasher = KeyHasher::new(&master);
+    let given_key = given.master_key.as_deref().map(MasterKey::parse).transpose()?;
     let admin_token = bootstrap::kept_admin_token(dir)?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), metrics::Bounds::default()));
 
-    let store: Arc<dyn Store> = Arc::new(SledStore::open(&dir.join("store"), &config.store)?);
-    let clock: ledger::Clock = Arc::new(gateway::now_ms);
-    let (ledger, recovered) = Ledger::open(&dir.join("spool"), store.clone(), config.ledger.clone(), clock.clone())?;
+    let store: Arc<dyn Store> = Arc::new(SledStore::open(&config.server.store_dir(), &config.store)?);
+    let master = bootstrap::master_key(store.as_ref(), given_key, dir)?;
+    let hasher = KeyHasher::new(&master);
+    let clock = gateway::clock();
+    let (ledger, recovered) =
+        Ledger::open(&config.server.journal_dir(), store.clone(), config.ledger.clone(), clock.clone())?;
     let limiter = Arc::new(Limiter::new());
     restore(&limiter, &recovered);
-    let client_key = bootstrap::config_keys(config, dir, store.as_ref(), &hasher, gateway::now_ms())?;
+    let client_key = bootstrap::config_keys(config, dir, ledger.journal(), &hasher, gateway::now_ms())?;
 
     let host = host(config, given, counter, &metrics)?;
     let registry = plugins(config, &host)?;
-    let created_s = clock() / 1000;
+    let created_s = gateway::now_ms() / 1000;
     let snapshot =
         snapshot::assemble(config, &registry, &metrics, created_s).map_err(|faults| Error::Config { faults })?;
     let mut random = [0; 8];
     fill_from_system(&mut random);
     let gateway = Gateway::new(GatewayParts {
         snapshot,
-        directory: gateway::directory(&store.keys()?, &limiter),
+        directory: gateway::directory(&ledger.journal().keys(), &limiter),
         limiter,
         ledger,
         store,
@@ -61,7 +63,7 @@ pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>, share
         hasher,
         bounds: bounds(config, shares),
         ids: Ids::new(u64::from_le_bytes(random)),
-        clock,
+        clock: clock.wall_ms,
     });
     Ok(Opened { gateway, host: Arc::new(host), admin_token, client_key })
 }
@@ -83,11 +85,12 @@ fn restore(limiter: &Limiter, recovered: &Recovered) {
     for (key, past) in &recovered.accounts {
         limiter.restore(key, past, time);
     }
-    if recovered.rows_replayed > 0 || recovered.calls_crashed > 0 {
+    let left = &recovered.journal;
+    if left.rows_replayed > 0 || left.calls_crashed > 0 || left.bytes_damaged > 0 {
         tracing::info!(
-            rows = recovered.rows_replayed,
-            calls_crashed = recovered.calls_crashed,
-            bytes_damaged = recovered.bytes_damaged,
+            rows = left.rows_replayed,
+            calls_crashed = left.calls_crashed,
+            bytes_damaged = left.bytes_damaged,
             "took over what the last process left"
         );
     }

@@ -5,12 +5,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Record, record::TEXTS, value};
+use super::{
+    Error, Record,
+    record::TEXTS,
+    value::{self, Table},
+};
 
 /// A block is closed by the row that takes it to this size. sled keeps some thousand leaves of sixteen values in
 /// memory whatever its cache is set to, so this is the measure of the store's memory under load.
 const BLOCK_BYTES: usize = 1024;
-const WHAT: &str = "a block of rows";
 
 /// What a block's rows have in common, to pass over it unread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +40,7 @@ pub(super) fn encode(rows: &[Record]) -> Vec<(Head, Vec<u8>)> {
             .expect("growing a vector cannot fail, and a row never refuses to serialize");
         before = Some(row);
         if body.len() >= BLOCK_BYTES || rest.as_slice().is_empty() {
-            let mut bytes = value::encode(&head);
+            let mut bytes = value::encode(Table::Rows, &head);
             bytes.append(&mut body);
             blocks.push((head, bytes));
             (head, before) = (Head::EMPTY, None);
@@ -48,16 +51,16 @@ pub(super) fn encode(rows: &[Record]) -> Vec<(Head, Vec<u8>)> {
 
 /// The head of a block, without reading its rows.
 pub(super) fn head(bytes: &[u8]) -> Result<Head, Error> {
-    Ok(value::decode_front(WHAT, bytes)?.0)
+    Ok(value::decode_front(Table::Rows, bytes)?.0)
 }
 
 /// The rows of a block, oldest first.
 pub(super) fn rows(bytes: &[u8]) -> Result<Vec<Record>, Error> {
-    let (head, mut rest): (Head, _) = value::decode_front(WHAT, bytes)?;
+    let (head, mut rest): (Head, _) = value::decode_front(Table::Rows, bytes)?;
     let mut rows: Vec<Record> = Vec::new();
     for _ in 0..head.rows {
         let ((repeats, mut row), behind): ((Repeats, Record), _) =
-            postcard::take_from_bytes(rest).map_err(|_| Error::Broken { what: WHAT })?;
+            postcard::take_from_bytes(rest).map_err(|_| Error::Broken { what: Table::Rows.entry() })?;
         if let Some(before) = rows.last() {
             for (at, (text, before)) in row.texts_mut().into_iter().zip(before.texts()).enumerate() {
                 if repeats & 1 << at != 0 {

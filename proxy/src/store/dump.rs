@@ -4,7 +4,10 @@ use std::io::{BufRead, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, Dimension, Error, KeyEntry, Opened, Record, Rollup, RollupKey, Store, Sums, value::VERSION};
+use super::{Batch, Dimension, Error, KeyChange, KeyEntry, Position, Record, Rollup, RollupKey, Store, Sums};
+
+/// The format of a dump. Raised with each change of its lines.
+const VERSION: u8 = 1;
 
 /// Rows stored at once while loading.
 const LOAD_ROWS: usize = 1_000;
@@ -15,9 +18,10 @@ const LOAD_ROWS: usize = 1_000;
 enum Line {
     /// The first line.
     Schema(u8),
+    /// How far the journal is in the dump: what the journal has before is not taken over again.
+    Position(Position),
     Meta(String, Vec<u8>),
     Key(KeyEntry),
-    Opened(Opened),
     Sums(String, Sums),
     Rollup(RollupKey, Rollup),
     Record(Record),
@@ -39,9 +43,9 @@ pub fn dump(store: &dyn Store, out: &mut dyn Write) -> Result<(), Error> {
         out.write_all(&text).map_err(Error::Stream)
     };
     put(Line::Schema(VERSION))?;
+    put(Line::Position(store.position()?))?;
     store.metas()?.into_iter().try_for_each(|(name, value)| put(Line::Meta(name, value)))?;
     store.keys()?.into_iter().try_for_each(|key| put(Line::Key(key)))?;
-    store.opened()?.into_iter().try_for_each(|opened| put(Line::Opened(opened)))?;
     store.sums()?.into_iter().try_for_each(|(key_id, sums)| put(Line::Sums(key_id, sums)))?;
     for dimension in Dimension::ALL {
         store.rollups(dimension, 0..u32::MAX, &mut |(key, rollup)| put(Line::Rollup(key, rollup)))?;
@@ -64,12 +68,12 @@ pub fn load(store: &dyn Store, input: &mut dyn BufRead) -> Result<Loaded, Error>
             Line::Schema(VERSION) => continue,
             Line::Schema(found) => return Err(Error::Schema { what: "the dump", found, known: VERSION }),
             _ if number == 1 => return Err(not_a_dump()),
-            Line::Meta(name, value) => store.put_meta(&name, &value)?,
+            Line::Meta(name, value) => batch.metas.push((name, value)),
+            Line::Position(position) => batch.to = position,
             Line::Key(key) => {
-                store.put_key(&key)?;
+                batch.keys.push(KeyChange::Put(key));
                 loaded.keys += 1;
             }
-            Line::Opened(opened) => batch.opened.push(opened),
             Line::Sums(key_id, sums) => batch.sums.push((key_id, sums)),
             Line::Rollup(key, rollup) => {
                 batch.rollups.push((key, rollup));
@@ -80,7 +84,7 @@ pub fn load(store: &dyn Store, input: &mut dyn BufRead) -> Result<Loaded, Error>
                 loaded.records += 1;
             }
         }
-        if batch.rows.len() + batch.rollups.len() + batch.sums.len() + batch.opened.len() >= LOAD_ROWS {
+        if batch.rows.len() + batch.rollups.len() + batch.sums.len() + batch.keys.len() >= LOAD_ROWS {
             store.append(&batch)?;
             batch = Batch { from: batch.to, to: batch.to, ..Batch::default() };
         }
@@ -91,7 +95,7 @@ pub fn load(store: &dyn Store, input: &mut dyn BufRead) -> Result<Loaded, Error>
 }
 
 fn is_empty(store: &dyn Store) -> Result<bool, Error> {
-    let nothing = store.keys()?.is_empty() && store.sums()?.is_empty() && store.opened()?.is_empty();
+    let nothing = store.keys()?.is_empty() && store.sums()?.is_empty();
     Ok(nothing && store.records(0, u64::MAX, 1, None)?.records.is_empty())
 }
 

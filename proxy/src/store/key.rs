@@ -1,4 +1,4 @@
-//! The entry of a virtual key.
+//! The entry of a virtual key, and the changes of the table of them.
 
 use std::fmt;
 
@@ -25,6 +25,16 @@ pub struct KeyEntry {
     /// The user that calls with this key are written down for; empty for none.
     pub user: String,
     pub origin: Origin,
+}
+
+/// A change of the table of keys.
+#[expect(clippy::large_enum_variant, reason = "nearly every change is a put")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyChange {
+    /// Adds the key, or replaces the one of its id.
+    Put(KeyEntry),
+    /// Removes the key of this id, if it is there.
+    Remove(String),
 }
 
 /// Where a key was defined.

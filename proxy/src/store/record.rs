@@ -1,4 +1,4 @@
-//! The row of a call, and the mark of a call that has none yet.
+//! The row of a call.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,28 +52,6 @@ pub struct Record {
     pub agent: String,
 }
 
-/// A call that was admitted and whose row is still to come.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Opened {
-    pub request_id: String,
-    /// When the call was admitted, the moment its hold was reserved at. Unix milliseconds.
-    pub started_ms: u64,
-    pub key_id: String,
-    pub key_name: String,
-    pub user: String,
-    pub model: String,
-    pub provider: String,
-    pub upstream_model: String,
-    pub dialect: String,
-    pub operation: String,
-    pub streamed: bool,
-    pub config: String,
-    pub group: String,
-    pub agent: String,
-    /// What the call's hold set aside: what it is taken to have used if nobody can say.
-    pub tokens_held: u64,
-}
-
 /// [`Tokens`] as they are stored.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Tokens")]
@@ -87,7 +65,35 @@ struct TokensRow {
 
 impl Default for Record {
     fn default() -> Record {
-        Opened::default().into_record("", 0)
+        Record {
+            request_id: String::new(),
+            started_ms: 0,
+            key_id: String::new(),
+            key_name: String::new(),
+            user: String::new(),
+            model: String::new(),
+            provider: String::new(),
+            upstream_model: String::new(),
+            dialect: String::new(),
+            operation: String::new(),
+            status: 0,
+            error_class: String::new(),
+            tokens: Tokens::default(),
+            usage_source: Source::Estimated,
+            charge_nanos: 0,
+            currency: String::new(),
+            priced: false,
+            first_byte_us: None,
+            total_us: 0,
+            overhead_us: 0,
+            attempts: 0,
+            streamed: false,
+            client_gone: false,
+            admitted: false,
+            config: String::new(),
+            group: String::new(),
+            agent: String::new(),
+        }
     }
 }
 
@@ -145,60 +151,6 @@ impl Record {
             &mut self.group,
             &mut self.agent,
         ]
-    }
-}
-
-impl Opened {
-    /// The row of a call that never said how it ended: its hold counts as its input, by estimate.
-    pub fn into_record(self, error_class: &str, total_us: u64) -> Record {
-        Record {
-            request_id: self.request_id,
-            started_ms: self.started_ms,
-            key_id: self.key_id,
-            key_name: self.key_name,
-            user: self.user,
-            model: self.model,
-            provider: self.provider,
-            upstream_model: self.upstream_model,
-            dialect: self.dialect,
-            operation: self.operation,
-            status: 0,
-            error_class: error_class.to_owned(),
-            tokens: Tokens { input: self.tokens_held, ..Tokens::default() },
-            usage_source: Source::Estimated,
-            charge_nanos: 0,
-            currency: String::new(),
-            priced: false,
-            first_byte_us: None,
-            total_us,
-            overhead_us: 0,
-            attempts: 0,
-            streamed: self.streamed,
-            client_gone: false,
-            admitted: true,
-            config: self.config,
-            group: self.group,
-            agent: self.agent,
-        }
-    }
-
-    /// Cuts what a client may have made too long to keep.
-    pub fn clip(&mut self) {
-        let texts = [
-            &mut self.request_id,
-            &mut self.key_id,
-            &mut self.key_name,
-            &mut self.user,
-            &mut self.model,
-            &mut self.provider,
-            &mut self.upstream_model,
-            &mut self.dialect,
-            &mut self.operation,
-            &mut self.config,
-            &mut self.group,
-            &mut self.agent,
-        ];
-        texts.into_iter().for_each(clip);
     }
 }
 

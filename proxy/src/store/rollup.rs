@@ -1,10 +1,8 @@
 //! Usage added up: by hour for people, by key for the limits.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-
-use super::{Error, Store};
 
 /// What an hour's usage is added up by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,10 +17,12 @@ pub enum Dimension {
     Config = 4,
     Group = 5,
     Agent = 6,
+    /// Requests that were refused before they were anybody's call, by the code of the refusal.
+    Refusal = 7,
 }
 
 impl Dimension {
-    pub const ALL: [Dimension; 7] = [
+    pub const ALL: [Dimension; 8] = [
         Dimension::Key,
         Dimension::Model,
         Dimension::User,
@@ -30,6 +30,7 @@ impl Dimension {
         Dimension::Config,
         Dimension::Group,
         Dimension::Agent,
+        Dimension::Refusal,
     ];
 
     /// The name in the admin API.
@@ -42,8 +43,58 @@ impl Dimension {
             Dimension::Config => "config",
             Dimension::Group => "group",
             Dimension::Agent => "agent",
+            Dimension::Refusal => "refusal",
         }
     }
+}
+
+/// A length of time that usage is added up over. Each is a whole number of the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Period {
+    Hour = 0,
+    Day = 1,
+    /// 32 days: about a month, and the same length at every time of the year.
+    Long = 2,
+}
+
+impl Period {
+    pub(super) const ALL: [Period; 3] = [Period::Hour, Period::Day, Period::Long];
+
+    pub(super) const fn hours(self) -> u32 {
+        match self {
+            Period::Hour => 1,
+            Period::Day => 24,
+            Period::Long => 24 * 32,
+        }
+    }
+}
+
+/// The fewest whole periods that make up a range of hours, longest first: each a range of the period's numbers.
+/// A range without an end is taken to the end of its last long period.
+pub(super) fn periods(hours: Range<u32>) -> impl Iterator<Item = (Period, Range<u32>)> {
+    let unending = hours.end == u32::MAX;
+    let cover = |Range { start, end }: Range<u32>, period: Period| {
+        let length = period.hours();
+        let first = start.div_ceil(length);
+        let behind = if unending && period == Period::Long { end / length + 1 } else { end / length };
+        (first < behind).then_some(first..behind)
+    };
+    let mut pieces = Vec::with_capacity(5);
+    let mut rest = vec![hours];
+    for period in [Period::Long, Period::Day, Period::Hour] {
+        for piece in std::mem::take(&mut rest) {
+            let Some(covered) = cover(piece.clone(), period) else {
+                rest.push(piece);
+                continue;
+            };
+            let length = period.hours();
+            let (from, to) = (covered.start * length, covered.end.saturating_mul(length));
+            rest.extend([piece.start..from, to..piece.end].into_iter().filter(|piece| piece.start < piece.end));
+            pieces.push((period, covered));
+        }
+    }
+    pieces.into_iter()
 }
 
 /// Which roll-up.
@@ -140,14 +191,4 @@ fn merge_period(period: &mut u32, tokens: &mut u64, other: u32, more: u64) {
     } else if other == *period {
         *tokens = tokens.saturating_add(more);
     }
-}
-
-/// The roll-ups of a range of hours since 1970, merged by name.
-pub fn totals(store: &dyn Store, dimension: Dimension, hours: Range<u32>) -> Result<BTreeMap<String, Rollup>, Error> {
-    let mut totals = BTreeMap::<String, Rollup>::new();
-    store.rollups(dimension, hours, &mut |(key, rollup)| {
-        totals.entry(key.name).or_default().merge(&rollup);
-        Ok(())
-    })?;
-    Ok(totals)
 }

@@ -1,10 +1,12 @@
-//! The store, table by table, and across openings.
+//! The store, table by table, and across openings. `layout` is about how it lies on the disk.
+
+mod layout;
 
 use std::os::unix::fs::PermissionsExt;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{value::Table, *};
 use crate::{call::Tokens, limit::Caps, usage::Source};
 
 const NOW_MS: u64 = 1_709_164_740_000;
@@ -24,7 +26,7 @@ fn row(id: &str, started_ms: u64, total_ms: u64) -> Record {
     }
 }
 
-/// Appends rows as one batch of the spool.
+/// Appends rows as one batch of the journal.
 fn append(store: &dyn Store, rows: Vec<Record>) {
     let from = store.position().unwrap();
     let to = Position { segment: from.segment, offset: from.offset + 1 };
@@ -79,21 +81,26 @@ fn only_one_process_may_open_a_store_and_only_its_owner_may_look() {
     open(&dir);
 }
 
+/// Changes keys in a batch of their own.
+fn change_keys(store: &dyn Store, keys: Vec<KeyChange>) -> Result<(), Error> {
+    let at = store.position().unwrap();
+    store.append(&Batch { from: at, to: at, keys, ..Batch::default() })
+}
+
 #[test]
-fn keys_are_kept_and_every_change_is_counted() {
+fn keys_are_kept_and_changed_in_their_order() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
-    assert_eq!((store.keys().unwrap(), store.keys_version().unwrap()), (Vec::new(), 0));
-    assert_eq!(store.put_key(&key("key_b")).unwrap(), 1);
-    assert_eq!(store.put_key(&key("key_a")).unwrap(), 2);
+    assert!(store.keys().unwrap().is_empty());
     let revoked = KeyEntry { revoked_ms: Some(NOW_MS), ..key("key_b") };
-    assert_eq!(store.put_key(&revoked).unwrap(), 3);
+    let put = |id: &str| KeyChange::Put(key(id));
+    change_keys(&store, vec![put("key_b"), put("key_a"), put("key_c"), KeyChange::Put(revoked.clone())]).unwrap();
+    change_keys(&store, vec![KeyChange::Remove("key_c".to_owned()), KeyChange::Remove("key_none".to_owned())]).unwrap();
+    store.reopen().unwrap();
+    assert_eq!(store.keys().unwrap(), [key("key_a"), revoked]);
+    change_keys(&store, vec![KeyChange::Remove("key_b".to_owned())]).unwrap();
     drop(store);
-    let store = open(&dir);
-    assert_eq!((store.keys().unwrap(), store.keys_version().unwrap()), (vec![key("key_a"), revoked], 3));
-    assert_eq!(store.remove_key("key_none").unwrap(), 3);
-    assert_eq!(store.remove_key("key_b").unwrap(), 4);
-    assert_eq!(store.keys().unwrap(), [key("key_a")]);
+    assert_eq!(open(&dir).keys().unwrap(), [key("key_a")]);
 }
 
 #[test]
@@ -216,11 +223,18 @@ fn a_store_or_a_value_of_another_version_is_refused_with_both_numbers() {
     let error = SledStore::open(&dir.path().join("store"), &Settings::default()).unwrap_err();
     assert!(matches!(error, Error::Schema { found: 9, known: 1, .. }), "{error}");
 
-    let broken: Result<Sums, Error> = value::decode("the sums", &[2, 0, 0]);
-    assert!(matches!(broken, Err(Error::Schema { what: "the sums", found: 2, known: 1 })));
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    store.overwrite(b"\x00schema", &[1, 1, 1, 9, 1, 1]);
+    drop(store);
+    let error = SledStore::open(&dir.path().join("store"), &Settings::default()).unwrap_err();
+    assert!(matches!(error, Error::Schema { what: "a roll-up", found: 9, known: 2 }), "{error}");
+
+    let broken: Result<Sums, Error> = value::decode(Table::Sums, &[2, 0, 0]);
+    assert!(matches!(broken, Err(Error::Schema { what: "the sums of a key", found: 2, known: 1 })));
     for bytes in [&[][..], &[1], &[1, 0xff]] {
-        let broken: Result<Sums, Error> = value::decode("the sums", bytes);
-        assert!(matches!(broken, Err(Error::Broken { what: "the sums" })), "{bytes:?}");
+        let broken: Result<Sums, Error> = value::decode(Table::Sums, bytes);
+        assert!(matches!(broken, Err(Error::Broken { what: "the sums of a key" })), "{bytes:?}");
     }
 }
 
@@ -235,14 +249,14 @@ fn a_cursor_that_nobody_gave_out_is_refused() {
 fn filled(dir: &tempfile::TempDir) -> SledStore {
     let store = open(dir);
     store.put_meta("prices", b"\x00v1").unwrap();
-    store.put_key(&key("key_a")).unwrap();
     let mut rollup = Rollup { calls: 3, input: 5, ..Rollup::default() };
     rollup.add_charge("USD", 7);
     let rollup_key = |dimension, hour| RollupKey { dimension, hour, name: "key_a".to_owned() };
     let batch = Batch {
         rows: (0..3_000).map(|number| row(&format!("req_{number}"), NOW_MS + number, 5)).collect(),
-        opened: vec![Opened { request_id: "req_open".to_owned(), ..Opened::default() }],
-        rollups: (0..700).map(|hour| (rollup_key(Dimension::ALL[hour % 7], hour as u32), rollup.clone())).collect(),
+        keys: vec![KeyChange::Put(key("key_a"))],
+        to: Position { segment: 4, offset: 77 },
+        rollups: (0..700).map(|hour| (rollup_key(Dimension::ALL[hour % 8], hour as u32), rollup.clone())).collect(),
         sums: vec![("key_a".to_owned(), Sums { total_tokens: 9, ..Sums::default() })],
         ..Batch::default()
     };
@@ -264,6 +278,7 @@ fn a_dump_loads_into_an_empty_store_as_it_was() {
     let loaded = load(&store, &mut text.as_bytes()).unwrap();
     assert_eq!(loaded, Loaded { keys: 1, records: 3_000, rollups: 700 });
     assert_eq!(dumped(&store), text);
+    assert_eq!(store.position().unwrap(), Position { segment: 4, offset: 77 }, "nothing is taken over twice");
     assert!(matches!(load(&store, &mut text.as_bytes()), Err(Error::NotEmpty)));
 }
 

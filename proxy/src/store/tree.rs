@@ -1,26 +1,33 @@
 //! The store in sled.
 //!
 //! All tables lie in one tree, told apart by the first byte of the key, because a batch is atomic within one tree.
-//! There is one writer at a time. sled never flushes by itself here: the ledger says when.
+//! There is one writer at a time. sled never flushes by itself here: the journal says when.
+//!
+//! sled 0.34 refuses every write after one that failed, and remembers where its log may be read from only when it is
+//! opened. Both are cured by opening it again, so the tree stands behind a lock that is held while it is used.
 
 mod rows;
+mod schema;
+mod snapshots;
+mod sums;
 
 use std::{
+    collections::BTreeMap,
     fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io,
     ops::Range,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use parking_lot::Mutex;
-use serde::{Serialize, de::DeserializeOwned};
+use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
+use serde::de::DeserializeOwned;
 
 use super::{
-    Batch, Cursor, Dimension, Error, KEYS_MAX, KeyEntry, Opened, Page, Position, Record, Rollup, RollupKey, Store,
+    Batch, Cursor, Dimension, Error, KEYS_MAX, KeyChange, KeyEntry, Page, Position, Record, Rollup, RollupKey, Store,
     Sums, Visit,
-    value::{self, VERSION},
+    value::{self, Table},
 };
 
 /// What an operator may choose.
@@ -38,94 +45,77 @@ impl Default for Settings {
     }
 }
 
-/// The first byte of a key. The rows come last, so that the small tables share no leaf with them but one.
-#[derive(Clone, Copy)]
-#[repr(u8)]
-enum Table {
-    Own = 0,
-    Meta = 1,
-    Keys = 2,
-    Opened = 3,
-    Sums = 4,
-    Rollups = 5,
-    Rows = 6,
-}
-
 /// Pause between two attempts at a lock.
 const RETRY_MS: u64 = 5;
 
-const SCHEMA: &[u8] = b"schema";
 const POSITION: &[u8] = b"position";
-const KEYS_VERSION: &[u8] = b"keys_version";
 const SPAN_MS: &[u8] = b"span_ms";
 
 /// A [`Store`] in a directory that this process alone may use.
 #[derive(Debug)]
 pub struct SledStore {
-    tree: sled::Db,
+    dir: PathBuf,
+    settings: Settings,
+    /// None while it could not be opened again.
+    tree: RwLock<Option<sled::Db>>,
+    /// Locked before `tree`.
     writer: Mutex<Writer>,
     /// Held, not read: the lock ends with the process, however that ends.
     _lock: File,
 }
 
 /// What the one writer knows without asking the tree.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Writer {
     position: Position,
-    keys_version: u64,
     keys: usize,
     rows: rows::Last,
 }
 
 impl SledStore {
     /// Opens the store, and makes it if it is not there. The directory becomes readable to its owner alone.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] where another process has it; else what stands in the way.
     pub fn open(dir: &Path, settings: &Settings) -> Result<SledStore, Error> {
         let lock = lock(dir, settings.lock_wait_ms)?;
-        let tree = open_tree(dir, settings)?;
-        check_schema(&tree)?;
-        let keys = tree.scan_prefix([Table::Keys as u8]).keys().try_fold(0, |count, key| key.map(|_| count + 1))?;
-        let writer = Writer {
-            position: get(&tree, "the spool position", &own(POSITION))?.unwrap_or_default(),
-            keys_version: get(&tree, "the version of the keys", &own(KEYS_VERSION))?.unwrap_or_default(),
-            keys,
-            rows: rows::Last::read(&tree)?,
-        };
-        Ok(SledStore { tree, writer: Mutex::new(writer), _lock: lock })
+        let (tree, writer) = open_tree(dir, settings)?;
+        Ok(SledStore {
+            dir: dir.to_owned(),
+            settings: settings.clone(),
+            tree: RwLock::new(Some(tree)),
+            writer: Mutex::new(writer),
+            _lock: lock,
+        })
     }
 
     /// Puts bytes where a later version may have put others.
     #[cfg(test)]
     pub(super) fn overwrite(&self, key: &[u8], bytes: &[u8]) {
-        self.tree.insert(key, bytes).unwrap();
+        self.tree().unwrap().insert(key, bytes).unwrap();
     }
 
-    /// Applies a change of the table of keys together with its new version.
-    fn change_keys(&self, writer: &mut Writer, mut batch: sled::Batch) -> Result<u64, Error> {
-        let version = writer.keys_version + 1;
-        batch.insert(own(KEYS_VERSION), value::encode(&version));
-        self.tree.apply_batch(batch)?;
-        writer.keys_version = version;
-        self.tree.flush()?;
-        Ok(version)
+    /// The open tree. Recursive, because a visitor of one table may ask for another while somebody waits to reopen.
+    fn tree(&self) -> Result<MappedRwLockReadGuard<'_, sled::Db>, Error> {
+        RwLockReadGuard::try_map(self.tree.read_recursive(), Option::as_ref).map_err(|_| Error::Closed)
     }
 
     fn each<T: DeserializeOwned>(
         &self,
         table: Table,
-        what: &'static str,
         mut visit: impl FnMut(&[u8], T) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        for item in self.tree.scan_prefix([table as u8]) {
+        for item in self.tree()?.scan_prefix([table as u8]) {
             let (key, bytes) = item?;
-            visit(&key[1..], value::decode(what, &bytes)?)?;
+            visit(&key[1..], value::decode(table, &bytes)?)?;
         }
         Ok(())
     }
 
-    fn named<T: DeserializeOwned>(&self, table: Table, what: &'static str) -> Result<Vec<(String, T)>, Error> {
+    fn named<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(String, T)>, Error> {
         let mut named = Vec::new();
-        self.each(table, what, |name, value| {
-            named.push((text(what, name)?, value));
+        self.each(table, |name, value| {
+            named.push((text(table, name)?, value));
             Ok(())
         })?;
         Ok(named)
@@ -135,42 +125,11 @@ impl SledStore {
 impl Store for SledStore {
     fn keys(&self) -> Result<Vec<KeyEntry>, Error> {
         let mut keys = Vec::new();
-        self.each(Table::Keys, "a key", |_, key| {
+        self.each(Table::Keys, |_, key| {
             keys.push(key);
             Ok(())
         })?;
         Ok(keys)
-    }
-
-    fn keys_version(&self) -> Result<u64, Error> {
-        Ok(self.writer.lock().keys_version)
-    }
-
-    fn put_key(&self, key: &KeyEntry) -> Result<u64, Error> {
-        let mut writer = self.writer.lock();
-        let at = path(Table::Keys, key.id.as_bytes());
-        let added = usize::from(!self.tree.contains_key(&at)?);
-        if writer.keys + added > KEYS_MAX {
-            return Err(Error::Full);
-        }
-        let mut batch = sled::Batch::default();
-        batch.insert(at, value::encode(key));
-        let version = self.change_keys(&mut writer, batch)?;
-        writer.keys += added;
-        Ok(version)
-    }
-
-    fn remove_key(&self, id: &str) -> Result<u64, Error> {
-        let mut writer = self.writer.lock();
-        let at = path(Table::Keys, id.as_bytes());
-        if !self.tree.contains_key(&at)? {
-            return Ok(writer.keys_version);
-        }
-        let mut batch = sled::Batch::default();
-        batch.remove(at);
-        let version = self.change_keys(&mut writer, batch)?;
-        writer.keys -= 1;
-        Ok(version)
     }
 
     fn append(&self, batch: &Batch) -> Result<(), Error> {
@@ -179,26 +138,18 @@ impl Store for SledStore {
             let stored = batch.to == writer.position;
             return if stored { Ok(()) } else { Err(Error::OutOfOrder { from: batch.from, at: writer.position }) };
         }
+        let tree = self.tree()?;
         let mut changes = sled::Batch::default();
         let last = rows::append(&mut changes, writer.rows, &batch.rows);
-        for opened in &batch.opened {
-            changes.insert(path(Table::Opened, opened.request_id.as_bytes()), value::encode(opened));
+        let keys = change_keys(&tree, &mut changes, writer.keys, &batch.keys)?;
+        sums::add_rollups(&tree, &mut changes, &batch.rollups)?;
+        sums::add_sums(&tree, &mut changes, &batch.sums)?;
+        for (name, bytes) in &batch.metas {
+            changes.insert(path(Table::Meta, name.as_bytes()), value::encode(Table::Meta, bytes));
         }
-        for request_id in &batch.closed {
-            changes.remove(path(Table::Opened, request_id.as_bytes()));
-        }
-        for (key, more) in &batch.rollups {
-            let at = rollup_path(key.dimension, key.hour, &key.name);
-            merge(&self.tree, &mut changes, "a roll-up", at, more, Rollup::merge)?;
-        }
-        for (key_id, more) in &batch.sums {
-            let at = path(Table::Sums, key_id.as_bytes());
-            merge(&self.tree, &mut changes, "the sums of a key", at, more, Sums::merge)?;
-        }
-        changes.insert(own(POSITION), value::encode(&batch.to));
-        self.tree.apply_batch(changes)?;
-        writer.position = batch.to;
-        writer.rows = last;
+        changes.insert(own(POSITION), value::encode(Table::Own, &batch.to));
+        tree.apply_batch(changes)?;
+        *writer = Writer { position: batch.to, keys, rows: last };
         Ok(())
     }
 
@@ -206,72 +157,100 @@ impl Store for SledStore {
         Ok(self.writer.lock().position)
     }
 
-    fn opened(&self) -> Result<Vec<Opened>, Error> {
-        let mut opened = Vec::new();
-        self.each(Table::Opened, "an opened call", |_, call| {
-            opened.push(call);
-            Ok(())
-        })?;
-        Ok(opened)
-    }
-
     fn sums(&self) -> Result<Vec<(String, Sums)>, Error> {
-        self.named(Table::Sums, "the sums of a key")
+        self.named(Table::Sums)
     }
 
     fn rollups(&self, dimension: Dimension, hours: Range<u32>, visit: Visit<(RollupKey, Rollup)>) -> Result<(), Error> {
-        if hours.is_empty() {
-            return Ok(());
-        }
-        let range = rollup_path(dimension, hours.start, "")..rollup_path(dimension, hours.end, "");
-        for item in self.tree.range(range) {
-            let (key, bytes) = item?;
-            let (hour, name) = key[2..].split_first_chunk().ok_or(Error::Broken { what: "a roll-up" })?;
-            let key = RollupKey { dimension, hour: u32::from_be_bytes(*hour), name: text("a roll-up", name)? };
-            visit((key, value::decode("a roll-up", &bytes)?))?;
-        }
-        Ok(())
+        sums::each_hour(&*self.tree()?, dimension, hours, visit)
+    }
+
+    fn totals(&self, dimension: Dimension, hours: Range<u32>) -> Result<BTreeMap<String, Rollup>, Error> {
+        sums::totals(&*self.tree()?, dimension, hours)
     }
 
     fn records(&self, from_ms: u64, to_ms: u64, limit: usize, cursor: Option<Cursor>) -> Result<Page, Error> {
         let span_ms = self.writer.lock().rows.span_ms;
-        rows::list(&self.tree, from_ms..to_ms, span_ms, limit, cursor)
+        rows::list(&*self.tree()?, from_ms..to_ms, span_ms, limit, cursor)
     }
 
     fn each_record(&self, visit: Visit<Record>) -> Result<(), Error> {
-        rows::each(&self.tree, visit)
+        rows::each(&*self.tree()?, visit)
     }
 
     fn find(&self, request_id: &str) -> Result<Option<Record>, Error> {
         let span_ms = self.writer.lock().rows.span_ms;
-        rows::find(&self.tree, span_ms, request_id)
+        rows::find(&*self.tree()?, span_ms, request_id)
     }
 
     fn prune(&self, before_ms: u64, blocks_max: usize) -> Result<usize, Error> {
-        rows::prune(&self.tree, before_ms, blocks_max)
+        rows::prune(&*self.tree()?, before_ms, blocks_max)
     }
 
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        get(&self.tree, "a named value", &path(Table::Meta, name.as_bytes()))
+        get(&*self.tree()?, Table::Meta, &path(Table::Meta, name.as_bytes()))
     }
 
     fn put_meta(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        self.tree.insert(path(Table::Meta, name.as_bytes()), value::encode(bytes))?;
+        self.tree()?.insert(path(Table::Meta, name.as_bytes()), value::encode(Table::Meta, bytes))?;
         Ok(())
     }
 
     fn metas(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        self.named(Table::Meta, "a named value")
+        self.named(Table::Meta)
     }
 
     fn flush(&self) -> Result<(), Error> {
-        self.tree.flush()?;
+        self.tree()?.flush()?;
+        Ok(())
+    }
+
+    fn reopen(&self) -> Result<(), Error> {
+        let mut writer = self.writer.lock();
+        let mut tree = self.tree.write();
+        drop(tree.take());
+        let (opened, state) = open_tree(&self.dir, &self.settings)?;
+        (*tree, *writer) = (Some(opened), state);
         Ok(())
     }
 
     fn size_bytes(&self) -> Result<u64, Error> {
-        Ok(self.tree.size_on_disk()?)
+        Ok(self.tree()?.size_on_disk()?)
     }
+}
+
+/// Adds changes of keys to a batch; returns how many keys there are once they are applied.
+fn change_keys(
+    tree: &sled::Db,
+    changes: &mut sled::Batch,
+    mut count: usize,
+    keys: &[KeyChange],
+) -> Result<usize, Error> {
+    // What the batch itself has added or removed is not in the tree yet.
+    let mut there = BTreeMap::new();
+    for change in keys {
+        let id = match change {
+            KeyChange::Put(entry) => &entry.id,
+            KeyChange::Remove(id) => id,
+        };
+        let at = path(Table::Keys, id.as_bytes());
+        let before = match there.get(id) {
+            Some(&before) => before,
+            None => tree.contains_key(&at)?,
+        };
+        match change {
+            KeyChange::Put(entry) => {
+                count += usize::from(!before);
+                changes.insert(at, value::encode(Table::Keys, entry));
+            }
+            KeyChange::Remove(_) => {
+                count -= usize::from(before);
+                changes.remove(at);
+            }
+        }
+        there.insert(id, matches!(change, KeyChange::Put(_)));
+    }
+    if count > KEYS_MAX { Err(Error::Full) } else { Ok(count) }
 }
 
 fn lock(dir: &Path, wait_ms: u64) -> Result<File, Error> {
@@ -292,12 +271,21 @@ fn lock(dir: &Path, wait_ms: u64) -> Result<File, Error> {
     }
 }
 
-/// Opens the tree of a directory we hold the lock of. sled has a lock of its own, and threads that may hold it a
-/// moment longer than the store they worked for.
-fn open_tree(dir: &Path, settings: &Settings) -> Result<sled::Db, Error> {
-    let config = sled::Config::new().path(dir.join("sled")).cache_capacity(settings.cache_bytes).flush_every_ms(None);
+/// Opens the tree of a directory we hold the lock of, and reads what the writer must know. sled has a lock of its
+/// own, and threads that may hold it a moment longer than the store they worked for.
+fn open_tree(dir: &Path, settings: &Settings) -> Result<(sled::Db, Writer), Error> {
+    let path = dir.join("sled");
+    snapshots::set_torn_aside(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+    let config = sled::Config::new().path(&path).cache_capacity(settings.cache_bytes).flush_every_ms(None);
     let is_locked = |error: &sled::Error| error.to_string().contains("could not acquire lock");
-    Ok(patiently(settings.lock_wait_ms, || config.open(), is_locked)?)
+    let tree = patiently(settings.lock_wait_ms, || config.open(), is_locked)?;
+    schema::check(&tree)?;
+    let writer = Writer {
+        position: get(&tree, Table::Own, &own(POSITION))?.unwrap_or_default(),
+        keys: tree.scan_prefix([Table::Keys as u8]).keys().try_fold(0, |count, key| key.map(|_| count + 1))?,
+        rows: rows::Last::read(&tree)?,
+    };
+    Ok((tree, writer))
 }
 
 /// Tries again, for a bounded time, what may fail because somebody is about to leave.
@@ -315,21 +303,6 @@ fn patiently<T, E>(
     attempt()
 }
 
-/// A new tree gets the schema's version; an old one must have it.
-fn check_schema(tree: &sled::Db) -> Result<(), Error> {
-    let what = "the store";
-    match tree.get(own(SCHEMA))?.as_deref() {
-        Some(&[VERSION]) => Ok(()),
-        Some(&[found]) => Err(Error::Schema { what, found, known: VERSION }),
-        None if tree.is_empty() => {
-            tree.insert(own(SCHEMA), &[VERSION])?;
-            tree.flush()?;
-            Ok(())
-        }
-        _ => Err(Error::Broken { what }),
-    }
-}
-
 fn path(table: Table, name: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(1 + name.len());
     path.push(table as u8);
@@ -341,29 +314,10 @@ fn own(name: &[u8]) -> Vec<u8> {
     path(Table::Own, name)
 }
 
-fn rollup_path(dimension: Dimension, hour: u32, name: &str) -> Vec<u8> {
-    [&[Table::Rollups as u8, dimension as u8], hour.to_be_bytes().as_slice(), name.as_bytes()].concat()
+fn text(table: Table, bytes: &[u8]) -> Result<String, Error> {
+    String::from_utf8(bytes.to_owned()).map_err(|_| Error::Broken { what: table.entry() })
 }
 
-fn text(what: &'static str, bytes: &[u8]) -> Result<String, Error> {
-    String::from_utf8(bytes.to_owned()).map_err(|_| Error::Broken { what })
-}
-
-fn get<T: DeserializeOwned>(tree: &sled::Db, what: &'static str, path: &[u8]) -> Result<Option<T>, Error> {
-    tree.get(path)?.map(|bytes| value::decode(what, &bytes)).transpose()
-}
-
-/// Adds to what is stored at the path. The caller is the one writer, so nothing changes in between.
-fn merge<T: Default + Serialize + DeserializeOwned>(
-    tree: &sled::Db,
-    changes: &mut sled::Batch,
-    what: &'static str,
-    path: Vec<u8>,
-    more: &T,
-    add: fn(&mut T, &T),
-) -> Result<(), Error> {
-    let mut sum: T = get(tree, what, &path)?.unwrap_or_default();
-    add(&mut sum, more);
-    changes.insert(path, value::encode(&sum));
-    Ok(())
+fn get<T: DeserializeOwned>(tree: &sled::Db, table: Table, path: &[u8]) -> Result<Option<T>, Error> {
+    tree.get(path)?.map(|bytes| value::decode(table, &bytes)).transpose()
 }

@@ -17,12 +17,13 @@ pub struct Tally {
     base_tokens: u64,
     cjk_chars: u64,
     chars: u64,
+    bytes: u64,
 }
 
 impl Tally {
-    /// The model's tokens for what was counted.
+    /// The model's tokens for what was counted: never more than one a byte.
     pub(super) fn tokens(&self, model: &str) -> u64 {
-        Family::of(model).corrected(self.base_tokens, self.cjk_chars, self.chars)
+        Family::of(model).corrected(self.base_tokens, self.cjk_chars, self.chars).min(self.bytes)
     }
 }
 
@@ -56,6 +57,7 @@ impl Counter {
         let size = Text::of(text);
         tally.cjk_chars += size.cjk;
         tally.chars += size.ascii + size.wide;
+        tally.bytes += text.len() as u64;
     }
 
     /// Tokens of `text` by one of our own tokenizers.

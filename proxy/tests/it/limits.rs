@@ -125,6 +125,51 @@ fn a_capped_call_that_names_no_end_is_given_one() {
     assert!(!sent(&provider).contains("max_tokens"), "{}", sent(&provider));
 }
 
+#[test]
+fn null_is_as_good_as_no_bound_and_of_two_bounds_the_larger_is_sent_once() {
+    let provider = openai();
+    let gateway = gateway(&provider).limits("tokens_total = 5000").run();
+    let bounds = |sent: &str| sent.matches("max_tokens").count() + sent.matches("max_completion_tokens").count();
+    gateway.call(&chat("gpt").with("max_tokens", serde_json::Value::Null)).is_good();
+    assert!(sent(&provider).contains(r#""max_tokens":4096"#), "{}", sent(&provider));
+    gateway.call(&chat("gpt").with("max_tokens", 7).with("max_completion_tokens", 900)).is_good();
+    assert!(sent(&provider).contains(":900") && bounds(&sent(&provider)) == 1, "{}", sent(&provider));
+    let both = chat("gpt").with("max_completion_tokens", 7).with("max_tokens", 6000);
+    gateway.call(&both).is_refused(429, "tokens_total_exceeded");
+}
+
+#[test]
+fn a_prompt_that_does_not_fit_with_its_bytes_is_counted() {
+    let provider = openai();
+    let gateway = gateway(&provider).model("gpt-4o", &[("first", "gpt-4o")], "").limits("tokens_total = 1000").run();
+    // 3 500 bytes, and some 700 tokens.
+    let fits = chat("gpt-4o").saying(&"a gateway counts a word ".repeat(140)).with("max_tokens", 50);
+    gateway.call(&fits).is_good();
+    let gateway = gateway.stop().restart();
+    let too_long = chat("gpt-4o").saying(&"a gateway counts a word ".repeat(210)).with("max_tokens", 50);
+    gateway.call(&too_long).is_refused(429, "tokens_total_exceeded");
+    assert_eq!(provider.calls(), 1);
+}
+
+#[test]
+fn media_are_held_for_at_the_models_most() {
+    let provider = openai();
+    let image = serde_json::json!([{"role": "user", "content": [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": "https://example.com/large.png"}},
+    ]}]);
+    let call = |model: &str| chat(model).with("messages", image.clone()).with("max_tokens", 50);
+    let gateway = gateway(&provider)
+        .model("gpt-4o", &[("first", "gpt-4o")], "")
+        .model("mini", &[("first", "gpt-4o-mini")], "")
+        .model("own", &[("first", "gpt-4o-mini")], "media = { image_tokens_max = 900 }")
+        .limits("tokens_per_day = 2000")
+        .run();
+    gateway.call(&call("gpt-4o")).is_good();
+    gateway.call(&call("mini")).is_refused(429, "tokens_per_day_exceeded");
+    gateway.call(&call("own")).is_good();
+}
+
 fn sent(provider: &Provider) -> String {
     String::from_utf8(provider.last().expect("there was a call").body().to_vec()).expect("a call is text")
 }
@@ -187,4 +232,32 @@ fn caps_outlive_the_process_however_it_ends() {
     let gateway = gateway.stop().restart();
     gateway.call(&call("tokens")).is_refused(429, "tokens_total_exceeded");
     assert_eq!(provider.calls(), 6);
+}
+
+#[test]
+fn an_adapter_cannot_take_the_bound_away_that_a_cap_counts_on() {
+    let provider = openai();
+    let config = r#"config = { drop = ["max_tokens", "max_completion_tokens"] }"#;
+    let gateway = gateway(&provider)
+        .provider("first", provider.adapter, &provider.base_url(), config)
+        .limits("tokens_total = 100000")
+        .key("free", "")
+        .run();
+    gateway.call(&chat("gpt").with("max_tokens", 100)).is_refused(502, "adapter_error");
+    assert_eq!(provider.calls(), 0);
+    gateway.call(&chat("gpt").with("max_tokens", 100).by("free")).is_good();
+}
+
+#[test]
+fn a_translated_call_that_thinks_stays_within_its_hold() {
+    let provider = anthropic();
+    let gateway = gateway(&provider)
+        .model("claude-sonnet-4-5", &[("first", "claude-sonnet-4-5")], "")
+        .limits("tokens_total = 100000")
+        .run();
+    let call = chat("claude-sonnet-4-5").with("reasoning_effort", "high");
+    gateway.call(&call).is_good();
+    gateway.call(&call.clone().with("max_tokens", 3000)).is_good();
+    gateway.call(&call.with("max_tokens", serde_json::Value::Null).streamed()).is_good();
+    assert_eq!(provider.calls(), 3);
 }

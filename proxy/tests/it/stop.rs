@@ -59,17 +59,26 @@ fn a_call_on_a_kept_connection_is_refused_once_the_gateway_stops() {
 #[test]
 fn the_drain_has_an_end() {
     let provider = openai();
-    let gateway = gateway(&provider).serves("fake:hang").server("drain_timeout_s = 1").run();
+    let endless = "fake:slow?frame_ms=20&frames=100000";
+    let gateway = gateway(&provider).serves("fake:hang").serves(endless).server("drain_timeout_s = 1").run();
     let id = gateway.call(&chat("gpt")).request_id();
     let mut hanging = gateway.begin(&chat("fake:hang"));
-    assert!(provider.wait(PATIENCE, |it| it.calls() == 2 && it.in_flight() == 1));
+    let mut streaming = gateway.begin(&chat(endless).streamed());
+    streaming.head();
+    streaming.events(3);
+    assert!(provider.wait(PATIENCE, |it| it.calls() == 3 && it.in_flight() == 2));
     let stopped = gateway.stop();
-    assert!(hanging.try_answer().is_err());
-    assert!(stopped.row_of(&id).is_ok());
 
-    // The call that was cut has its row too, by the next start at the latest.
-    let rows = stopped.restart().stop().rows();
-    assert_eq!(rows.len(), 2, "{rows:#?}");
+    // Each is told why it ends, and the stream ends as a stream does.
+    hanging.answer().is_refused(503, "gateway_unavailable");
+    let mut last = String::new();
+    while let Some(event) = streaming.event() {
+        last = event;
+    }
+    assert!(last.contains("gateway_unavailable"), "{last}");
+    assert!(stopped.row_of(&id).is_ok());
+    let classes: Vec<String> = stopped.failed_rows().into_iter().map(|row| row.error_class).collect();
+    assert_eq!(classes, ["gateway_unavailable", "gateway_unavailable"]);
 }
 
 #[test]

@@ -132,3 +132,26 @@ fn a_provider_that_answers_a_stream_with_a_document_is_not_passed_on() {
     }
     gateway.still_serves();
 }
+
+#[test]
+fn a_finished_stream_does_not_wait_for_its_providers_end() {
+    let provider = ByHand::listen();
+    let gateway = gateway_before("openai", &provider.base_url()).run();
+    let mut client = gateway.begin(&chat("gpt").streamed());
+    let mut taken = provider.accept();
+    taken.request();
+    taken.begin_stream();
+    let stop = chunk("").replace(r#""finish_reason":null"#, r#""finish_reason":"stop""#);
+    taken.events(&[&chunk("all of it"), &stop, "[DONE]"]);
+    // The provider's last chunk is still to come.
+    assert!(client.answer().is_good().said().ends_with("all of it"));
+    gateway.becomes_idle();
+    taken.write("0\r\n\r\n");
+    drop(taken);
+    let mut client = gateway.begin(&chat("gpt"));
+    let mut taken = provider.accept();
+    taken.request();
+    taken.answer_well();
+    client.answer().is_good();
+    assert!(gateway.stop().rows().iter().all(Row::is_ok));
+}

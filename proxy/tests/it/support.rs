@@ -21,7 +21,7 @@ pub(crate) use answer::{Answer, Head};
 pub(crate) use by_hand::{ByHand, GOOD_ANSWER, chunk};
 pub(crate) use call::{Call, chat, embeddings, get, post};
 pub(crate) use client::Client;
-pub(crate) use gateway::{Gateway, Row, Stopped, command, fails};
+pub(crate) use gateway::{Gateway, Row, Stopped, command, counts, fails};
 pub(crate) use h2::{H2Client, H2Provider, http1_over_tls};
 pub(crate) use provider::{Provider, anthropic, openai};
 pub(crate) use setup::{Setup, gateway, gateway_before, key_of};

@@ -147,3 +147,31 @@ fn what_is_counted_is_in_the_metrics_too() {
     let page = Client::to(gateway.house().metrics_listen()).call(&get("/metrics"));
     assert!(!page.text().contains("made-up-by-the-client"), "a label that any client can invent");
 }
+
+#[test]
+fn usage_beyond_reason_is_set_aside_and_counted_here() {
+    let provider = openai();
+    let models = [
+        "fake:usage?output=99999999999999999999",
+        "fake:usage?output=1099511627776",
+        "fake:usage?input=99999999999999999999&output=1",
+        "fake:usage?input=5&output=1&cached=99999999999999999999",
+    ];
+    let mut setup = gateway(&provider).limits("tokens_total = 100000");
+    for model in models {
+        setup = setup.model(model, &[("first", model)], PRICE);
+    }
+    let gateway = setup.run();
+    for model in models {
+        gateway.call(&chat(model).with("max_tokens", 100)).is_good();
+        gateway.call(&chat(model).with("max_tokens", 100).streamed()).is_good();
+    }
+    assert_eq!(gateway.metric("tollgate_usage_set_aside_total", &[]), 2.0 * models.len() as f64);
+    let gateway = gateway.stop().restart();
+    // The key is not locked, after a restart either.
+    gateway.call(&chat(models[0]).with("max_tokens", 100)).is_good();
+    for row in gateway.stop().rows() {
+        assert_eq!((row.usage_source.as_str(), row.tokens.cached), ("counted", 0), "{row:?}");
+        assert!(row.tokens.total() < 100 && row.charge_nanos < 1_000_000, "{row:?}");
+    }
+}

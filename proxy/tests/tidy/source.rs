@@ -1,183 +1,291 @@
-//! Reads Rust well enough to tell which paths a file names and which texts it holds. Knows nothing of the house.
+//! What a Rust file declares and names, as `syn` and `proc_macro2` read it. Knows nothing of the house.
 
-/// The modules that a file declares.
-pub(crate) fn modules<'c>(words: &[&'c str]) -> Vec<&'c str> {
-    words.windows(2).filter(|pair| pair[0] == "mod").map(|pair| pair[1]).collect()
+use std::collections::BTreeMap;
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use syn::{Attribute, Ident, Item, UseTree, Visibility};
+
+/// One file, read.
+pub(crate) struct Source {
+    tokens: Vec<TokenTree>,
+    items: Vec<Item>,
 }
 
 /// A path as code writes it, with any group unfolded.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
+    /// At least two; the last is `*` for all that a module has.
     pub(crate) names: Vec<String>,
     /// In how many `mod name { … }` of its file it stands.
     pub(crate) modules: usize,
     pub(crate) in_tests: bool,
 }
 
-/// Every path of at least two names.
-pub(crate) fn paths(code: &str) -> Vec<Named> {
-    let words = words(code);
-    let mut found = Vec::new();
-    let mut braces: Vec<Option<&str>> = Vec::new();
+/// What a `use` of a file binds.
+pub(crate) struct Import {
+    pub(crate) path: Vec<String>,
+    /// Whether others may use it from here: any visibility but none.
+    pub(crate) passed_on: bool,
+}
+
+impl Source {
+    pub(crate) fn parse(text: &str) -> syn::Result<Source> {
+        let tokens: TokenStream = text.parse()?;
+        let file: syn::File = syn::parse2(tokens.clone())?;
+        Ok(Source { tokens: tokens.into_iter().collect(), items: file.items })
+    }
+
+    /// The modules that the file declares, inline ones included.
+    pub(crate) fn modules(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        each_item(&self.items, &mut |item| {
+            if let Item::Mod(module) = item {
+                names.push(plain(&module.ident));
+            }
+        });
+        names
+    }
+
+    /// Every path of at least two names, those within macros and `use` lines included.
+    pub(crate) fn paths(&self) -> Vec<Named> {
+        let mut found = Vec::new();
+        walk(&self.tokens, &mut Vec::new(), &mut found);
+        found.retain(|path| path.names.len() > 1);
+        found
+    }
+
+    /// What the file's `use` lines bind outside of inline modules, by name.
+    pub(crate) fn imports(&self) -> BTreeMap<String, Import> {
+        let mut imports = BTreeMap::new();
+        for item in &self.items {
+            if let Item::Use(item) = item {
+                let passed_on = !matches!(item.vis, Visibility::Inherited);
+                unfold_use(&item.tree, &mut Vec::new(), &mut |name, path| {
+                    imports.insert(name, Import { path, passed_on });
+                });
+            }
+        }
+        imports
+    }
+
+    /// How often the code has this name.
+    pub(crate) fn mentions(&self, name: &str) -> usize {
+        fn count(tokens: &mut dyn Iterator<Item = TokenTree>, name: &str) -> usize {
+            let of = |token| match token {
+                TokenTree::Ident(ident) => usize::from(plain(&ident) == name),
+                TokenTree::Group(group) => count(&mut group.stream().into_iter(), name),
+                _ => 0,
+            };
+            tokens.map(of).sum()
+        }
+        count(&mut self.tokens.iter().cloned(), name)
+    }
+
+    /// The types that are errors, by a derive or by hand.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        each_item(&self.items, &mut |item| match item {
+            Item::Enum(it) if derives_error(&it.attrs) => names.push(plain(&it.ident)),
+            Item::Struct(it) if derives_error(&it.attrs) => names.push(plain(&it.ident)),
+            Item::Impl(it) => {
+                let of_error = it.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
+                if let (Some(segment), syn::Type::Path(of)) = (of_error, &*it.self_ty)
+                    && segment.ident == "Error"
+                {
+                    names.extend(of.path.segments.last().map(|segment| plain(&segment.ident)));
+                }
+            }
+            _ => {}
+        });
+        names
+    }
+
+    /// The texts of the code that is not a test.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        gather_texts(&self.tokens, &mut texts);
+        texts
+    }
+}
+
+fn plain(ident: &Ident) -> String {
+    ident.to_string().trim_start_matches("r#").to_owned()
+}
+
+fn each_item(items: &[Item], visit: &mut dyn FnMut(&Item)) {
+    for item in items {
+        visit(item);
+        if let Item::Mod(module) = item
+            && let Some((_, below)) = &module.content
+        {
+            each_item(below, visit);
+        }
+    }
+}
+
+fn derives_error(attributes: &[Attribute]) -> bool {
+    let mut derives = false;
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("derive")) {
+        // A derive that cannot be read is the compiler's to refuse.
+        let _ = attribute.parse_nested_meta(|meta| {
+            derives |= meta.path.segments.last().is_some_and(|segment| segment.ident == "Error");
+            Ok(())
+        });
+    }
+    derives
+}
+
+fn unfold_use(tree: &UseTree, prefix: &mut Vec<String>, bind: &mut dyn FnMut(String, Vec<String>)) {
+    match tree {
+        UseTree::Path(path) => {
+            prefix.push(plain(&path.ident));
+            unfold_use(&path.tree, prefix, bind);
+            prefix.pop();
+        }
+        UseTree::Group(group) => group.items.iter().for_each(|tree| unfold_use(tree, prefix, bind)),
+        UseTree::Name(name) if name.ident == "self" => {
+            bind(prefix.last().cloned().unwrap_or_default(), prefix.clone());
+        }
+        UseTree::Name(name) => bind(plain(&name.ident), [prefix.as_slice(), &[plain(&name.ident)]].concat()),
+        UseTree::Rename(name) => bind(plain(&name.rename), [prefix.as_slice(), &[plain(&name.ident)]].concat()),
+        UseTree::Glob(_) => bind("*".to_owned(), [prefix.as_slice(), &["*".to_owned()]].concat()),
+    }
+}
+
+fn is_sign(token: Option<&TokenTree>, sign: char) -> bool {
+    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == sign)
+}
+
+/// Whether `::` stands at `at`.
+fn joins(tokens: &[TokenTree], at: usize) -> bool {
+    is_sign(tokens.get(at), ':') && is_sign(tokens.get(at + 1), ':')
+}
+
+fn walk(tokens: &[TokenTree], modules: &mut Vec<String>, found: &mut Vec<Named>) {
     let mut at = 0;
-    while at < words.len() {
-        let before = |back: usize| at.checked_sub(back).map_or("", |at| words[at]);
-        match words[at] {
-            "{" => braces.push((before(2) == "mod").then(|| before(1))),
-            "}" => drop(braces.pop()),
-            word if is_name(word) && before(1) != "." && !(before(1) == "::" && ends_path(before(2))) => {
+    while at < tokens.len() {
+        let before = |back: usize| at.checked_sub(back).and_then(|at| tokens.get(at));
+        match &tokens[at] {
+            TokenTree::Group(group) => {
+                let below: Vec<TokenTree> = group.stream().into_iter().collect();
+                let module = match (before(2), before(1)) {
+                    (Some(TokenTree::Ident(word)), Some(TokenTree::Ident(name))) if word == "mod" => Some(plain(name)),
+                    _ => None,
+                };
+                let inside = module.is_some();
+                modules.extend(module);
+                walk(&below, modules, found);
+                if inside {
+                    modules.pop();
+                }
+            }
+            TokenTree::Ident(_) if begins_path(tokens, at) => {
                 let mut unfolded = Vec::new();
-                let next = unfold(&words, at, &mut Vec::new(), &mut unfolded);
-                let modules = braces.iter().flatten().count();
-                let in_tests = braces.iter().flatten().any(|name| *name == "tests");
-                found.extend(unfolded.into_iter().map(|names| Named { names, modules, in_tests }));
-                at = next;
+                at = unfold(tokens, at, &mut Vec::new(), &mut unfolded);
+                let in_tests = modules.iter().any(|name| name == "tests");
+                found.extend(unfolded.into_iter().map(|names| Named { names, modules: modules.len(), in_tests }));
                 continue;
             }
             _ => {}
         }
         at += 1;
     }
-    found.retain(|path| path.names.len() > 1);
-    found
+}
+
+/// Whether the name at `at` is the first of a path: no method, no lifetime, and not what another path goes on with.
+fn begins_path(tokens: &[TokenTree], at: usize) -> bool {
+    let before = |back: usize| at.checked_sub(back).and_then(|at| tokens.get(at));
+    let method = is_sign(before(1), '.') && !is_sign(before(2), '.');
+    let goes_on =
+        at >= 2 && joins(tokens, at - 2) && (matches!(before(3), Some(TokenTree::Ident(_))) || is_sign(before(3), '>'));
+    !method && !goes_on && !is_sign(before(1), '\'')
 }
 
 /// Reads one path from `at` on and returns where it ends; what a group holds becomes one path each.
-fn unfold(words: &[&str], mut at: usize, prefix: &mut Vec<String>, out: &mut Vec<Vec<String>>) -> usize {
+fn unfold(tokens: &[TokenTree], mut at: usize, prefix: &mut Vec<String>, out: &mut Vec<Vec<String>>) -> usize {
     let own = prefix.len();
     loop {
-        match words.get(at) {
-            Some(&"{") => {
-                at += 1;
-                while words.get(at).is_some_and(|word| *word != "}") {
-                    at = if is_name(words[at]) { unfold(words, at, prefix, out) } else { at + 1 };
+        match tokens.get(at) {
+            Some(TokenTree::Ident(ident)) => prefix.push(plain(ident)),
+            Some(TokenTree::Punct(punct)) if punct.as_char() == '*' && !prefix.is_empty() => {
+                prefix.push("*".to_owned())
+            }
+            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
+                let below: Vec<TokenTree> = group.stream().into_iter().collect();
+                for part in below.split(|token| is_sign(Some(token), ',')) {
+                    unfold(part, 0, prefix, out);
                 }
                 prefix.truncate(own);
                 return at + 1;
             }
-            Some(word) if is_name(word) => prefix.push((*word).to_owned()),
             _ => break,
         }
         at += 1;
-        match words.get(at) {
-            Some(&"::") => at += 1,
-            _ => break,
+        if !joins(tokens, at) {
+            break;
         }
+        at += 2;
     }
-    out.push(prefix.clone());
+    if prefix.len() > own {
+        out.push(prefix.clone());
+    }
     prefix.truncate(own);
     at
 }
 
-fn is_name(word: &str) -> bool {
-    word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-}
-
-/// Whether `::` after this word goes on with a path, rather than beginning one.
-fn ends_path(word: &str) -> bool {
-    is_name(word) || word == ">"
-}
-
-/// The code alone: no comment, and nothing of a text.
-pub(crate) fn code(source: &str) -> String {
-    without_comments(source).split('"').step_by(2).collect::<Vec<_>>().join(" ")
-}
-
-/// Names, `::`, and every other sign for itself.
-pub(crate) fn words(code: &str) -> Vec<&str> {
-    let mut words = Vec::new();
-    let mut rest = code.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let within = |it: char| it.is_ascii_alphanumeric() || it == '_';
-        let length = match first {
-            first if within(first) => rest.find(|it| !within(it)).unwrap_or(rest.len()),
-            ':' if rest.starts_with("::") => 2,
-            _ => first.len_utf8(),
-        };
-        words.push(&rest[..length]);
-        rest = rest[length..].trim_start();
-    }
-    words
-}
-
-/// The code without comments and with no quotation mark but those around texts.
-fn without_comments(source: &str) -> String {
-    let mut code = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(first) = rest.chars().next() {
-        let (kept, length) = match first {
-            '/' if rest.starts_with("//") => ("", rest.find('\n').unwrap_or(rest.len())),
-            '/' if rest.starts_with("/*") => ("", rest.find("*/").map_or(rest.len(), |end| end + 2)),
-            'r' if rest.starts_with("r\"") || rest.starts_with("r#") => match raw_text(rest) {
-                Some(length) => ("\"\"", length),
-                None => ("r", 1),
-            },
-            '"' => {
-                let length = text_length(rest);
-                let plain = !rest[1..length - 1].contains('\\');
-                (if plain { &rest[..length] } else { "\"\"" }, length)
+fn gather_texts(tokens: &[TokenTree], texts: &mut Vec<String>) {
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => {
+                let is_tests = matches!(at.checked_sub(1).and_then(|at| tokens.get(at)), Some(TokenTree::Ident(name)) if name == "tests");
+                if !is_tests {
+                    gather_texts(&group.stream().into_iter().collect::<Vec<_>>(), texts);
+                }
             }
-            '\'' => match letter_length(rest) {
-                Some(length) => ("''", length),
-                None => ("'", 1),
-            },
-            _ => (&rest[..first.len_utf8()], first.len_utf8()),
-        };
-        code.push_str(kept);
-        rest = &rest[length..];
+            TokenTree::Literal(literal) => {
+                if let syn::Lit::Str(text) = syn::Lit::new(literal.clone()) {
+                    texts.push(text.value());
+                }
+            }
+            _ => {}
+        }
     }
-    code
-}
-
-/// The length of the text literal that `rest` begins with.
-fn text_length(rest: &str) -> usize {
-    let mut escaped = false;
-    let end = rest.bytes().skip(1).position(|byte| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        ends
-    });
-    end.expect("a text literal ends") + 2
-}
-
-/// The length of the raw text literal that `rest` begins with, if it is one and no raw name.
-fn raw_text(rest: &str) -> Option<usize> {
-    let hashes = rest[1..].bytes().take_while(|byte| *byte == b'#').count();
-    let body = rest[1 + hashes..].strip_prefix('"')?;
-    let end = body.find(&format!("\"{}", "#".repeat(hashes))).expect("a raw text literal ends");
-    Some(1 + hashes + 1 + end + 1 + hashes)
-}
-
-/// The length of the letter literal that `rest` begins with, if it is one and no lifetime.
-fn letter_length(rest: &str) -> Option<usize> {
-    let mut letters = rest.char_indices().skip(1);
-    let (_, letter) = letters.next()?;
-    if letter == '\\' {
-        let escape = letters.next()?.0 + 1;
-        return rest[escape..].find('\'').map(|end| escape + end + 1);
-    }
-    let (end, quote) = letters.next()?;
-    (quote == '\'').then_some(end + 1)
-}
-
-/// Text literals such as `key_expired`, of the code that is not a test.
-pub(crate) fn snake_case_texts(source: &str) -> Vec<String> {
-    let source = without_comments(source);
-    let source = source.split("mod tests {").next().unwrap_or_default();
-    let is_code = |text: &&str| text.contains('_') && text.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
-    source.split('"').skip(1).step_by(2).filter(is_code).map(str::to_owned).collect()
 }
 
 #[test]
 fn the_reader_of_code_reads_it_right() {
-    let source = r##"
-        use a::{b::{self, c}, d}; // crate::comment
-        use super::super::x::Y;
-        fn f<'a>(it: &'a str) -> Vec::<u8> { let q = '"'; it.e::<T>::g(r#"h::i " j"#, "k::l"); '\'' ; m::n!() }
-        mod tests { use super::super::o; }
+    let text = r##"
+        //! crate::of::a_comment
+        use a::{b::{self, c}, d as e};
+        pub(super) use super::super::x::Y;
+        mod below;
+        fn f<'a>(it: &'a str) -> Vec::<u8> { let q = '"'; it.e::<T>(r#"h::i " j"#, "key_expired"); m::n!(o::p) }
+        #[derive(Debug, thiserror::Error)]
+        enum Broken {}
+        impl std::error::Error for Torn {}
+        mod tests { use super::super::q; const T: &str = "not_this"; }
     "##;
-    let code = code(source);
-    let found: Vec<String> = paths(&code).iter().map(|it| format!("{} {}", it.names.join("::"), it.modules)).collect();
-    let wanted = ["a::b::self 0", "a::b::c 0", "a::d 0", "super::super::x::Y 0", "m::n 0", "super::super::o 1"];
+    let source = Source::parse(text).expect("this is Rust");
+    let found: Vec<String> =
+        source.paths().iter().map(|it| format!("{} {}", it.names.join("::"), it.modules)).collect();
+    let wanted = [
+        "a::b::self 0",
+        "a::b::c 0",
+        "a::d 0",
+        "super::super::x::Y 0",
+        "m::n 0",
+        "o::p 0",
+        "thiserror::Error 0",
+        "std::error::Error 0",
+        "super::super::q 1",
+    ];
     assert_eq!(found, wanted);
-    assert_eq!(snake_case_texts(r#"x("key_expired", "Key_x", "a", "b_c d") // "no_no""#), ["key_expired"]);
+    assert_eq!(source.modules(), ["below", "tests"]);
+    assert_eq!(source.errors(), ["Broken", "Torn"]);
+    assert!(source.texts().contains(&"key_expired".to_owned()) && !source.texts().contains(&"not_this".to_owned()));
+    let imports = source.imports();
+    assert_eq!(imports.keys().collect::<Vec<_>>(), ["Y", "b", "c", "e"]);
+    assert_eq!(imports["e"].path, ["a", "d"]);
+    assert_eq!((imports["Y"].passed_on, imports["b"].passed_on), (true, false));
+    assert_eq!(source.mentions("Y"), 1);
 }

@@ -19,7 +19,7 @@ use tollgate::{
     framing::Frame,
     plugin::{Adapter, Compiler, Host, Kind, Registry, Settings, Stream, builtins},
 };
-use tollgate_plugin::testkit::{self, Case, Heard, Input, Splitter};
+use tollgate_plugin::testkit::{self, Case, Input, Received, Splitter};
 
 const SECRET: &[u8] = testkit::host::SECRET;
 
@@ -61,18 +61,18 @@ fn component(adapter: &Adapter, case: &Case, input: &Input) -> String {
             let replayed = |step: usize| {
                 replay(adapter.stream(adapter.reserve_stream().unwrap(), &context).unwrap(), text.as_bytes(), step)
             };
-            let heard = replayed(text.len());
+            let received = replayed(text.len());
             for step in [1, 7, 300] {
-                assert_eq!(replayed(step), heard, "{} by {step} bytes", case.name);
+                assert_eq!(replayed(step), received, "{} by {step} bytes", case.name);
             }
-            testkit::show_heard(&heard)
+            testkit::show_received(&received)
         }
     }
 }
 
 /// What the component says of `bytes` when they come `step` at a time.
-fn replay(mut stream: Stream, bytes: &[u8], step: usize) -> Vec<Heard> {
-    let mut heard = Vec::new();
+fn replay(mut stream: Stream, bytes: &[u8], step: usize) -> Vec<Received> {
+    let mut received = Vec::new();
     let mut splitter = Splitter::new();
     let pieces = bytes.chunks(step.max(1)).map(Some).chain([None]);
     for piece in pieces {
@@ -81,27 +81,27 @@ fn replay(mut stream: Stream, bytes: &[u8], step: usize) -> Vec<Heard> {
             None => splitter.finish(),
         };
         let frames: Vec<Frame> = frames.into_iter().map(frame).collect();
-        if !frames.is_empty() && !note(&mut heard, stream.push(&frames).unwrap(), &frames) {
-            return heard;
+        if !frames.is_empty() && !note(&mut received, stream.push(&frames).unwrap(), &frames) {
+            return received;
         }
     }
-    note(&mut heard, stream.finish().unwrap(), &[]);
-    heard
+    note(&mut received, stream.finish().unwrap(), &[]);
+    received
 }
 
 /// Adds what one call said; false if nothing may follow.
-fn note(heard: &mut Vec<Heard>, said: Result<Vec<Event>, Failure>, frames: &[Frame]) -> bool {
+fn note(received: &mut Vec<Received>, said: Result<Vec<Event>, Failure>, frames: &[Frame]) -> bool {
     let events = match said {
         Ok(events) => events,
         Err(failure) => {
-            heard.push(Heard::Failed(as_native::failure(failure)));
+            received.push(Received::Failed(as_native::failure(failure)));
             return false;
         }
     };
     let failed = matches!(events.last(), Some(Event::Failed(_)));
-    heard.extend(events.into_iter().map(|event| match event {
-        Event::Forward(index) => Heard::Forwarded(String::from_utf8(frames[index as usize].data.to_vec()).unwrap()),
-        event => Heard::Event(as_native::event(event)),
+    received.extend(events.into_iter().map(|event| match event {
+        Event::Forward(index) => Received::Forwarded(String::from_utf8(frames[index as usize].data.to_vec()).unwrap()),
+        event => Received::Event(as_native::event(event)),
     }));
     !failed
 }

@@ -30,7 +30,7 @@ impl<'a> Format<'a> {
         }
         Ok(match (format.text("type"), schema) {
             (Some("json_schema"), Some(schema)) if model.structured => Format::Native(schema),
-            (Some("json_schema"), Some(schema)) => match schema::input(Some(schema)).filter(|_| no_tools) {
+            (Some("json_schema"), Some(schema)) => match schema::input(Some(schema)).ok().filter(|_| no_tools) {
                 Some(input) => Format::Tool(input),
                 None => Format::Words(Some(schema)),
             },

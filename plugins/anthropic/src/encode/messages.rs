@@ -30,7 +30,7 @@ pub(super) fn conversation<'a>(asked: &'a Value<'a>) -> Result<Conversation<'a>,
     let mut system = Vec::new();
     let mut turns = Turns::default();
     for (index, message) in messages.iter().enumerate() {
-        let at = Place { message: index };
+        let at = FieldPath { message: index };
         match message.text("role") {
             Some("system" | "developer") => {
                 let mut blocks = parts::system(message, at)?;
@@ -42,7 +42,10 @@ pub(super) fn conversation<'a>(asked: &'a Value<'a>) -> Result<Conversation<'a>,
                 parts::keep_cache_control(message, &mut blocks);
                 turns.user(blocks);
             }
-            Some("assistant") => turns.assistant(parts::assistant(message, at)?),
+            Some("assistant") => {
+                let added = turns.assistant(parts::assistant(message, at)?);
+                added.map_err(|sentence| Failure::invalid(at.field("tool_calls"), sentence))?;
+            }
             Some("tool") => turns.result(parts::tool_result(message, at)?),
             Some("function") => turns.result(parts::function_result(message, at)?),
             _ => {
@@ -56,11 +59,11 @@ pub(super) fn conversation<'a>(asked: &'a Value<'a>) -> Result<Conversation<'a>,
 
 /// Where in the request a fault lies.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct FieldPath {
     message: usize,
 }
 
-impl Place {
+impl FieldPath {
     /// `messages[3].role`
     fn field(self, name: &str) -> String {
         let mut path = self.path();

@@ -13,12 +13,19 @@ pub(super) const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 
 const UNIONS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
-/// The schema of a tool's input, which must say that it is an object; none where `parameters` says that it is none.
-pub(super) fn input(parameters: Option<&Value<'_>>) -> Option<String> {
-    let Some(parameters) = parameters else { return Some(NO_PARAMETERS.into()) };
-    let schema = parameters.as_object()?;
+/// Names of properties in the branches of a union together.
+const NAMES_MAX: usize = 1024;
+
+/// The schema of a tool's input, which must say that it is an object.
+///
+/// # Errors
+/// A sentence, where `parameters` says that it is something else.
+pub(super) fn input(parameters: Option<&Value<'_>>) -> Result<String, &'static str> {
+    const NO_OBJECT: &str = "the parameters are a JSON Schema of type object";
+    let Some(parameters) = parameters else { return Ok(NO_PARAMETERS.into()) };
+    let schema = parameters.as_object().ok_or(NO_OBJECT)?;
     if schema.is_empty() {
-        return Some(NO_PARAMETERS.into());
+        return Ok(NO_PARAMETERS.into());
     }
     let is_object = match schema.get("type") {
         None => true,
@@ -26,11 +33,11 @@ pub(super) fn input(parameters: Option<&Value<'_>>) -> Option<String> {
         Some(name) => name.as_str() == Some("object"),
     };
     if !is_object {
-        return None;
+        return Err(NO_OBJECT);
     }
     let mut writer = Writer::new();
     if UNIONS.iter().any(|union| schema.get(union).is_some()) {
-        Merged::of(schema).write(&mut writer, schema);
+        MergedUnion::of(schema)?.write(&mut writer, schema);
     } else {
         writer.object(|w| {
             w.key("type").string("object");
@@ -39,25 +46,27 @@ pub(super) fn input(parameters: Option<&Value<'_>>) -> Option<String> {
             }
         });
     }
-    Some(writer.finish())
+    Ok(writer.finish())
 }
 
 /// The branches of a union as one object with the fields of all of them, of which those are required that every branch
 /// requires.
-struct Merged<'a> {
+struct MergedUnion<'a> {
     properties: Vec<(&'a str, Vec<&'a Value<'a>>)>,
+    /// Names of properties seen, those that are required among them once more.
+    names: usize,
     required: Vec<&'a str>,
 }
 
-impl<'a> Merged<'a> {
-    fn of(schema: &'a Object<'a>) -> Self {
-        let mut merged = Self { properties: Vec::new(), required: required(schema).collect() };
-        merged.add(schema);
+impl<'a> MergedUnion<'a> {
+    fn of(schema: &'a Object<'a>) -> Result<Self, &'static str> {
+        let mut merged = Self { properties: Vec::new(), names: 0, required: required(schema).collect() };
+        merged.add(schema)?;
         for union in UNIONS {
             let branches = schema.get(union).and_then(Value::as_array).unwrap_or_default();
             let branches: Vec<_> = branches.iter().filter_map(|branch| resolved(schema, branch)).collect();
             for (index, branch) in branches.iter().enumerate() {
-                merged.add(branch);
+                merged.add(branch)?;
                 for name in required(branch) {
                     let everywhere = union == "allOf"
                         || (index == 0 && branches.iter().all(|other| required(other).any(|it| it == name)));
@@ -67,11 +76,15 @@ impl<'a> Merged<'a> {
                 }
             }
         }
-        merged
+        Ok(merged)
     }
 
-    fn add(&mut self, branch: &'a Object<'a>) {
+    fn add(&mut self, branch: &'a Object<'a>) -> Result<(), &'static str> {
         let properties = branch.get("properties").and_then(Value::as_object);
+        self.names += properties.map_or(0, Object::len) + required(branch).count();
+        if self.names > NAMES_MAX {
+            return Err("the branches of the parameters' union name more than 1024 properties");
+        }
         for (name, schema) in properties.into_iter().flat_map(Object::iter) {
             match self.properties.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, schemas)) if schemas.contains(&schema) => {}
@@ -79,6 +92,7 @@ impl<'a> Merged<'a> {
                 None => self.properties.push((name, Vec::from([schema]))),
             }
         }
+        Ok(())
     }
 
     fn write(&self, w: &mut Writer, schema: &Object<'_>) {
@@ -155,7 +169,7 @@ const FORMATS: [&str; 10] =
     ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
 
 /// What becomes of a field of a schema.
-enum Fate {
+enum Treatment {
     Kept,
     /// The value is a schema.
     Schema,
@@ -169,24 +183,24 @@ enum Fate {
     Described,
 }
 
-fn fate(schema: &Object<'_>, name: &str, value: &Value<'_>, is_object: bool) -> Fate {
+fn treatment(schema: &Object<'_>, name: &str, value: &Value<'_>, is_object: bool) -> Treatment {
     let refers = |value: &Value<'_>| value.as_array().unwrap_or_default().iter().any(|it| it.get("$ref").is_some());
     let is_simple = |value: &Value<'_>| {
         value.as_array().unwrap_or_default().iter().all(|it| it.as_array().is_none() && it.as_object().is_none())
     };
     match name {
-        "type" | "const" | "title" | "default" | "pattern" | "required" => Fate::Kept,
-        "enum" if is_simple(value) => Fate::Kept,
-        "format" if value.as_str().is_some_and(|format| FORMATS.contains(&format)) => Fate::Kept,
-        "minItems" if value.as_u64().is_some_and(|least| least <= 1) => Fate::Kept,
-        "properties" | "$defs" | "definitions" => Fate::Schemas,
-        "items" if value.as_object().is_some() => Fate::Schema,
-        "anyOf" => Fate::Union("anyOf"),
-        "oneOf" if schema.get("anyOf").is_none() => Fate::Union("anyOf"),
-        "allOf" if !refers(value) => Fate::Union("allOf"),
-        "additionalProperties" if is_object && value.as_object().is_none() => Fate::Dropped,
-        "description" | "$schema" | "$id" | "$comment" | "deprecated" | "readOnly" | "writeOnly" => Fate::Dropped,
-        _ => Fate::Described,
+        "type" | "const" | "title" | "default" | "pattern" | "required" => Treatment::Kept,
+        "enum" if is_simple(value) => Treatment::Kept,
+        "format" if value.as_str().is_some_and(|format| FORMATS.contains(&format)) => Treatment::Kept,
+        "minItems" if value.as_u64().is_some_and(|least| least <= 1) => Treatment::Kept,
+        "properties" | "$defs" | "definitions" => Treatment::Schemas,
+        "items" if value.as_object().is_some() => Treatment::Schema,
+        "anyOf" => Treatment::Union("anyOf"),
+        "oneOf" if schema.get("anyOf").is_none() => Treatment::Union("anyOf"),
+        "allOf" if !refers(value) => Treatment::Union("allOf"),
+        "additionalProperties" if is_object && value.as_object().is_none() => Treatment::Dropped,
+        "description" | "$schema" | "$id" | "$comment" | "deprecated" | "readOnly" | "writeOnly" => Treatment::Dropped,
+        _ => Treatment::Described,
     }
 }
 
@@ -209,16 +223,16 @@ fn write(w: &mut Writer, value: &Value<'_>) {
         };
     let description = described(schema, |name| {
         let value = schema.get(name);
-        value.is_some_and(|value| matches!(fate(schema, name, value, is_object), Fate::Described))
+        value.is_some_and(|value| matches!(treatment(schema, name, value, is_object), Treatment::Described))
     });
     w.object(|w| {
         for (name, value) in schema.iter() {
-            match fate(schema, name, value, is_object) {
-                Fate::Kept => w.key(name).value(value),
-                Fate::Schema => write(w.key(name), value),
-                Fate::Schemas => each(w.key(name), value),
-                Fate::Union(name) => list(w.key(name), value),
-                Fate::Dropped | Fate::Described => {}
+            match treatment(schema, name, value, is_object) {
+                Treatment::Kept => w.key(name).value(value),
+                Treatment::Schema => write(w.key(name), value),
+                Treatment::Schemas => each(w.key(name), value),
+                Treatment::Union(name) => list(w.key(name), value),
+                Treatment::Dropped | Treatment::Described => {}
             }
         }
         if !description.is_empty() {

@@ -20,11 +20,17 @@ pub(super) struct Tools<'a> {
     pub(super) legacy: bool,
 }
 
+/// Tools that a request may declare.
+const TOOLS_MAX: usize = 4096;
+
 impl<'a> Tools<'a> {
     /// `called` are the tools in the history, which the provider wants declared even if they are no longer offered.
     pub(super) fn of(asked: &'a Value<'a>, model: &Model, called: &[&'a str]) -> Result<Self, Failure> {
         let listed = asked.get("tools").and_then(Value::as_array).unwrap_or_default();
         let functions = asked.get("functions").and_then(Value::as_array).unwrap_or_default();
+        if listed.len() + functions.len() > TOOLS_MAX {
+            return Err(Failure::invalid("tools", "the request declares more tools than a model may have"));
+        }
         let mut list = Vec::with_capacity(listed.len() + functions.len());
         for (index, tool) in listed.iter().enumerate() {
             list.push(declared(tool, index, model)?);
@@ -113,8 +119,7 @@ fn function_tool<'a>(
         return Err(invalid(".name", "a function has a name"));
     };
     let strict = model.structured && function.get("strict").and_then(Value::as_bool) == Some(true);
-    let schema = schema::input(function.get("parameters"));
-    let schema = schema.ok_or_else(|| invalid(".parameters", "the parameters are a JSON Schema of type object"))?;
+    let schema = schema::input(function.get("parameters")).map_err(|sentence| invalid(".parameters", sentence))?;
     Ok(Tool::Function {
         name,
         description: function.text("description").filter(|description| !description.is_empty()),

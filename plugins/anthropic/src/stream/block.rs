@@ -33,18 +33,18 @@ pub(super) enum BlockKind {
     },
     Tool {
         index: u32,
-        spoken: bool,
+        has_input: bool,
         whole_input: Option<String>,
     },
     JsonTool {
-        spoken: bool,
+        has_input: bool,
         whole_input: Option<String>,
     },
     Other,
 }
 
-/// What has been said so far.
-pub(super) struct Spoken {
+/// Turns blocks into events, and knows what of the answer has come so far.
+pub(super) struct BlockDecoder {
     state: State,
     /// Tool calls begun.
     tools: u32,
@@ -52,13 +52,13 @@ pub(super) struct Spoken {
     characters: u64,
     /// Text that is kept back until it is known whether the answer is the input of the JSON tool: around that it would
     /// make the answer no JSON.
-    aside: String,
+    withheld: String,
     json_begun: bool,
 }
 
-impl Spoken {
+impl BlockDecoder {
     pub(super) fn new(state: State) -> Self {
-        Self { state, tools: 0, characters: 0, aside: String::new(), json_begun: false }
+        Self { state, tools: 0, characters: 0, withheld: String::new(), json_begun: false }
     }
 
     pub(super) fn has_calls(&self) -> bool {
@@ -69,11 +69,11 @@ impl Spoken {
         match *content {
             Content::Text { text, citations } => {
                 let start = self.characters;
-                self.say(text, events);
+                self.text(text, events);
                 BlockKind::Text { start, citations: citations.iter().map(Value::to_json).collect() }
             }
             Content::Thinking { text, signature } => {
-                think(text, events);
+                push_reasoning(text, events);
                 BlockKind::Thinking { text: text.into(), signature: signature.into() }
             }
             Content::Redacted(_) => {
@@ -89,34 +89,34 @@ impl Spoken {
                     if core::mem::replace(&mut self.json_begun, true) {
                         return BlockKind::Other;
                     }
-                    think(&core::mem::take(&mut self.aside), events);
-                    return BlockKind::JsonTool { spoken: false, whole_input };
+                    push_reasoning(&core::mem::take(&mut self.withheld), events);
+                    return BlockKind::JsonTool { has_input: false, whole_input };
                 }
                 let index = self.tools;
                 self.tools += 1;
                 events.extend(call(self.state.shape, index, Some((id, self.state.tool(name))), ""));
-                BlockKind::Tool { index, spoken: false, whole_input }
+                BlockKind::Tool { index, has_input: false, whole_input }
             }
             Content::Other => BlockKind::Other,
         }
     }
 
-    pub(super) fn hear(&mut self, block: &mut BlockKind, delta: &BlockDelta<'_>, events: &mut Vec<Event>) {
+    pub(super) fn delta(&mut self, block: &mut BlockKind, delta: &BlockDelta<'_>, events: &mut Vec<Event>) {
         match (block, delta) {
-            (BlockKind::Text { .. }, BlockDelta::Text(text)) => self.say(text, events),
+            (BlockKind::Text { .. }, BlockDelta::Text(text)) => self.text(text, events),
             (BlockKind::Text { citations, .. }, BlockDelta::Citation(citation)) => citations.push(citation.to_json()),
             (BlockKind::Thinking { text, .. }, BlockDelta::Thinking(more)) => {
-                think(more, events);
+                push_reasoning(more, events);
                 text.push_str(more);
             }
             (BlockKind::Thinking { signature, .. }, BlockDelta::Signature(more)) => signature.push_str(more),
             (_, BlockDelta::Input("")) => {}
-            (BlockKind::Tool { index, spoken, .. }, BlockDelta::Input(json)) => {
-                *spoken = true;
+            (BlockKind::Tool { index, has_input, .. }, BlockDelta::Input(json)) => {
+                *has_input = true;
                 events.extend(call(self.state.shape, *index, None, json));
             }
-            (BlockKind::JsonTool { spoken, .. }, BlockDelta::Input(json)) => {
-                *spoken = true;
+            (BlockKind::JsonTool { has_input, .. }, BlockDelta::Input(json)) => {
+                *has_input = true;
                 events.push(Event::Text((*json).into()));
             }
             _ => {}
@@ -124,9 +124,9 @@ impl Spoken {
     }
 
     /// A delta of a block that has not begun.
-    pub(super) fn hear_text(&mut self, delta: &BlockDelta<'_>, events: &mut Vec<Event>) {
+    pub(super) fn text_delta(&mut self, delta: &BlockDelta<'_>, events: &mut Vec<Event>) {
         if let BlockDelta::Text(text) = delta {
-            self.say(text, events);
+            self.text(text, events);
         }
     }
 
@@ -139,10 +139,10 @@ impl Spoken {
             BlockKind::Thinking { text, signature } => {
                 events.push(thinking_block(&Content::Thinking { text: &text, signature: &signature }));
             }
-            BlockKind::Tool { index, spoken: false, whole_input } => {
+            BlockKind::Tool { index, has_input: false, whole_input } => {
                 events.extend(call(self.state.shape, index, None, whole_input.as_deref().unwrap_or("{}")));
             }
-            BlockKind::JsonTool { spoken: false, whole_input } => {
+            BlockKind::JsonTool { has_input: false, whole_input } => {
                 events.push(Event::Text(whole_input.unwrap_or_else(|| "{}".into())));
             }
             _ => {}
@@ -151,23 +151,23 @@ impl Spoken {
 
     /// Says what was kept back, where the answer was not the input of the JSON tool after all.
     pub(super) fn finish(&mut self, events: &mut Vec<Event>) {
-        if !self.aside.is_empty() {
-            events.push(Event::Text(core::mem::take(&mut self.aside)));
+        if !self.withheld.is_empty() {
+            events.push(Event::Text(core::mem::take(&mut self.withheld)));
         }
     }
 
-    fn say(&mut self, text: &str, events: &mut Vec<Event>) {
+    fn text(&mut self, text: &str, events: &mut Vec<Event>) {
         self.characters += decode::characters(text);
         match self.state.shape {
             _ if text.is_empty() => {}
-            Shape::JsonTool if self.json_begun => think(text, events),
-            Shape::JsonTool => self.aside.push_str(text),
+            Shape::JsonTool if self.json_begun => push_reasoning(text, events),
+            Shape::JsonTool => self.withheld.push_str(text),
             _ => events.push(Event::Text(text.into())),
         }
     }
 }
 
-fn think(text: &str, events: &mut Vec<Event>) {
+fn push_reasoning(text: &str, events: &mut Vec<Event>) {
     if !text.is_empty() {
         events.push(Event::Reasoning(text.into()));
     }

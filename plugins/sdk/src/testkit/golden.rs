@@ -8,7 +8,7 @@ use std::{
 use super::{
     fixture::context_in,
     replay::replay_every_way,
-    show::{show_answer, show_failure, show_heard, show_request},
+    show::{show_answer, show_failure, show_received, show_request},
 };
 use crate::{Adapter, Context, Header, Response, json::Value};
 
@@ -150,7 +150,7 @@ fn native<A: Adapter>(case: &Case, input: &Input) -> String {
         Input::Error { status, headers, body } => {
             show_failure(&A::classify(context, &Response { status: *status, headers, body }))
         }
-        Input::Stream(text) => show_heard(&replay_every_way::<A>(context, text)),
+        Input::Stream(text) => show_received(&replay_every_way::<A>(context, text)),
     }
 }
 

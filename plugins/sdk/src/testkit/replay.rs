@@ -1,11 +1,11 @@
-//! A stream, heard however the network may cut it.
+//! A stream, received however the network may cut it.
 
 use super::sse::Splitter;
 use crate::{Adapter, Context, Event, Failure, Frame, Stream};
 
 /// What a stream said in the end.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Heard {
+pub enum Received {
     /// An event; `forward` names the frame's data, for its index means nothing outside its push.
     Event(Event),
     Forwarded(String),
@@ -17,24 +17,24 @@ pub enum Heard {
 ///
 /// # Panics
 /// Where the adapter forwards a frame that it was not given.
-pub fn replay<A: Adapter>(context: &Context, bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<Heard> {
-    let mut heard = Vec::new();
+fn replay<A: Adapter>(context: &Context, bytes: &[u8], cuts: impl IntoIterator<Item = usize>) -> Vec<Received> {
+    let mut received = Vec::new();
     let mut splitter = Splitter::new();
     let mut stream = A::Stream::new(context);
     let mut start = 0;
     for cut in cuts.into_iter().chain([bytes.len()]) {
         let frames = splitter.push(&bytes[start..cut]);
         start = cut;
-        if !frames.is_empty() && !note(&mut heard, stream.push(&frames), &frames) {
-            return heard;
+        if !frames.is_empty() && !note(&mut received, stream.push(&frames), &frames) {
+            return received;
         }
     }
     let frames = splitter.finish();
-    if !frames.is_empty() && !note(&mut heard, stream.push(&frames), &frames) {
-        return heard;
+    if !frames.is_empty() && !note(&mut received, stream.push(&frames), &frames) {
+        return received;
     }
-    note(&mut heard, stream.finish(), &[]);
-    heard
+    note(&mut received, stream.finish(), &[]);
+    received
 }
 
 /// Replays `text` whole, byte by byte, cut once at every byte, and at random places, each with LF and with CRLF line
@@ -42,7 +42,7 @@ pub fn replay<A: Adapter>(context: &Context, bytes: &[u8], cuts: impl IntoIterat
 ///
 /// # Panics
 /// Where two of them differ.
-pub fn replay_every_way<A: Adapter>(context: &Context, text: &str) -> Vec<Heard> {
+pub fn replay_every_way<A: Adapter>(context: &Context, text: &str) -> Vec<Received> {
     let lf = text.replace("\r\n", "\n");
     let crlf = lf.replace('\n', "\r\n");
     let expected = replay::<A>(context, lf.as_bytes(), []);
@@ -60,17 +60,17 @@ pub fn replay_every_way<A: Adapter>(context: &Context, text: &str) -> Vec<Heard>
 }
 
 /// Adds what one call said; false if nothing may follow.
-fn note(heard: &mut Vec<Heard>, said: Result<Vec<Event>, Failure>, frames: &[Frame]) -> bool {
+fn note(received: &mut Vec<Received>, said: Result<Vec<Event>, Failure>, frames: &[Frame]) -> bool {
     match said {
         Ok(events) => {
-            heard.extend(events.into_iter().map(|event| match event {
-                Event::Forward(index) => Heard::Forwarded(frames[index as usize].data.clone()),
-                event => Heard::Event(event),
+            received.extend(events.into_iter().map(|event| match event {
+                Event::Forward(index) => Received::Forwarded(frames[index as usize].data.clone()),
+                event => Received::Event(event),
             }));
             true
         }
         Err(failure) => {
-            heard.push(Heard::Failed(failure));
+            received.push(Received::Failed(failure));
             false
         }
     }

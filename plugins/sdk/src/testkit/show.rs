@@ -1,6 +1,6 @@
 //! What a plugin returns, as indented JSON for golden files.
 
-use super::replay::Heard;
+use super::replay::Received;
 use crate::{
     Answer, Auth, Blame, Event, Failure, FailureKind, FinishReason, Framing, Request, RequestBody, Usage,
     json::{Value, Writer},
@@ -32,22 +32,18 @@ pub fn show_failure(failure: &Failure) -> String {
     pretty(|w| write_failure(w, failure))
 }
 
-pub fn show_heard(heard: &[Heard]) -> String {
+pub fn show_received(received: &[Received]) -> String {
     pretty(|w| {
         w.array(|w| {
-            for heard in heard {
-                match heard {
-                    Heard::Event(event) => write_event(w, event),
-                    Heard::Forwarded(data) => w.object(|w| w.key("forward").string(data)),
-                    Heard::Failed(failure) => w.object(|w| write_failure(w.key("failure"), failure)),
+            for received in received {
+                match received {
+                    Received::Event(event) => write_event(w, event),
+                    Received::Forwarded(data) => w.object(|w| w.key("forward").string(data)),
+                    Received::Failed(failure) => w.object(|w| write_failure(w.key("failure"), failure)),
                 }
             }
         });
     })
-}
-
-pub fn show_event(event: &Event) -> String {
-    pretty(|w| write_event(w, event))
 }
 
 fn write_request(w: &mut Writer, request: &Request) {

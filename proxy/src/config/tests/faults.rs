@@ -156,7 +156,10 @@ fn two_clients_cannot_have_one_key() {
 
 #[test]
 fn the_main_listener_cannot_be_off() {
-    check("[server]\nlisten = 'off'", &["2: server.listen: cannot be off"]);
+    check(
+        "[server]\nlisten = 'off'",
+        &["2: server.listen: must be an address and port: only the other listeners can be \"off\""],
+    );
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn every_file_loads() {
 #[test]
 fn the_short_file_says_what_the_readme_shows() {
     let config = config(&read("tollgate.toml"));
-    assert_eq!(config.keyless().map(|(name, _)| name).collect::<Vec<_>>(), ["claude", "openai"]);
+    assert_eq!(config.lacking_keys().map(|(name, _)| name).collect::<Vec<_>>(), ["claude", "openai"]);
     assert_eq!(config.models["claude-sonnet"].targets[0].model, "claude-sonnet-4");
     let price = config.models["gpt-4o"].targets[0].price.as_ref().unwrap();
     assert_eq!(price.cached_per_million_nanos, Some(1_250_000_000));

@@ -1,127 +1,189 @@
 //! Disks and stores that fail, in between and for good.
 
-use std::{ops::Range, sync::atomic::AtomicBool};
+use std::{
+    collections::BTreeMap,
+    io,
+    ops::Range,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
-use super::*;
-use crate::store::{Batch, Cursor, KeyEntry, Page, Position, Rollup, RollupKey, Sums, Visit};
-
-/// A disk with so many bytes left. A write that does not fit leaves the piece that did, as disks do.
-#[derive(Clone)]
-struct Disk {
-    left: Arc<AtomicU64>,
-    /// Whether a torn piece can be cut off again.
-    cuts: bool,
-}
-
-struct Torn {
-    file: Box<dyn spool::Segment>,
-    disk: Disk,
-}
-
-impl spool::Segment for Torn {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let left = self.disk.left.load(Ordering::Relaxed);
-        let fits = (bytes.len() as u64).min(left);
-        self.disk.left.fetch_sub(fits, Ordering::Relaxed);
-        self.file.append(&bytes[..fits as usize])?;
-        if fits < bytes.len() as u64 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-    }
-
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        if self.disk.cuts { self.file.cut(length) } else { Err(io::ErrorKind::Other.into()) }
-    }
-}
-
-impl Disk {
-    fn create(&self) -> spool::Create {
-        let disk = self.clone();
-        Box::new(move |path| Ok(Box::new(Torn { file: spool::create(path)?, disk: disk.clone() })))
-    }
-}
+use super::{full_disk::copy_dir, *};
+use crate::{
+    journal::KeyError,
+    limit::Caps,
+    store::{self, Batch, Cursor, KeyChange, KeyEntry, Origin, Page, Position, Rollup, RollupKey, Sums, Visit},
+};
 
 #[test]
-fn a_full_disk_defers_rows_and_loses_none_once_there_is_room() {
-    for cuts in [true, false] {
-        let house = House::new();
-        let store = house.store();
-        let disk = Disk { left: Arc::new(AtomicU64::new(1_000)), cuts };
-        let (ledger, mut writer, _) = house.by_hand_onto(store.clone(), small(), disk.create());
-        let results: Vec<_> = (0..100).map(|call| ledger.record(None, row(&format!("req_{call}"), 1))).collect();
-        let deferred = results.iter().filter(|result| matches!(result, Err(Error::Deferred(_)))).count() as u64;
-        let written = results.iter().filter(|result| result.is_ok()).count() as u64;
-        assert!(written > 5 && deferred > 50 && written + deferred == 100, "{written} written, {deferred} deferred");
-        assert_eq!(ledger.lag().rows_deferred, deferred);
-
-        writer.round().expect_err("the disk is still full");
-        disk.left.store(u64::MAX, Ordering::Relaxed);
-        ledger.record(None, row("req_100", 1)).unwrap();
-        writer.round().unwrap();
-        assert_eq!(rows(&*store).len(), 101, "a cut that works: {cuts}");
-        assert_eq!((ledger.lag().rows_deferred, ledger.lag().rows_lost), (0, 0));
-
-        drop((ledger, writer, store));
-        let store = house.store();
-        house.by_hand(store.clone(), small());
-        assert_eq!(rows(&*store).len(), 101, "after a restart");
-    }
-}
-
-#[test]
-fn a_piece_that_could_not_be_cut_off_hides_nothing_after_a_crash() {
+fn a_full_disk_refuses_calls_and_keeps_every_row_of_the_open_ones() {
     let house = House::new();
-    let disk = Disk { left: Arc::new(AtomicU64::new(1_000)), cuts: false };
-    let (ledger, _keeper, _) = house.by_hand_onto(house.store(), small(), disk.create());
-    let mut kept: u64 =
-        (0..20).map(|call| u64::from(ledger.record(None, row(&format!("req_{call}"), 1)).is_ok())).sum();
-    disk.left.store(u64::MAX, Ordering::Relaxed);
-    kept += (20..40).map(|call| u64::from(ledger.record(None, row(&format!("req_{call}"), 1)).is_ok())).sum::<u64>();
+    let store = house.store();
+    let (ledger, mut hand, _) = by_hand(&house, store.clone(), small());
+    house.disk.fill(true);
+    let mut open_calls = Vec::new();
+    let refused = loop {
+        let id = format!("req_{}", open_calls.len());
+        match ledger.open_call(opened(&id, 1)) {
+            Ok(mut ticket) => {
+                ticket.sent(attempt());
+                open_calls.push((id, ticket));
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::NoRoom(io::ErrorKind::StorageFull)), "{refused}");
+    assert!(open_calls.len() > 50, "{}", open_calls.len());
+    assert_eq!(ledger.journal().refuses(), Some(io::ErrorKind::StorageFull));
+    let strangers = (0..100).take_while(|call| ledger.record(None, row(&format!("req_stranger_{call}"), 1)).is_ok());
+    let strangers = strangers.count();
+    assert!(strangers < 100, "what is left is kept for the calls that are open");
+    hand.round().expect_err("the disk is still full");
+
+    let count = open_calls.len();
+    for (at, (id, ticket)) in open_calls.into_iter().enumerate() {
+        match at % 3 {
+            0 => ledger.record(ticket, Record { user: "u".repeat(256), ..row(&id, 1) }).unwrap(),
+            1 => drop(ticket),
+            _ => std::mem::forget(ticket),
+        }
+    }
+    assert_eq!(ledger.lag().rows_lost, 1, "that of a stranger");
+    house.disk.fill(false);
+    hand.round().unwrap();
+    assert_eq!(ledger.journal().refuses(), None);
+    drop(ledger.open_call(opened("req_after", 1)).unwrap());
+    hand.round().unwrap();
+    assert_eq!(rows(&*store).len(), count - count / 3 + strangers + 1);
     std::mem::forget(ledger);
-    drop(_keeper);
+    drop((hand, store));
     let store = house.store();
-    let (_, _, recovered) = house.by_hand(store.clone(), small());
-    assert!(recovered.bytes_damaged > 0);
-    assert_eq!((recovered.rows_replayed, rows(&*store).len() as u64), (kept, kept));
+    let (_, _, recovered) = by_hand(&house, store.clone(), small());
+    assert_eq!((recovered.journal.calls_crashed as usize, rows(&*store).len()), (count / 3, count + strangers + 1));
 }
 
 #[test]
-fn a_queue_that_is_full_says_that_the_row_is_lost() {
+fn more_open_calls_than_the_table_has_slots_are_refused() {
     let house = House::new();
-    let disk = Disk { left: Arc::new(AtomicU64::new(0)), cuts: true };
-    let settings = Settings { queue_bytes_max: 300, ..small() };
-    let (ledger, _keeper, _) = house.by_hand_onto(house.store(), settings, disk.create());
-    let results: Vec<_> = (0..10).map(|call| ledger.record(None, row(&format!("req_{call}"), 1))).collect();
-    let lost = results.iter().filter(|result| matches!(result, Err(Error::Lost(_)))).count() as u64;
-    assert_eq!((lost, ledger.lag().rows_lost, ledger.lag().rows_deferred), (lost, lost, 10 - lost));
-    assert!((1..10).contains(&lost), "{lost}");
+    let (ledger, _hand, _) = by_hand(&house, house.store(), Settings { calls_max: 2, ..small() });
+    let first = ledger.open_call(opened("req_1", 1)).unwrap();
+    let _second = ledger.open_call(opened("req_2", 1)).unwrap();
+    assert!(ledger.open_call(opened("req_3", 1)).is_err());
+    drop(first);
+    drop(ledger.open_call(opened("req_4", 1)).unwrap());
 }
 
 #[test]
-fn a_mark_that_cannot_be_written_is_tried_again() {
+fn a_key_is_revoked_at_once_on_a_full_disk_and_written_when_there_is_room() {
     let house = House::new();
     let store = house.store();
-    let disk = Disk { left: Arc::new(AtomicU64::new(10)), cuts: true };
-    let (ledger, mut writer, _) = house.by_hand_onto(store.clone(), small(), disk.create());
-    let _ticket = ledger.open_call(opened("req_1", 1));
-    house.pass_ms(51);
-    writer.round().unwrap();
-    assert!(store.opened().unwrap().is_empty());
-    disk.left.store(u64::MAX, Ordering::Relaxed);
-    writer.round().unwrap();
-    assert_eq!(store.opened().unwrap().len(), 1);
+    let (ledger, mut hand, _) = by_hand(&house, store.clone(), small());
+    let journal = ledger.journal().clone();
+    for name in ["app", "other"] {
+        journal.create_key(key(name)).unwrap();
+    }
+    house.disk.fill(true);
+    // As much as the journal takes, and more: keys with many models fill what rows may not.
+    let large = |number: usize| KeyEntry { models: vec!["m".repeat(200); 200], ..key(&format!("large_{number}")) };
+    let mut made = 0;
+    let refused = loop {
+        match journal.create_key(large(made)) {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, KeyError::Unwritten(_)), "{refused}");
+    assert!(journal.keys().iter().all(|key| key.name != format!("large_{made}")), "and is not there by half");
+    let mut durable = Vec::new();
+    for name in ["app", "other", "large_0"] {
+        let revoked = journal.revoke_keys(name, NOW_MS).unwrap();
+        durable.push(revoked.is_durable);
+        assert!(journal.keys().iter().all(|key| key.name != name || key.revoked_ms.is_some()), "{name}");
+    }
+    assert_eq!(durable.last(), Some(&false), "40 KB find no room");
+    house.disk.fill(false);
+    hand.round().unwrap();
+    hand.round().unwrap();
+    let stored = store.keys().unwrap();
+    assert_eq!(stored.len(), made + 2);
+    let revoked = stored.iter().filter(|key| key.revoked_ms == Some(NOW_MS)).count();
+    assert_eq!(revoked, 3);
+}
+
+#[test]
+fn racing_creations_of_one_name_make_one_key_and_a_name_revokes_all_of_it() {
+    let house = House::new();
+    let store = house.store();
+    let (ledger, _) = open(&house, store.clone());
+    let journal = ledger.journal();
+    let twice = |id: &str| KeyEntry { id: id.to_owned(), ..key("app") };
+    let made: usize = std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..40)
+            .map(|racer| {
+                let entry = twice(&format!("key_{racer}"));
+                scope.spawn(move || usize::from(journal.create_key(entry).is_ok()))
+            })
+            .collect();
+        racers.into_iter().map(|racer| racer.join().unwrap()).sum()
+    });
+    assert_eq!((made, journal.keys().len()), (1, 1));
+    // Two of one name can come from a store of an earlier build.
+    journal.change_keys(&[KeyChange::Put(twice("key_x")), KeyChange::Put(twice("key_y"))]).unwrap();
+    assert_eq!(journal.revoke_keys("key_x", NOW_MS).unwrap().keys.len(), 1);
+    assert_eq!(journal.revoke_keys("app", NOW_MS + 1).unwrap().keys.len(), 2);
+    assert_eq!(journal.revoke_keys("app", NOW_MS + 2).unwrap().keys.len(), 3, "all were revoked before");
+    assert!(matches!(journal.revoke_keys("nobody", NOW_MS), Err(KeyError::NotFound(_))));
+    assert!(ledger.catch_up(PATIENCE));
+    let revoked_ms: Vec<_> = store.keys().unwrap().iter().filter_map(|key| key.revoked_ms).collect();
+    assert_eq!(revoked_ms.len(), 3);
+    assert!(revoked_ms.iter().all(|&ms| ms < NOW_MS + 2), "{revoked_ms:?}");
+}
+
+pub(super) fn key(name: &str) -> KeyEntry {
+    KeyEntry {
+        id: format!("key_{name}"),
+        name: name.to_owned(),
+        hash: [7; 32],
+        prefix: "sk-tg-ab12".to_owned(),
+        models: vec!["*".to_owned()],
+        caps: Caps::default(),
+        created_ms: NOW_MS,
+        expires_ms: None,
+        revoked_ms: None,
+        user: String::new(),
+        origin: Origin::Admin,
+    }
 }
 
 /// A store that fails when told to: before it stored a batch, or after.
 struct Flaky {
-    store: Arc<dyn Store>,
+    store: parking_lot::RwLock<Arc<dyn Store>>,
     fails_before: AtomicBool,
     fails_after: AtomicBool,
     fails_to_flush: AtomicBool,
+    reopened: AtomicU64,
 }
 
 impl Flaky {
     fn new(store: Arc<dyn Store>) -> Arc<Flaky> {
         let flag = || AtomicBool::new(false);
-        Arc::new(Flaky { store, fails_before: flag(), fails_after: flag(), fails_to_flush: flag() })
+        Arc::new(Flaky {
+            store: parking_lot::RwLock::new(store),
+            fails_before: flag(),
+            fails_after: flag(),
+            fails_to_flush: flag(),
+            reopened: AtomicU64::new(0),
+        })
+    }
+}
+
+impl Flaky {
+    fn store(&self) -> Arc<dyn Store> {
+        self.store.read().clone()
+    }
+
+    /// Another store comes in this one's place.
+    fn swap(&self, store: Arc<dyn Store>) {
+        *self.store.write() = store;
     }
 }
 
@@ -133,33 +195,26 @@ fn fail_if(flag: &AtomicBool) -> Result<(), store::Error> {
 impl Store for Flaky {
     fn append(&self, batch: &Batch) -> Result<(), store::Error> {
         fail_if(&self.fails_before)?;
-        self.store.append(batch)?;
+        self.store().append(batch)?;
         fail_if(&self.fails_after)
     }
     fn flush(&self) -> Result<(), store::Error> {
         fail_if(&self.fails_to_flush)?;
-        self.store.flush()
+        self.store().flush()
     }
-    fn keys(&self) -> Result<Vec<KeyEntry>, store::Error> {
-        self.store.keys()
-    }
-    fn keys_version(&self) -> Result<u64, store::Error> {
-        self.store.keys_version()
-    }
-    fn put_key(&self, key: &KeyEntry) -> Result<u64, store::Error> {
-        self.store.put_key(key)
-    }
-    fn remove_key(&self, id: &str) -> Result<u64, store::Error> {
-        self.store.remove_key(id)
+    fn reopen(&self) -> Result<(), store::Error> {
+        self.reopened.fetch_add(1, Ordering::Relaxed);
+        self.store().reopen()
     }
     fn position(&self) -> Result<Position, store::Error> {
-        self.store.position()
+        fail_if(&self.fails_before)?;
+        self.store().position()
     }
-    fn opened(&self) -> Result<Vec<Opened>, store::Error> {
-        self.store.opened()
+    fn keys(&self) -> Result<Vec<KeyEntry>, store::Error> {
+        self.store().keys()
     }
     fn sums(&self) -> Result<Vec<(String, Sums)>, store::Error> {
-        self.store.sums()
+        self.store().sums()
     }
     fn rollups(
         &self,
@@ -167,31 +222,34 @@ impl Store for Flaky {
         hours: Range<u32>,
         visit: Visit<(RollupKey, Rollup)>,
     ) -> Result<(), store::Error> {
-        self.store.rollups(dimension, hours, visit)
+        self.store().rollups(dimension, hours, visit)
+    }
+    fn totals(&self, dimension: Dimension, hours: Range<u32>) -> Result<BTreeMap<String, Rollup>, store::Error> {
+        self.store().totals(dimension, hours)
     }
     fn records(&self, from_ms: u64, to_ms: u64, limit: usize, cursor: Option<Cursor>) -> Result<Page, store::Error> {
-        self.store.records(from_ms, to_ms, limit, cursor)
+        self.store().records(from_ms, to_ms, limit, cursor)
     }
     fn each_record(&self, visit: Visit<Record>) -> Result<(), store::Error> {
-        self.store.each_record(visit)
+        self.store().each_record(visit)
     }
     fn find(&self, request_id: &str) -> Result<Option<Record>, store::Error> {
-        self.store.find(request_id)
+        self.store().find(request_id)
     }
     fn prune(&self, before_ms: u64, blocks_max: usize) -> Result<usize, store::Error> {
-        self.store.prune(before_ms, blocks_max)
+        self.store().prune(before_ms, blocks_max)
     }
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, store::Error> {
-        self.store.meta(name)
+        self.store().meta(name)
     }
     fn put_meta(&self, name: &str, value: &[u8]) -> Result<(), store::Error> {
-        self.store.put_meta(name, value)
+        self.store().put_meta(name, value)
     }
     fn metas(&self) -> Result<Vec<(String, Vec<u8>)>, store::Error> {
-        self.store.metas()
+        self.store().metas()
     }
     fn size_bytes(&self) -> Result<u64, store::Error> {
-        self.store.size_bytes()
+        self.store().size_bytes()
     }
 }
 
@@ -200,19 +258,20 @@ fn a_store_that_fails_in_between_gets_every_row_once() {
     let house = House::new();
     let store = house.store();
     let flaky = Flaky::new(store.clone());
-    let (ledger, mut writer, _) = house.by_hand(flaky.clone(), small());
+    let (ledger, mut hand, _) = by_hand(&house, flaky.clone(), small());
     for call in 0..200 {
         ledger.record(None, row(&format!("req_{call}"), 1)).unwrap();
         flaky.fails_before.store(call % 3 == 0, Ordering::Relaxed);
         flaky.fails_after.store(call % 3 == 1, Ordering::Relaxed);
         flaky.fails_to_flush.store(call % 2 == 0, Ordering::Relaxed);
-        let _ = writer.round();
+        let _ = hand.round();
     }
     for flag in [&flaky.fails_before, &flaky.fails_after, &flaky.fails_to_flush] {
         flag.store(false, Ordering::Relaxed);
     }
-    writer.round().unwrap();
+    hand.round().unwrap();
     assert_eq!(rows(&*store).len(), 200);
+    assert!(flaky.reopened.load(Ordering::Relaxed) > 50, "a store that failed is opened again");
     assert_eq!((ledger.lag().rows, ledger.lag().bytes), (0, 0));
 }
 
@@ -221,21 +280,21 @@ fn a_crash_between_a_batch_and_the_end_of_its_segment_doubles_nothing() {
     let house = House::new();
     let store = house.store();
     let flaky = Flaky::new(store.clone());
-    let (ledger, mut writer, _) = house.by_hand(flaky.clone(), small());
+    let (ledger, mut hand, _) = by_hand(&house, flaky.clone(), small());
     flaky.fails_to_flush.store(true, Ordering::Relaxed);
-    for call in 0..100 {
+    for call in 0..4_000 {
         ledger.record(None, row(&format!("req_{call}"), 1)).unwrap();
     }
-    writer.round().expect_err("the store cannot flush");
-    assert_eq!(rows(&*store).len(), 100);
-    assert!(house.segments() > 3, "no segment is removed before the store is flushed");
+    hand.round().expect_err("the store cannot flush");
+    assert_eq!(rows(&*store).len(), 4_000);
+    assert!(house.segments() > 4, "no segment is removed before the store is flushed");
     std::mem::forget(ledger);
-    drop((writer, flaky, store));
+    drop((hand, flaky, store));
 
     let store = house.store();
-    let (_ledger, _keeper, recovered) = house.by_hand(store.clone(), small());
-    assert_eq!((recovered.rows_replayed, house.segments()), (0, 1));
-    assert_eq!(rows(&*store).len(), 100);
+    let (_ledger, _hand, recovered) = by_hand(&house, store.clone(), small());
+    assert_eq!((recovered.journal.rows_replayed, house.segments()), (0, 3));
+    assert_eq!(rows(&*store).len(), 4_000);
 }
 
 #[test]
@@ -243,6 +302,30 @@ fn a_ledger_whose_store_cannot_be_read_does_not_open() {
     let house = House::new();
     let flaky = Flaky::new(house.store());
     flaky.fails_before.store(true, Ordering::Relaxed);
-    let opened = Writer::recover(&house.spool_dir(), flaky, small(), house.clock(), Box::new(spool::create));
+    let opened = house.by_hand(flaky, small(), RULES);
     assert!(matches!(opened, Err(Error::Store(_))));
+}
+
+#[test]
+fn what_a_store_loses_when_it_is_opened_again_is_taken_once_more() {
+    let house = House::new();
+    let store = house.store();
+    let flaky = Flaky::new(store.clone());
+    let (ledger, mut hand, _) = by_hand(&house, flaky.clone(), small());
+    (0..50).for_each(|call| ledger.record(None, row(&format!("req_{call}"), 1)).unwrap());
+    hand.round().unwrap();
+    let copy = house.dir.path().join("copy");
+    copy_dir(&house.dir.path().join("store"), &copy);
+    flaky.fails_to_flush.store(true, Ordering::Relaxed);
+    (50..90).for_each(|call| ledger.record(None, row(&format!("req_{call}"), 1)).unwrap());
+    hand.round().expect_err("the store cannot flush");
+    assert_eq!(rows(&*store).len(), 90);
+    // The power goes as far as the store is concerned: it comes back as it was flushed.
+    let older = Arc::new(SledStore::open(&copy, &Default::default()).unwrap());
+    assert_eq!(rows(&*older).len(), 50);
+    flaky.swap(older.clone());
+    flaky.fails_to_flush.store(false, Ordering::Relaxed);
+    hand.round().unwrap();
+    assert_eq!(rows(&*older).len(), 90);
+    assert_eq!((ledger.lag().rows, ledger.lag().bytes), (0, 0));
 }

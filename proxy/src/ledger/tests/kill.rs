@@ -1,7 +1,8 @@
 //! Processes that are killed while they record: whatever they said was recorded is there, once.
 //!
 //! The test starts its own binary again, which then runs only the recording half, in the same data directory each
-//! time and without an end. It is killed at another moment in every round.
+//! time: it records some hundred rows, takes over, flushes, prunes, opens its store anew, ends, and so goes through
+//! everything that a process does. It is killed at another moment in every round, and the next one must open.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,9 +11,14 @@ use std::{
 };
 
 use super::*;
+use crate::journal::Clock;
 
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 200;
 const THREADS: usize = 3;
+/// Calls that a thread has open at once.
+const OPEN: u64 = 8;
+/// More rounds, for a machine that has the time.
+const ROUNDS_VARIABLE: &str = "TOLLGATE_TEST_KILLS";
 /// Tells the recording half where to record.
 const HOUSE: &str = "TOLLGATE_TEST_LEDGER_HOUSE";
 
@@ -23,56 +29,82 @@ fn unix_ms() -> u64 {
 #[test]
 fn what_was_recorded_before_a_kill_is_there_once() {
     let house = House::new();
+    let rounds = std::env::var_os(ROUNDS_VARIABLE).map_or(ROUNDS, |rounds| rounds.to_str().unwrap().parse().unwrap());
     let mut recorded = HashMap::new();
-    for round in 0..ROUNDS {
-        // Every fifth is killed before it says anything, likely while it takes over what the last one left.
-        let patience = if round % 5 == 4 { 0 } else { 1 + round * 7_919 % 700 };
-        let before = recorded.len();
-        record_and_kill(&house, patience, &mut recorded);
-        assert!(recorded.len() >= before + patience);
-        if round % 3 == 0 || round == ROUNDS - 1 {
-            let store = house.store();
-            let (_, _, recovered) = house.by_hand(store.clone(), small());
-            let rows = rows(&*store);
-            for (id, outcome) in &recorded {
-                assert_eq!(rows.get(id), Some(outcome), "{id} in round {round}");
-            }
-            let unsaid = rows.iter().filter(|(id, (class, _))| !recorded.contains_key(*id) && class != CRASHED);
-            assert!(unsaid.count() <= THREADS * (round + 1), "one a thread may be written and not said");
-            let total: u64 = rows.values().map(|(_, tokens)| tokens).sum();
-            let crashed = rows.values().any(|(class, _)| class == CRASHED);
-            assert!(crashed || round < ROUNDS - 1, "some calls were in open_calls");
-            assert_eq!(recovered.accounts.iter().map(|(_, past)| past.total_tokens).sum::<u64>(), total);
+    let (mut opened, mut ended) = (0, 0);
+    for round in 0..rounds {
+        let outcome = record_and_kill(&house, round, &mut recorded);
+        opened += usize::from(outcome.opened);
+        ended += usize::from(outcome.ended);
+        if round % 50 == 49 || round == rounds - 1 {
+            check(&house, &recorded, round);
         }
     }
+    assert!(opened > rounds / 4, "{opened} of {rounds} came to record anything");
+    assert!(ended < rounds / 2, "{ended} of {rounds} ended before they were killed");
+    assert!(recorded.len() > rounds * 10, "{} rows", recorded.len());
 }
 
-/// Runs the recording half until it has recorded so many rows, kills it, and adds what it said.
-fn record_and_kill(house: &House, patience: usize, recorded: &mut HashMap<String, (String, u64)>) {
+/// Everything that was said to be recorded is there once, and adds up.
+fn check(house: &House, recorded: &HashMap<String, (String, u64)>, round: usize) {
+    let store = house.store();
+    let (_, _, recovered) = by_hand(house, store.clone(), small());
+    let rows = rows(&*store);
+    for (id, outcome) in recorded {
+        assert_eq!(rows.get(id), Some(outcome), "{id} in round {round}");
+    }
+    let unsaid = rows.iter().filter(|(id, (class, _))| !recorded.contains_key(*id) && class != CRASHED);
+    assert!(unsaid.count() <= THREADS * (round + 1), "one a thread may be written and not said");
+    let total: u64 = rows.values().map(|(_, tokens)| tokens).sum();
+    assert!(rows.values().any(|(class, _)| class == CRASHED), "some calls were open");
+    assert_eq!(recovered.accounts.iter().map(|(_, past)| past.total_tokens).sum::<u64>(), total);
+}
+
+/// How far a recording half came.
+struct Outcome {
+    /// It had opened its data.
+    opened: bool,
+    /// It had ended by itself.
+    ended: bool,
+}
+
+/// Runs the recording half, kills it at the moment of this round, and adds what it said.
+fn record_and_kill(house: &House, round: usize, recorded: &mut HashMap<String, (String, u64)>) -> Outcome {
     let test = module_path!().split_once("::").unwrap().1.to_owned() + "::the_recording_half";
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &test, "--test-threads", "1"])
         .env(HOUSE, house.dir.path())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut said = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    let mut rows = 0;
-    while rows < patience {
+    let (mut line, mut rows, mut opened) = (String::new(), 0, false);
+    // Odd rounds die some time after they began, even ones after so many rows, the end of all among them.
+    let patience = if round % 2 == 1 { 0 } else { 1 + round * 7_919 % (ROWS as usize * THREADS + 300) };
+    let mut more = true;
+    while more && rows < patience {
         line.clear();
-        assert!(said.read_line(&mut line).unwrap() > 0, "the recording half ended by itself");
+        more = said.read_line(&mut line).unwrap() > 0;
+        opened |= line.ends_with(OPENED);
         rows += usize::from(note(&line, recorded));
     }
+    let pause_us = round as u64 * 7_919 % if round % 2 == 1 { 80_000 } else { 2_000 };
+    std::thread::park_timeout(Duration::from_micros(pause_us));
+    let ended = child.try_wait().unwrap();
     child.kill().unwrap();
-    child.wait().unwrap();
+    let output = child.wait_with_output().unwrap();
+    if let Some(status) = ended {
+        assert!(status.success(), "round {round}: {}", String::from_utf8_lossy(&output.stderr));
+    }
     while {
         line.clear();
         said.read_line(&mut line).unwrap() > 0
     } {
+        opened |= line.ends_with(OPENED);
         note(&line, recorded);
     }
+    Outcome { opened, ended: ended.is_some() }
 }
 
 /// Notes one line `row <id> <class> <tokens>`; returns whether it was one. A line cut by the kill says nothing.
@@ -84,50 +116,64 @@ fn note(line: &str, recorded: &mut HashMap<String, (String, u64)>) -> bool {
     true
 }
 
+/// What the recording half says once its data is open.
+const OPENED: &str = "opened\n";
+/// Rows of one thread of the recording half.
+const ROWS: u64 = 120;
+
 #[test]
 fn the_recording_half() {
     let Some(dir) = std::env::var_os(HOUSE).map(PathBuf::from) else { return };
     let store = SledStore::open(&dir.join("store"), &Default::default()).unwrap();
     let settings = Settings {
-        segment_bytes_max: 20_000,
-        batch_rows_max: 50,
+        segment_bytes: 64 << 10,
+        batch_rows_max: 20,
         interval_ms: 1,
         flush_interval_ms: 3,
-        open_after_ms: 1,
-        ..Settings::default()
+        snapshot_rows: 40,
+        ..small()
     };
-    let (ledger, _) = Ledger::open(&dir.join("spool"), Arc::new(store), settings, Arc::new(unix_ms)).unwrap();
+    let clock = Clock { wall_ms: Arc::new(unix_ms), steady_ms: Arc::new(unix_ms) };
+    let (ledger, _) = Ledger::open(&dir.join("journal"), Arc::new(store), settings, clock).unwrap();
+    say(OPENED);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let ledger = &ledger;
-            scope.spawn(move || record_for_ever(ledger, thread));
+            scope.spawn(move || record(ledger, thread));
         }
     });
+    ledger.shutdown().unwrap();
 }
 
-/// Keeps a few calls in open_calls and ends one after the other: most with a row, some by dropping the ticket. One never
-/// ends.
-fn record_for_ever(ledger: &Ledger, thread: usize) {
+fn say(line: &str) {
+    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+}
+
+/// Keeps a few calls open and ends one after the other: most with a row, some by dropping the ticket. One never ends.
+fn record(ledger: &Ledger, thread: usize) {
     let process = std::process::id();
-    let _endless = ledger.open_call(Opened { started_ms: unix_ms(), ..opened(&format!("req_{process}_{thread}"), 1) });
+    let began_ms = unix_ms();
+    let id = format!("req_{process}_{began_ms}_{thread}");
+    let endless = ledger.open_call(Opened { started_ms: began_ms, ..opened(&id, 1) }).unwrap();
     let mut open_calls = std::collections::VecDeque::new();
-    for call in 0_u64.. {
-        let id = format!("req_{process}_{thread}_{call}");
+    for call in 0..ROWS {
+        let id = format!("req_{process}_{began_ms}_{thread}_{call}");
         let started_ms = unix_ms();
-        let mut ticket = ledger.open_call(Opened { started_ms, ..opened(&id, 1_000 + call) });
-        ticket.sent();
-        open_calls.push_back((id, started_ms, ticket));
-        if open_calls.len() < 50 {
+        let mut ticket = ledger.open_call(Opened { started_ms, ..opened(&id, 1_000 + call) }).unwrap();
+        ticket.sent(attempt());
+        open_calls.push_back((id, started_ms, ticket, call));
+        if (open_calls.len() as u64) < OPEN {
             continue;
         }
-        let Some((id, started_ms, ticket)) = open_calls.pop_front() else { continue };
-        let said = if call % 7 == 0 {
+        let Some((id, started_ms, ticket, call)) = open_calls.pop_front() else { continue };
+        if call % 7 == 0 {
             drop(ticket);
-            format!("row {id} {ABORTED} {}\n", 1_000 + call - 49)
+            say(&format!("row {id} {ABORTED} {}\n", 1_000 + call));
         } else {
             ledger.record(ticket, Record { started_ms, ..row(&id, call) }).unwrap();
-            format!("row {id} - {call}\n")
-        };
-        std::io::stdout().lock().write_all(said.as_bytes()).unwrap();
+            say(&format!("row {id} - {call}\n"));
+        }
     }
+    // Calls that never end: a process that is left in peace ends them as its own do, by leaving.
+    std::mem::forget((endless, open_calls));
 }

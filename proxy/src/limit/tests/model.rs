@@ -3,33 +3,12 @@
 
 use proptest::{collection::vec, prelude::*};
 
+use self::steps::{Step, some_caps, step};
 use super::*;
 
-const IDS: [&str; 4] = ["key", "user", "group", "model"];
+mod steps;
 
-#[derive(Debug, Clone)]
-enum Step {
-    /// The accounts by their bits.
-    Hold {
-        accounts: u8,
-        amount: Amount,
-    },
-    Extend {
-        call: usize,
-        accounts: u8,
-        amount: Amount,
-    },
-    Sent(usize),
-    /// Settles with a share of the hold, in percent; above 100 is an excess.
-    Settle(usize, u64),
-    Drop(usize),
-    /// Time passes on both clocks.
-    Pass(u64),
-    /// The wall clock is set, this far ahead or back.
-    Set(i64),
-    /// The process ends, whatever is in flight, and another takes over from what the ledger knows.
-    Restart,
-}
+const IDS: [&str; 4] = ["key", "user", "group", "model"];
 
 /// One admitted call in one account.
 #[derive(Debug, Clone, Copy)]
@@ -187,12 +166,17 @@ impl Model {
 
     /// The process ends: what was sent is charged in full, and only the stamps of requests are left.
     fn crash(&mut self) {
-        let stamps = self.calls.iter().map(|call| call.unix_ms);
-        let latest_ms = stamps.fold(self.time.unix_ms, u64::max);
+        let latest_ms: Vec<u64> = (0..IDS.len())
+            .map(|account| {
+                let known = |call: &&Call| call.shares[account].is_some_and(|share| share.request_ms.is_some());
+                self.calls.iter().filter(known).map(|call| call.unix_ms).fold(self.time.unix_ms, u64::max)
+            })
+            .collect();
         for call in &mut self.calls {
-            let age_ms = latest_ms - call.unix_ms;
-            for share in call.shares.iter_mut().flatten() {
+            for (share, latest_ms) in call.shares.iter_mut().zip(&latest_ms) {
+                let Some(share) = share else { continue };
                 share.used.get_or_insert(if call.sent { share.amount } else { Amount::default() });
+                let age_ms = latest_ms.saturating_sub(call.unix_ms);
                 share.request_ms = share.request_ms.and(self.time.monotonic_ms.checked_sub(age_ms));
             }
         }
@@ -206,58 +190,6 @@ impl Model {
             self.months[account].dedup();
         }
     }
-}
-
-fn amount() -> impl Strategy<Value = Amount> {
-    (0..60_u64, 0..60_u64).prop_map(|(tokens, money_nanos)| Amount { tokens, money_nanos })
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let day_ms = DAY_MS as i64;
-    let sets = prop_oneof![
-        -5_000..5_000_i64,
-        Just(7_200_000),
-        Just(-7_200_000),
-        Just(day_ms),
-        Just(-day_ms),
-        Just(40 * day_ms),
-        Just(-40 * day_ms),
-        Just(i64::MIN),
-    ];
-    prop_oneof![
-        8 => (1..16_u8, amount()).prop_map(|(accounts, amount)| Step::Hold { accounts, amount }),
-        2 => (any::<usize>(), 1..16_u8, amount())
-            .prop_map(|(call, accounts, amount)| Step::Extend { call, accounts, amount }),
-        2 => any::<usize>().prop_map(Step::Sent),
-        5 => (any::<usize>(), 0..=100_u64).prop_map(|(call, percent)| Step::Settle(call, percent)),
-        1 => (any::<usize>(), 100..300_u64).prop_map(|(call, percent)| Step::Settle(call, percent)),
-        2 => any::<usize>().prop_map(Step::Drop),
-        3 => prop_oneof![0..5_000_u64, 0..90_000_u64, 0..2 * DAY_MS, Just(31 * DAY_MS)].prop_map(Step::Pass),
-        2 => sets.prop_map(Step::Set),
-        1 => Just(Step::Restart),
-    ]
-}
-
-fn some_caps() -> impl Strategy<Value = Caps> {
-    let sums = || proptest::option::of(0..300_u64);
-    let calls = || proptest::option::of(0..8_u32);
-    let money = (sums(), sums(), sums()).prop_map(|(per_day_nanos, per_month_nanos, total_nanos)| MoneyCaps {
-        currency: "USD".parse().expect("a currency"),
-        per_day_nanos,
-        per_month_nanos,
-        total_nanos,
-    });
-    let money = proptest::option::of(money);
-    (sums(), sums(), sums(), calls(), calls(), money).prop_map(
-        |(tokens_per_day, tokens_per_month, tokens_total, requests_per_minute, concurrent, money)| Caps {
-            tokens_per_day,
-            tokens_per_month,
-            tokens_total,
-            requests_per_minute,
-            concurrent,
-            money,
-        },
-    )
 }
 
 /// The longest that a window of this kind can keep a call out.

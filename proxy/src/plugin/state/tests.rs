@@ -25,7 +25,7 @@ fn a_call_is_interrupted_when_its_processor_time_is_used_up() {
         assert!(!interrupts(&mut deadline, Some(cpu_ms), cpu_ms - 98), "at {cpu_ms}");
     }
     assert!(interrupts(&mut deadline, Some(110), 12));
-    assert_eq!(deadline.cost(MS(12), Some(MS(110))), MS(12));
+    assert_eq!(deadline.cost_at(MS(12), Some(MS(110))), MS(12));
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_call_whose_thread_waits_for_a_processor_is_neither_interrupted_nor_charged(
     for turn in 0..20 {
         assert!(!interrupts(&mut deadline, Some(100), 2 + turn * 40));
     }
-    assert_eq!(deadline.cost(MS(800), Some(MS(101))), MS(3));
+    assert_eq!(deadline.cost_at(MS(800), Some(MS(101))), MS(3));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn wall_time_counts_where_the_kernel_tells_no_processor_time() {
 
 #[test]
 fn a_call_that_was_never_looked_at_is_charged_its_wall_time() {
-    assert_eq!(deadline(10).cost(Duration::from_micros(20), Some(MS(5))), Duration::from_micros(20));
+    assert_eq!(deadline(10).cost_at(Duration::from_micros(20), Some(MS(5))), Duration::from_micros(20));
 }
 
 #[test]

@@ -116,7 +116,7 @@ impl Turn {
             wire::Event::Tool(delta) => Event::Tool(self.tool(delta)?),
             wire::Event::Delta(text) => {
                 json::object(&text, DEPTH_MAX)
-                    .map_err(|_| ValidateError::Event("has a delta that is no JSON object"))?;
+                    .map_err(|_| ValidateError::Event("has a delta that is not a JSON object"))?;
                 Event::Delta(text)
             }
             wire::Event::Usage(usage) => Event::Usage(tokens(usage)?),
@@ -140,7 +140,7 @@ impl Turn {
         self.tools = self.tools.max(wire.index + 1);
         let too_long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.len() > TOOL_NAME_BYTES_MAX);
         if too_long(&wire.id) || too_long(&wire.name) {
-            return Err(ValidateError::Event("names a tool call at too great a length"));
+            return Err(ValidateError::Event("has a tool call with too long an id or name"));
         }
         Ok(ToolDelta { index: wire.index, id: wire.id, name: wire.name, arguments: wire.arguments })
     }

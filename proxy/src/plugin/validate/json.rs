@@ -11,7 +11,7 @@ const SMALL_OBJECT_FIELDS: usize = 32;
 
 /// Why a text is not JSON that the host takes from a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JsonFlaw {
+pub enum GuestJsonError {
     #[error(transparent)]
     Json(#[from] JsonError),
     #[error("a field is named twice at byte {at}")]
@@ -21,7 +21,7 @@ pub enum JsonFlaw {
 }
 
 /// Checks that `text` is one JSON value.
-pub(super) fn value(text: &str, depth_max: usize) -> Result<Kind, JsonFlaw> {
+pub(super) fn value(text: &str, depth_max: usize) -> Result<Kind, GuestJsonError> {
     let mut walk = Walk { scanner: Scanner::new(text, depth_max), names: Vec::new() };
     let kind = walk.scanner.kind()?;
     walk.value()?;
@@ -30,10 +30,10 @@ pub(super) fn value(text: &str, depth_max: usize) -> Result<Kind, JsonFlaw> {
 }
 
 /// Checks that `text` is one JSON object.
-pub(in super::super) fn object(text: &str, depth_max: usize) -> Result<(), JsonFlaw> {
+pub(in super::super) fn object(text: &str, depth_max: usize) -> Result<(), GuestJsonError> {
     match value(text, depth_max)? {
         Kind::Object => Ok(()),
-        _ => Err(JsonFlaw::NotAnObject),
+        _ => Err(GuestJsonError::NotAnObject),
     }
 }
 
@@ -45,7 +45,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Recurses, as deep as the scanner lets containers nest.
-    fn value(&mut self) -> Result<(), JsonFlaw> {
+    fn value(&mut self) -> Result<(), GuestJsonError> {
         match self.scanner.kind()? {
             Kind::Object => self.object(),
             Kind::Array => {
@@ -59,7 +59,7 @@ impl Walk<'_> {
         }
     }
 
-    fn object(&mut self) -> Result<(), JsonFlaw> {
+    fn object(&mut self) -> Result<(), GuestJsonError> {
         self.scanner.enter_object()?;
         let first = self.names.len();
         let mut many: Option<HashSet<Cow<'_, str>>> = None;
@@ -77,7 +77,7 @@ impl Walk<'_> {
                 }
             };
             if known {
-                return Err(JsonFlaw::Twice { at: key.at });
+                return Err(GuestJsonError::Twice { at: key.at });
             }
             self.value()?;
         }

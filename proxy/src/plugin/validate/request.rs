@@ -124,7 +124,7 @@ fn path(path: &str) -> Result<(), &'static str> {
         match segment.split(|&byte| byte == b';').next().unwrap_or_default() {
             b"" if segment.is_empty() && segments.peek().is_none() => {}
             b"" => return Err("holds an empty segment"),
-            b"." | b".." => return Err("climbs"),
+            b"." | b".." => return Err("has a segment `.` or `..`"),
             _ => {}
         }
     }
@@ -140,7 +140,7 @@ fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
             b'%' => {
                 let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
                 let (Some(high), Some(low)) = (digit(), digit()) else {
-                    return Err("holds a broken escape");
+                    return Err("holds an invalid percent escape");
                 };
                 u8::try_from(high * 16 + low).expect("two hexadecimal digits are a byte")
             }
@@ -182,7 +182,7 @@ fn headers(wire: Vec<wire::HeaderResult>, auth: &Auth) -> Result<Vec<(String, St
 
 fn header_flaw(name: &str, value: &str) -> Option<&'static str> {
     if !is_token(name) {
-        return Some("is no header name");
+        return Some("is not a valid header name");
     }
     if is_hosts_own(name) {
         return Some("is the host's to set");
@@ -283,7 +283,7 @@ fn edit_flaw(edit: &wire::Edit, earlier: &[Edit]) -> Option<EditError> {
 fn auth(wire: wire::Auth) -> Result<Auth, ValidateError> {
     let named = |name: &str| {
         let fits = is_token(name) && name.len() <= AUTH_NAME_BYTES_MAX;
-        fits.then_some(()).ok_or(ValidateError::Auth("has a name that is empty, too long or no token"))
+        fits.then_some(()).ok_or(ValidateError::Auth("has a name that is empty, too long, or not a token of HTTP"))
     };
     Ok(match wire {
         wire::Auth::None => Auth::None,

@@ -1,6 +1,7 @@
 //! The process under test, and what it leaves behind.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::Write,
     net::SocketAddr,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tollgate::store::{self, SledStore, Store};
+use tollgate::store::{self, Dimension, SledStore, Store};
 
 use super::{Answer, Call, Client, Setup, chat, eventually, get, setup::House};
 
@@ -207,6 +208,12 @@ impl Stopped {
         rows
     }
 
+    /// How many requests were refused before they were anybody's call, by code.
+    pub(crate) fn refusals(&self) -> BTreeMap<String, u64> {
+        let totals = self.store().totals(Dimension::Refusal, 0..u32::MAX).expect("the sums can be read");
+        totals.into_iter().map(|(code, sum)| (code, sum.calls)).collect()
+    }
+
     /// The rows of calls that did not end well.
     pub(crate) fn failed_rows(&self) -> Vec<Row> {
         self.rows().into_iter().filter(|row| !row.is_ok()).collect()
@@ -229,6 +236,11 @@ impl Stopped {
         assert!(its.next().is_none(), "{request_id} has two rows");
         row.clone()
     }
+}
+
+/// Refusals by code, as [`Stopped::refusals`] tells them.
+pub(crate) fn counts<const N: usize>(counts: [(&str, u64); N]) -> BTreeMap<String, u64> {
+    counts.map(|(code, count)| (code.to_owned(), count)).into()
 }
 
 /// Runs a command of the binary in `house`, and returns what it prints.

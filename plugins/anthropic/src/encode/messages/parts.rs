@@ -7,11 +7,11 @@ use tollgate_plugin::{
     json::{self, Value, Writer},
 };
 
-use super::{super::media, Place};
+use super::{super::media, FieldPath};
 use crate::wire::{Block, BlockKind, ToolContent};
 
 /// What the assistant said in one message.
-pub(super) struct Spoken<'a> {
+pub(super) struct AssistantMessage<'a> {
     /// Thinking and text.
     pub(super) blocks: Vec<Block<'a>>,
     pub(super) calls: Vec<Call<'a>>,
@@ -27,7 +27,7 @@ pub(super) struct Call<'a> {
 }
 
 /// What a tool gave back.
-pub(super) struct Answer<'a> {
+pub(super) struct ToolOutput<'a> {
     pub(super) id: Option<&'a str>,
     /// The function's name, by which the older dialect refers to its call.
     pub(super) name: Option<&'a str>,
@@ -60,7 +60,7 @@ fn text_of<'a>(part: &'a Value<'a>) -> Option<&'a str> {
     }
 }
 
-pub(super) fn system<'a>(message: &'a Value<'a>, at: Place) -> Result<Vec<Block<'a>>, Failure> {
+pub(super) fn system<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<Vec<Block<'a>>, Failure> {
     let mut blocks = Vec::new();
     for (index, part) in items(message).iter().enumerate() {
         let text =
@@ -70,7 +70,7 @@ pub(super) fn system<'a>(message: &'a Value<'a>, at: Place) -> Result<Vec<Block<
     Ok(blocks)
 }
 
-pub(super) fn user<'a>(message: &'a Value<'a>, at: Place) -> Result<Vec<Block<'a>>, Failure> {
+pub(super) fn user<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<Vec<Block<'a>>, Failure> {
     let mut blocks = Vec::new();
     for (index, part) in items(message).iter().enumerate() {
         blocks.extend(user_part(part, at, index)?);
@@ -78,7 +78,7 @@ pub(super) fn user<'a>(message: &'a Value<'a>, at: Place) -> Result<Vec<Block<'a
     Ok(blocks)
 }
 
-fn user_part<'a>(part: &'a Value<'a>, at: Place, index: usize) -> Result<Option<Block<'a>>, Failure> {
+fn user_part<'a>(part: &'a Value<'a>, at: FieldPath, index: usize) -> Result<Option<Block<'a>>, Failure> {
     let cache_control = part.get("cache_control");
     if let Some(text) = text_of(part) {
         return Ok(text_block(text, cache_control));
@@ -96,7 +96,7 @@ fn user_part<'a>(part: &'a Value<'a>, at: Place, index: usize) -> Result<Option<
             let data = data.ok_or_else(|| Failure::unsupported(at.part(index), "a file is given by its data"))?;
             media::file(data, file.text("filename"), &at.part(index))?
         }
-        Some("input_audio") => return Err(Failure::unsupported(at.part(index), "the provider hears no audio")),
+        Some("input_audio") => return Err(Failure::unsupported(at.part(index), "the provider takes no audio")),
         // A block in Anthropic's own words carries its `cache_control` itself.
         Some("image" | "document" | "search_result") => return Ok(Some(Block::plain(BlockKind::Native(part)))),
         _ => return Err(Failure::invalid(at.part(index), "a part of a user message is a text, an image or a file")),
@@ -104,7 +104,7 @@ fn user_part<'a>(part: &'a Value<'a>, at: Place, index: usize) -> Result<Option<
     Ok(Some(Block { kind, cache_control }))
 }
 
-pub(super) fn assistant<'a>(message: &'a Value<'a>, at: Place) -> Result<Spoken<'a>, Failure> {
+pub(super) fn assistant<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<AssistantMessage<'a>, Failure> {
     let mut blocks = thinking(message);
     for (index, part) in items(message).iter().enumerate() {
         if let Some(text) = text_of(part) {
@@ -134,7 +134,7 @@ pub(super) fn assistant<'a>(message: &'a Value<'a>, at: Place) -> Result<Spoken<
     if let Some(function) = message.get("function_call") {
         calls.push(called(Some(function), None, at)?);
     }
-    Ok(Spoken { blocks, calls, cache_control: message.get("cache_control") })
+    Ok(AssistantMessage { blocks, calls, cache_control: message.get("cache_control") })
 }
 
 fn is_thinking(block: &Block<'_>) -> bool {
@@ -156,7 +156,7 @@ fn thinking<'a>(message: &'a Value<'a>) -> Vec<Block<'a>> {
     kinds.map(Block::plain).collect()
 }
 
-fn called<'a>(function: Option<&'a Value<'a>>, id: Option<&'a str>, at: Place) -> Result<Call<'a>, Failure> {
+fn called<'a>(function: Option<&'a Value<'a>>, id: Option<&'a str>, at: FieldPath) -> Result<Call<'a>, Failure> {
     let name = function.and_then(|function| function.text("name")).filter(|name| !name.is_empty());
     let (Some(function), Some(name)) = (function, name) else {
         return Err(Failure::invalid(at.field("tool_calls"), "a tool call names its function"));
@@ -190,8 +190,8 @@ fn wrapped(value: &Value<'_>) -> String {
     writer.finish()
 }
 
-pub(super) fn tool_result<'a>(message: &'a Value<'a>, at: Place) -> Result<Answer<'a>, Failure> {
-    Ok(Answer {
+pub(super) fn tool_result<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<ToolOutput<'a>, Failure> {
+    Ok(ToolOutput {
         id: message.text("tool_call_id").filter(|id| !id.is_empty()),
         name: None,
         content: tool_content(message, at)?,
@@ -200,12 +200,12 @@ pub(super) fn tool_result<'a>(message: &'a Value<'a>, at: Place) -> Result<Answe
     })
 }
 
-pub(super) fn function_result<'a>(message: &'a Value<'a>, at: Place) -> Result<Answer<'a>, Failure> {
-    Ok(Answer { id: None, name: message.text("name"), ..tool_result(message, at)? })
+pub(super) fn function_result<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<ToolOutput<'a>, Failure> {
+    Ok(ToolOutput { id: None, name: message.text("name"), ..tool_result(message, at)? })
 }
 
 /// Some clients give a tool's JSON as it is: what is not a list of parts goes as its text.
-fn tool_content<'a>(message: &'a Value<'a>, at: Place) -> Result<ToolContent<'a>, Failure> {
+fn tool_content<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<ToolContent<'a>, Failure> {
     let Some(content) = message.get("content") else { return Ok(ToolContent::Nothing) };
     match content {
         Value::String(text) if text.is_empty() => Ok(ToolContent::Nothing),

@@ -9,30 +9,35 @@ use tollgate_plugin::json::Writer;
 
 use super::{
     Conversation,
-    parts::{Answer, Spoken},
+    parts::{AssistantMessage, ToolOutput},
 };
 use crate::{
     names,
     wire::{Block, BlockKind, Role, ToolContent, Turn},
 };
 
-/// Said for a user who has not spoken, since the provider wants one to begin.
+/// Said for a user who has not message, since the provider wants one to begin.
 const PLACEHOLDER: &str = ".";
 /// Said for a tool whose result the client does not have.
 const NO_RESULT: &str = "The tool gave no result.";
+
+/// Calls that wait for their results at once: the gateway takes no more in one answer.
+const CALLS_OPEN_MAX: usize = 1024;
+/// Different tools that a conversation calls.
+const TOOLS_MAX: usize = 4096;
 
 #[derive(Default)]
 pub(super) struct Turns<'a> {
     turns: Vec<Turn<'a>>,
     /// The calls of the last assistant turn that have no result yet.
-    open: Vec<Open<'a>>,
+    open: Vec<OpenCall<'a>>,
     tool_names: Vec<&'a str>,
     calls: usize,
     /// The ids given to calls so far, in order of the alphabet.
     ids: Vec<Cow<'a, str>>,
 }
 
-struct Open<'a> {
+struct OpenCall<'a> {
     /// As the client has it.
     given: Option<&'a str>,
     /// As the provider takes it.
@@ -47,29 +52,35 @@ impl<'a> Turns<'a> {
         }
     }
 
-    pub(super) fn assistant(&mut self, spoken: Spoken<'a>) {
-        if spoken.blocks.is_empty() && spoken.calls.is_empty() {
-            return;
+    /// # Errors
+    /// A sentence, where more calls or tools stand open than any model makes.
+    pub(super) fn assistant(&mut self, message: AssistantMessage<'a>) -> Result<(), &'static str> {
+        if message.blocks.is_empty() && message.calls.is_empty() {
+            return Ok(());
         }
         match self.turns.last().map(|turn| turn.role) {
             None => self.user(Vec::from([Block::text(PLACEHOLDER)])),
             Some(Role::User) => self.answer_what_is_open(),
             Some(Role::Assistant) => {}
         }
-        let mut blocks = spoken.blocks;
-        for call in spoken.calls {
+        let mut blocks = message.blocks;
+        for call in message.calls {
+            if self.open.len() == CALLS_OPEN_MAX || self.tool_names.len() == TOOLS_MAX {
+                return Err("the messages call more tools than a model may");
+            }
             let id = self.new_id(call.id);
             self.calls += 1;
             if !self.tool_names.contains(&call.name) {
                 self.tool_names.push(call.name);
             }
-            self.open.push(Open { given: call.id, id: id.clone(), name: call.name });
+            self.open.push(OpenCall { given: call.id, id: id.clone(), name: call.name });
             blocks.push(Block::plain(BlockKind::ToolUse { id, name: call.name, input: call.input }));
         }
-        if let (Some(value), Some(last)) = (spoken.cache_control, blocks.last_mut()) {
+        if let (Some(value), Some(last)) = (message.cache_control, blocks.last_mut()) {
             last.cache_control = Some(value);
         }
         self.turn(Role::Assistant).blocks.extend(blocks);
+        Ok(())
     }
 
     /// The id of the next call. Some clients count their calls anew in every turn, and the provider refuses an id that
@@ -89,20 +100,20 @@ impl<'a> Turns<'a> {
     }
 
     /// A result for an open call; one that answers none is kept as the user's words.
-    pub(super) fn result(&mut self, answer: Answer<'a>) {
-        let position = self.open.iter().position(|open| match (answer.id, answer.name) {
+    pub(super) fn result(&mut self, output: ToolOutput<'a>) {
+        let position = self.open.iter().position(|open| match (output.id, output.name) {
             (Some(id), _) => open.given == Some(id),
             (None, Some(name)) => open.name == name,
             (None, None) => true,
         });
-        let Some(position) = position else { return self.orphan(answer) };
+        let Some(position) = position else { return self.orphan(output) };
         let id = self.open.remove(position).id;
-        let kind = BlockKind::ToolResult { id, content: answer.content, is_error: answer.is_error };
-        self.turn(Role::User).results.push(Block { kind, cache_control: answer.cache_control });
+        let kind = BlockKind::ToolResult { id, content: output.content, is_error: output.is_error };
+        self.turn(Role::User).results.push(Block { kind, cache_control: output.cache_control });
     }
 
-    fn orphan(&mut self, answer: Answer<'a>) {
-        match answer.content {
+    fn orphan(&mut self, output: ToolOutput<'a>) {
+        match output.content {
             ToolContent::Text(text) if !text.trim().is_empty() => self.user(Vec::from([Block::text(text)])),
             ToolContent::Blocks(blocks) => self.user(blocks),
             _ => {}

@@ -113,11 +113,14 @@ fn usage_is_read_in_the_forms_of_openais_relatives() {
             r#"{"prompt_tokens":9,"completion_tokens":3,"completion_tokens_details":{"reasoning_tokens":2},"prompt_tokens_details":null}"#,
             (9, 3, 0, 2),
         ),
-        (r#"{"prompt_tokens":9,"completion_tokens":-3}"#, (9, 0, 0, 0)),
+        // What nobody believes.
+        (r#"{"prompt_tokens":9,"completion_tokens":99999999999999999999}"#, (9, u64::MAX, 0, 0)),
     ] {
         let read = seen(true, &chunk(&format!(r#""choices":[],"usage":{usage}"#))).usage.unwrap();
         assert_eq!((read.input, read.output, read.cached, read.reasoning), tokens, "{usage}");
     }
+    let negative = chunk(r#""choices":[],"usage":{"prompt_tokens":9,"completion_tokens":-3}"#);
+    assert_eq!(seen(true, &negative).usage, None);
 }
 
 #[test]

@@ -1,21 +1,21 @@
 use super::*;
 
 #[track_caller]
-fn refuses(text: &str, expected: fn(&JsonFlaw) -> bool) {
+fn refuses(text: &str, expected: fn(&GuestJsonError) -> bool) {
     let flaw = value(text, 4).unwrap_err();
     assert!(expected(&flaw), "{text:?}: {flaw}");
 }
 
-fn syntax(flaw: &JsonFlaw) -> bool {
-    matches!(flaw, JsonFlaw::Json(JsonError::Syntax { .. }))
+fn syntax(flaw: &GuestJsonError) -> bool {
+    matches!(flaw, GuestJsonError::Json(JsonError::Syntax { .. }))
 }
 
-fn deep(flaw: &JsonFlaw) -> bool {
-    matches!(flaw, JsonFlaw::Json(JsonError::Deep { .. }))
+fn deep(flaw: &GuestJsonError) -> bool {
+    matches!(flaw, GuestJsonError::Json(JsonError::Deep { .. }))
 }
 
-fn twice(flaw: &JsonFlaw) -> bool {
-    matches!(flaw, JsonFlaw::Twice { .. })
+fn twice(flaw: &GuestJsonError) -> bool {
+    matches!(flaw, GuestJsonError::Twice { .. })
 }
 
 #[test]
@@ -65,5 +65,5 @@ fn an_object_with_many_fields_is_checked_too() {
 #[test]
 fn an_object_is_not_any_value() {
     assert_eq!(object(" {}", 4), Ok(()));
-    assert_eq!(object("[]", 4), Err(JsonFlaw::NotAnObject));
+    assert_eq!(object("[]", 4), Err(GuestJsonError::NotAnObject));
 }

@@ -1,0 +1,115 @@
+//! Before anything is sent: what is refused, in which words, and that it costs nothing.
+
+use bytes::Bytes;
+
+use super::{
+    super::{BodyFault, models, refuse},
+    client::Client,
+    setup::{House, chat},
+};
+use crate::{
+    dialect::Dialect,
+    error::{Error, RequestError},
+    limit::Caps,
+};
+
+/// What a client that says this is told, when nobody is asked for it.
+async fn refused(caps: Caps, client: Client, status: u16, code: &str) {
+    let ended = House::with_caps([], caps).call(client).await;
+    ended.is_refused(status, code);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_served_is_refused_by_name() {
+    let none = Caps::default;
+    refused(none(), Client::asks("{").with_body(Err(BodyFault::TooLarge(9))), 413, "request_too_large").await;
+    refused(none(), Client::asks("{").with_body(Err(BodyFault::Slow)), 408, "request_timeout").await;
+    refused(none(), Client::asks("{").with_body(Err(BodyFault::Broken)), 400, "body_incomplete").await;
+    refused(none(), Client::asks("").with_body(Ok(Bytes::from_static(b"{\"a\":\"\xff\"}"))), 400, "invalid_json").await;
+    refused(none(), Client::asks(&chat("none")), 404, "model_not_found").await;
+    refused(none(), Client::asks(&chat("hidden")), 403, "model_not_allowed").await;
+    let templated = chat("fast").replace("\"max_tokens\"", "\"template\":{\"name\":\"t\"},\"max_tokens\"");
+    refused(none(), Client::asks(&templated), 404, "template_not_found").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_beyond_a_cap_is_refused_before_anyone_is_asked() {
+    let caps = |change: fn(&mut Caps)| {
+        let mut caps = Caps::default();
+        change(&mut caps);
+        caps
+    };
+    for (caps, code) in [
+        (caps(|caps| caps.tokens_per_day = Some(40)), "tokens_per_day_exceeded"),
+        (caps(|caps| caps.requests_per_minute = Some(0)), "requests_per_minute_exceeded"),
+        (caps(|caps| caps.concurrent = Some(0)), "concurrent_calls_exceeded"),
+    ] {
+        refused(caps, Client::asks(&chat("fast")), 429, code).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_revoked_while_the_body_arrives_is_refused() {
+    let house = House::new([]);
+    let client = Client::asks(&chat("fast")).meanwhile(house.revocation());
+    house.call(client).await.is_refused(401, "key_revoked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_key_is_told_before_its_body_is_read() {
+    for (key, code) in [(None, "key_missing"), (Some("sk-tg-unknown"), "invalid_api_key")] {
+        let client = Client::asks(&chat("fast")).with_key(key).meanwhile(|| panic!("the body is left alone"));
+        let ended = House::new([]).call(client).await;
+        assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (401, code));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_stops_takes_no_calls() {
+    let house = House::new([]);
+    house.gateway.drain();
+    let ended = house.call(Client::asks(&chat("fast"))).await;
+    ended.is_refused(503, "gateway_unavailable");
+    assert!(ended.seen.closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_serves_as_many_calls_as_it_may_takes_no_more() {
+    let house = House::new([]);
+    let others = [house.gateway.begin(), house.gateway.begin()];
+    let mut client = Client::asks(&chat("fast"));
+    let operation = crate::call::Operation::Chat;
+    super::super::serve(&house.gateway, &house.providers, Dialect::OpenAi, operation, &mut client).await;
+    drop(others);
+    let seen = client.seen.lock().unwrap();
+    assert_eq!((seen.status(), seen.code().as_str()), (503, "gateway_busy"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn models_are_shown_to_whoever_may_use_them() {
+    let house = House::new([]);
+    let mut client = Client::asks("");
+    models(&house.gateway, Dialect::OpenAi, &mut client).await;
+    let listed = client.seen.lock().unwrap().json();
+    let ids: Vec<_> = listed["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["fast", "safe", "wise"]);
+
+    let mut client = Client::asks("");
+    super::super::model(&house.gateway, Dialect::OpenAi, "fast", &mut client).await;
+    assert_eq!(client.seen.lock().unwrap().json()["owned_by"], "one");
+
+    let mut client = Client::asks("");
+    super::super::model(&house.gateway, Dialect::OpenAi, "hidden", &mut client).await;
+    assert_eq!(client.seen.lock().unwrap().code(), "model_not_allowed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_no_call_is_refused_in_the_same_words() {
+    let house = House::new([]);
+    let mut client = Client::asks("");
+    let error = Box::new(Error::Request(RequestError::Path));
+    refuse(&house.gateway, Dialect::OpenAi, error, &mut client).await;
+    let seen = client.seen.lock().unwrap();
+    assert_eq!((seen.status(), seen.code().as_str()), (404, "path_not_found"));
+    assert!(seen.header("x-request-id").is_some());
+}
