@@ -15,7 +15,7 @@ define need
 	  else $(3); fi; } && command -v $(1) >/dev/null || { echo "please install $(2): '$(1)' is missing"; exit 1; }
 endef
 
-.PHONY: help run release check test docs deny advisories features fuzz sdk bench plugins plugins-check tools sdk-tools deny-tools
+.PHONY: help run release check test docs deny advisories features openssl fuzz sdk bench plugins plugins-check tools sdk-tools deny-tools
 
 help: ## shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,12 +46,14 @@ else
 	  /^test result:/ { passed += $$4; failed += $$6 } END { print passed + 0 " passed, " failed + 0 " failed" }'
 endif
 
-docs: tools ## the documentation of every crate, without a warning
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+docs: tools ## the documentation, without a warning
+	RUSTDOCFLAGS="-D warnings" cargo doc -p tollgate --lib --no-deps --locked --quiet
 
-features: tools ## every set of features that the gateway can be built with
-	$(call need,perl,perl,false)
+features: tools ## the gateway without its optional features
 	cargo check --locked --quiet -p tollgate --no-default-features --features rustls
+
+openssl: tools ## the gateway with OpenSSL, which it compiles
+	$(call need,perl,perl,false)
 	cargo check --locked --quiet -p tollgate --no-default-features --features openssl,fakes
 
 # Prebuilt, by its hash; compiled where there is none for this machine.

@@ -122,7 +122,7 @@ fn request(bytes: usize, messages: usize) -> String {
     let line = "What does a toll gate cost the \\\"cart\\\" that passes it?\\n";
     let text = line.repeat((bytes / messages / line.len()).max(1));
     let message = |index: usize| {
-        let role = if index % 2 == 0 { "user" } else { "assistant" };
+        let role = if index.is_multiple_of(2) { "user" } else { "assistant" };
         format!(r#"{{"role":"{role}","content":"{text}"}}"#)
     };
     let messages: Vec<String> = (0..messages).map(message).collect();

@@ -12,6 +12,8 @@
 //! - Invariant: no call waits for the store or for a disk flush.
 
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod horizon;
 mod keys;
 mod mapped;

@@ -51,7 +51,7 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], words: &[&str], random: &mut Random
         }
         7 => {
             let word = random.choose(words).repeat(1 + random.below(REPEATS_MAX));
-            insert(bytes, at, word[..word.floor_char_boundary(INPUT_BYTES_MAX)].as_bytes());
+            insert(bytes, at, &word.as_bytes()[..word.floor_char_boundary(INPUT_BYTES_MAX)]);
         }
         8 => {
             let digit = bytes.iter().skip(at).position(u8::is_ascii_digit).map(|found| at + found);

@@ -4,6 +4,7 @@ pub mod anthropic_decode;
 pub mod anthropic_stream;
 pub mod encode;
 pub mod framing;
+pub mod journal;
 pub mod json;
 pub mod passthrough;
 pub mod request;
@@ -28,9 +29,10 @@ pub struct Target {
     pub words: &'static [&'static str],
 }
 
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "framing", run: framing::run, words: framing::WORDS },
     Target { name: "json", run: json::run, words: JSON_WORDS },
+    Target { name: "journal", run: journal::run, words: journal::WORDS },
     Target { name: "request", run: request::run, words: REQUEST_WORDS },
     Target { name: "encode", run: encode::run, words: REQUEST_WORDS },
     Target { name: "passthrough", run: passthrough::run, words: passthrough::WORDS },

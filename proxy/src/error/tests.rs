@@ -79,7 +79,7 @@ fn every_refusal_has_a_status_that_says_whose_fault_it_is() {
         (RouteError::Forbidden("m".into()).into(), 403, "model_not_allowed"),
         (TemplateError::Missing("name".into()).into(), 400, "template_variable_missing"),
         (RequestError::TooLarge(1).into(), 413, "request_too_large"),
-        (RequestError::Head.into(), 431, "head_invalid"),
+        (RequestError::Head.into(), 400, "head_invalid"),
         (Error::Plugin { provider: "p".into(), fault: PluginError::Deadline }, 504, "plugin_deadline_exceeded"),
         (Error::Plugin { provider: "p".into(), fault: PluginError::Busy }, 503, "plugin_busy"),
         (

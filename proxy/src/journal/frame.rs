@@ -71,11 +71,16 @@ fn frame<T: Serialize + ?Sized>(kind: u8, value: &T) -> Vec<u8> {
     frame.push(kind);
     let mut frame = postcard::to_extend(value, frame)
         .expect("growing a vector cannot fail, and no entry of the journal refuses to serialize");
+    seal(&mut frame);
+    frame
+}
+
+/// Fills in the header of a frame whose payload stands behind it.
+pub(super) fn seal(frame: &mut [u8]) {
     let length = u32::try_from(frame.len() - HEADER_BYTES).expect("entries are bounded far below 4 GiB");
     frame[..4].copy_from_slice(&length.to_le_bytes());
     let checksum = checksum(length, &frame[HEADER_BYTES..]);
     frame[4..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
-    frame
 }
 
 /// Takes back the frame that begins at the front of the bytes. One store: it is taken back whole or not at all.

@@ -14,7 +14,7 @@ use crate::{
         Attempt,
         testing::{ByHand, House, NOW_MS},
     },
-    limit::{DAY_MS, day_of, month_of},
+    limit::{DAY_MS, Limiter, Time, day_of, month_of},
     store::{Charge, Dimension, SledStore},
 };
 
@@ -99,6 +99,25 @@ fn rows(store: &dyn Store) -> HashMap<String, (String, u64)> {
     let input: u64 = rolled_up.values().map(|rollup| rollup.input).sum();
     assert_eq!((calls, input), (rows.len() as u64, tokens), "the roll-ups are those of the rows");
     rows
+}
+
+#[test]
+fn what_was_used_today_counts_after_a_clock_that_had_stepped_into_another_month() {
+    let house = House::new();
+    let store = house.store();
+    let (ledger, _) = open(&house, store.clone());
+    let later_ms = NOW_MS + 40 * DAY_MS;
+    for (id, started_ms, tokens) in [("req_1", NOW_MS, 10), ("req_2", later_ms, 7), ("req_3", NOW_MS, 5)] {
+        ledger.record(None, Record { started_ms, ..row(id, tokens) }).unwrap();
+        assert!(ledger.catch_up(PATIENCE));
+    }
+    ledger.shutdown().unwrap();
+    let (limiter, time) = (Limiter::new(), Time { unix_ms: NOW_MS, monotonic_ms: 0 });
+    for (key, past) in accounts::past(store.as_ref(), NOW_MS).unwrap() {
+        limiter.restore(&key, &past, time);
+    }
+    let spent = limiter.spent("key_a", time);
+    assert_eq!((spent.day.tokens, spent.month.tokens, spent.total.tokens), (15, 15, 22));
 }
 
 #[test]

@@ -92,6 +92,31 @@ fn of_two_first_starts_both_use_the_faster_ones_key() {
 }
 
 #[test]
+fn a_store_is_opened_with_the_master_key_it_was_made_with_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("master-key");
+    let open = |check: Option<&[u8]>, given: Option<MasterKey>, fill: u8| {
+        MasterKey::open_checked(check, given, dir.path(), &mut |buffer| buffer.fill(fill))
+    };
+    let made = open(None, None, 1).unwrap();
+    let check = made.check();
+    assert_ne!(check[..], made.subkey("client keys")[..]);
+    assert_eq!(*open(Some(&check), None, 2).unwrap().subkey("x"), *made.subkey("x"), "the kept one is read");
+
+    // Another one, given or kept.
+    let wrong = open(Some(&check), Some(master(9)), 2).unwrap_err();
+    assert!(matches!(&wrong, MasterKeyError::Wrong(Origin::Environment)), "{wrong}");
+    assert!(wrong.to_string().starts_with("TOLLGATE_MASTER_KEY is not the master key that the store was made with"));
+    assert!(matches!(open(Some(&master(9).check()), None, 2), Err(MasterKeyError::Wrong(Origin::Kept(_)))));
+
+    // None: a new one would be of no use, and is not made.
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(open(Some(&check), None, 3), Err(MasterKeyError::Missing(missing)) if missing == path));
+    assert!(!path.exists());
+    assert!(open(Some(&check), Some(made), 3).is_ok());
+}
+
+#[test]
 fn a_master_key_that_others_can_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     MasterKey::open(None, dir.path(), &mut counting()).unwrap();

@@ -30,7 +30,7 @@ fn the_compiler_has_given_everything_up_before_it_reads_a_component() {
             break status;
         }
         assert!(Instant::now() < until, "the filter was never taken: {status}");
-        thread::sleep(Duration::from_millis(5));
+        thread::park_timeout(Duration::from_millis(5));
     };
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     let mut files: Vec<_> =

@@ -34,7 +34,7 @@ fn a_generation_with_bad_plugins_is_none_and_names_them_all() {
     let faults = old.next(host(), sources).err().unwrap();
     let names: Vec<_> = faults.iter().map(|fault| fault.name.as_str()).collect();
     assert_eq!(names, ["b", "c", "a"]);
-    assert_eq!(faults[2].to_string(), "plugin `a` is there twice");
+    assert_eq!(faults[2].to_string(), "plugin `a` is configured twice");
     assert!(encode(old.adapter("a").unwrap()).is_ok());
 }
 

@@ -12,12 +12,14 @@ use guest::{Guest, Request};
 
 use crate::support::*;
 
+/// Room for one call at a time. A cap on tokens would refuse guests that say nothing of how much may be answered.
+const ONE: &str = "concurrent = 1";
 /// Room for one call at a time, and for the tokens of hardly more than one.
 const TIGHT: &str = "concurrent = 1, tokens_total = 9000";
 
 /// A gateway with a good provider, and with a model for each of these guests, named as they are.
-fn gateway_with(good: &Provider, base_url: &str, guests: &[(String, Guest)]) -> Gateway {
-    let mut setup = gateway(good).limits(TIGHT);
+fn gateway_with(good: &Provider, base_url: &str, limits: &str, guests: &[(String, Guest)]) -> Gateway {
+    let mut setup = gateway(good).limits(limits);
     let folder = tempfile::tempdir().expect("there is room for a folder");
     for (name, guest) in guests {
         let file = folder.path().join(format!("{name}.wasm"));
@@ -63,7 +65,7 @@ fn an_adapter_that_misbehaves_before_anything_is_sent_costs_one_call() {
     for (index, method) in ["CONNECT", "get", "G T"].into_iter().enumerate() {
         guests.push((format!("method-{index}"), Guest::requesting(&Request { method, ..Request::default() })));
     }
-    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), &guests);
+    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), TIGHT, &guests);
     let mut client = gateway.client();
     let mut refused = Vec::new();
     for (name, _) in &guests {
@@ -95,7 +97,7 @@ fn an_adapter_that_misbehaves_in_a_stream_ends_it_in_words() {
         ("traps-at-once", evil::traps_after(0)),
         ("drips", evil::drips(u32::MAX)),
     ]);
-    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), &guests);
+    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), ONE, &guests);
 
     // Row 30: a trap in mid-stream.
     let mut client = gateway.begin(&chat("traps").streamed());
@@ -138,7 +140,7 @@ fn an_adapter_that_misbehaves_in_a_stream_ends_it_in_words() {
 fn an_adapter_that_floods_or_hoards_is_stopped() {
     let (good, provider) = (openai(), ByHand::listen());
     let guests = named(vec![("floods", evil::floods(100_000)), ("hoards", evil::hoards_handles())]);
-    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), &guests);
+    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), ONE, &guests);
     for (name, _) in &guests {
         let mut client = gateway.begin(&chat(name).streamed());
         let mut taken = provider.accept();
@@ -156,7 +158,7 @@ fn an_adapter_that_floods_or_hoards_is_stopped() {
 fn a_good_adapter_of_the_operators_serves_whole_and_streamed() {
     let (good, provider) = (openai(), ByHand::listen());
     let gateway =
-        gateway_with(&good, &format!("http://{}/base", provider.address()), &named(vec![("own", Guest::good())]));
+        gateway_with(&good, &format!("http://{}/base", provider.address()), ONE, &named(vec![("own", Guest::good())]));
     let mut client = gateway.begin(&chat("own"));
     let mut taken = provider.accept();
     let request = taken.request();

@@ -190,6 +190,20 @@ fn a_key_made_beside_the_gateway_serves_the_next_call_and_revoked_not_the_one_af
 }
 
 #[test]
+fn a_revoked_key_of_the_configuration_stays_revoked_when_it_leaves_and_comes_back() {
+    let provider = openai();
+    let setup = || gateway(&provider).key("other", "");
+    let gateway = setup().run();
+    gateway.call(&chat("gpt").by("other")).is_good();
+    gateway.command(&["key", "revoke", "other"]);
+    let gateway = gateway.stop().restart_as(&self::gateway(&provider));
+    gateway.call(&chat("gpt").by("other")).is_refused(401, "key_revoked");
+    let gateway = gateway.stop().restart_as(&setup());
+    gateway.call(&chat("gpt").by("other")).is_refused(401, "key_revoked");
+    gateway.still_serves();
+}
+
+#[test]
 fn a_model_that_is_unknown_or_not_the_keys_is_refused() {
     let provider = openai();
     let gateway = gateway(&provider).serves("secret").key("narrow", r#"models = ["gpt"]"#).run();

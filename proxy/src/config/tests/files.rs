@@ -73,7 +73,8 @@ fn the_reference_shows_the_defaults() {
     let shown = build(&uncommented(), set).unwrap();
     let default = config("");
 
-    let server = Server { tls: shown.server.tls.clone(), threads: shown.server.threads, ..default.server };
+    let Server { tls, threads, connections_max, .. } = shown.server.clone();
+    let server = Server { tls, threads, connections_max, ..default.server };
     assert_eq!(shown.server, server);
     assert_eq!(shown.log, default.log);
     assert_eq!(format!("{:?}", shown.limits), format!("{:?}", default.limits));

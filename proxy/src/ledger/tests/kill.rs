@@ -57,7 +57,9 @@ fn check(house: &House, recorded: &HashMap<String, (String, u64)>, round: usize)
     assert!(unsaid.count() <= THREADS * (round + 1), "one a thread may be written and not said");
     let total: u64 = rows.values().map(|(_, tokens)| tokens).sum();
     assert!(rows.values().any(|(class, _)| class == CRASHED), "some calls were open");
-    assert_eq!(recovered.accounts.iter().map(|(_, past)| past.total_tokens).sum::<u64>(), total);
+    // A key whose clock has been ahead comes twice, with one total.
+    let totals: HashMap<_, _> = recovered.accounts.iter().map(|(key, past)| (key, past.total_tokens)).collect();
+    assert_eq!(totals.values().sum::<u64>(), total);
 }
 
 /// How far a recording half came.
