@@ -88,18 +88,6 @@ enum Period {
     Ever,
 }
 
-impl Period {
-    /// Until the period ends; `None` for one that does not.
-    fn left_ms(self, unix_ms: u64) -> Option<u64> {
-        let end_ms = match self {
-            Period::Day(day) => (u64::from(day.period) + 1) * DAY_MS,
-            Period::Month(month) => month_end_ms(month.period),
-            Period::Ever => return None,
-        };
-        Some(end_ms.saturating_sub(unix_ms))
-    }
-}
-
 impl Account {
     pub(super) fn new(id: Arc<str>) -> Account {
         Account { id, state: Mutex::default() }
@@ -157,7 +145,7 @@ impl Account {
         let tokens = state.token_caps(caps, 0, state.at()).map(|capped| Headroom {
             limit: capped.cap,
             remaining: capped.sum.remaining(capped.cap),
-            reset_ms: capped.period.left_ms(time.unix_ms),
+            reset_ms: state.left_ms(capped.period, time.unix_ms),
         });
         RateLimits { requests, tokens: tokens.min_by_key(|headroom| headroom.remaining) }
     }
@@ -195,6 +183,17 @@ impl State {
     /// The current day and month.
     pub(super) fn at(&self) -> At {
         At { day: self.days.current(), month: self.months.current(), second: self.minute.second() }
+    }
+
+    /// How long `period` keeps a call out that is sent again; `None` for one that does not end.
+    fn left_ms(&self, period: Period, unix_ms: u64) -> Option<u64> {
+        let (end_ms, is_current) = match period {
+            Period::Day(day) => ((u64::from(day.period) + 1) * DAY_MS, day == self.days.current()),
+            Period::Month(month) => (month_end_ms(month.period), month == self.months.current()),
+            Period::Ever => return None,
+        };
+        // A call that began in another period is held on the current one when it is sent again.
+        Some(if is_current { end_ms.saturating_sub(unix_ms) } else { IN_FLIGHT_RETRY_MS })
     }
 
     /// Whether `amount` fits, and for a call that `joins` its request.
@@ -277,7 +276,7 @@ impl State {
             let retry_after_ms = match sum.settled.checked_add(wanted) {
                 _ if wanted > cap => None,
                 Some(settled) if settled <= cap => Some(IN_FLIGHT_RETRY_MS),
-                _ => period.left_ms(time.unix_ms),
+                _ => self.left_ms(period, time.unix_ms),
             };
             (!sum.fits(cap, wanted)).then(|| error(limit, cap, sum.remaining(cap), wanted, retry_after_ms))
         };

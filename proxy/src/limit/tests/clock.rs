@@ -86,3 +86,17 @@ fn rows_of_a_future_that_was_none_keep_a_key_out_for_a_minute_at_most() {
     assert!(refused.retry_after_ms.is_some_and(|wait_ms| wait_ms <= 61_000), "{refused:?}");
     let _ = reserve_at(&limiter, &caps, 0, reads(NOW_MS + 61_000, 7_261_000)).expect("a minute later");
 }
+
+#[test]
+fn a_hold_of_a_month_that_the_clock_left_backwards_says_to_send_the_call_again() {
+    let caps = caps(|caps| caps.tokens_per_month = Some(27));
+    let limiter = Limiter::new();
+    let key = limiter.account("key");
+    let claim = |tokens| [Claim { account: &key, caps: &caps, amount: Amount::tokens(tokens) }];
+    settle(hold(&claim(13), reads(NOW_MS, 0)).expect("fits"), 1);
+    let mut held = hold(&claim(0), reads(NOW_MS, 0)).expect("fits");
+    let forty_days_before = reads(NOW_MS - 40 * DAY_MS, 1);
+    let refused = held.extend(&claim(27), forty_days_before).expect_err("its month has 26 left");
+    assert_eq!((refused.remaining, refused.retry_after_ms), (26, Some(1_000)));
+    let _ = hold(&claim(27), forty_days_before).expect("a new call is held on the month that the clock reads");
+}
