@@ -46,8 +46,8 @@ else
 	  /^test result:/ { passed += $$4; failed += $$6 } END { print passed + 0 " passed, " failed + 0 " failed" }'
 endif
 
-docs: tools ## the documentation, without a warning
-	RUSTDOCFLAGS="-D warnings" cargo doc -p tollgate --lib --no-deps --locked --quiet
+docs: tools ## the documentation of the gateway and of the plugin kit, without a warning
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --lib --no-deps --locked --quiet
 
 features: tools ## the gateway without its optional features
 	cargo check --locked --quiet -p tollgate --no-default-features --features rustls

@@ -12,7 +12,7 @@ use serde::{
 use serde_json::{Value, value::RawValue};
 use tollgate::call::{
     Bounds, Call, Operation,
-    json::{Scanner, Text},
+    json::{Scanner, TextSize},
 };
 use tollgate_plugin::json as kit;
 
@@ -161,7 +161,7 @@ fn typed(text: &str) -> u64 {
     let members: Members<'_> = serde_json::from_str(text).expect("the request is JSON");
     let messages = members.0.iter().find(|(name, _)| name == "messages").expect("there are messages").1;
     let messages: Vec<Message<'_>> = serde_json::from_str(messages.get()).expect("they are messages");
-    let size = |text: &str| Text::of(text).ascii;
+    let size = |text: &str| TextSize::of(text).ascii;
     let sizes = messages.iter().map(|message| match &message.content {
         Some(Content::Text(text)) => size(text),
         Some(Content::Parts(parts)) => parts.iter().filter_map(|part| part.text.as_deref()).map(size).sum(),

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tollgate_fakes::{Dialect, Fake};
 
 use crate::{
+    fill::{fill, now_ms},
     load::{Call, answers},
     process::{LOAD_CPU, Process, SUBJECT_CPU, pin},
 };
@@ -88,6 +89,12 @@ impl Bench {
         floor.ensure_confined(&placement.subject)?;
         let home = tempfile::tempdir()?;
         Ok(Bench { openai, anthropic, floor: (floor, address), gateway: None, placement, home })
+    }
+
+    /// Ends the gateway, and fills its ledger with the rows of a year.
+    pub(crate) fn fill(&mut self, rows: u64) -> anyhow::Result<()> {
+        self.gateway = None;
+        Ok(fill(&self.home.path().join("data/store"), rows, now_ms())?)
     }
 
     /// Starts `binary`, or starts it again, and returns how long its first answer took.

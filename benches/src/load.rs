@@ -89,20 +89,12 @@ impl Answer {
     }
 }
 
-/// When a closed loop ends.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Until {
-    Passed(Duration),
-    /// So many calls on each connection.
-    Calls(u64),
-}
-
-/// Calls `connections` at a time, each at once after the one before. Returns how long each took, in nanoseconds.
+/// Calls `connections` at a time for so long, each at once after the one before. Returns how long each took, in nanoseconds.
 pub(crate) fn closed_loop(
     address: SocketAddr,
     call: &Call,
     connections: usize,
-    until: Until,
+    length: Duration,
 ) -> anyhow::Result<Vec<u64>> {
     runtime()?.block_on(async {
         let mut workers = Vec::new();
@@ -110,10 +102,7 @@ pub(crate) fn closed_loop(
             let (call, mut stream) = (call.clone(), connect(address).await?);
             workers.push(tokio::spawn(async move {
                 let (begun, mut answer, mut times_ns) = (Instant::now(), Answer::default(), Vec::new());
-                while match until {
-                    Until::Passed(length) => begun.elapsed() < length,
-                    Until::Calls(count) => (times_ns.len() as u64) < count,
-                } {
+                while begun.elapsed() < length {
                     let sent = Instant::now();
                     let answered = exchange(&mut stream, &call, &mut answer);
                     tokio::time::timeout(PATIENCE, answered).await.context("a call took too long")??;

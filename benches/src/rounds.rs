@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use crate::{
     Options,
     gateway::{Bench, Kind, Placement, Way},
-    load::{Until, closed_loop, one_by_one, paced},
+    load::{closed_loop, one_by_one, paced},
     process::{keep_awake, own_cpu_ns},
     scale::{Scale, scale},
 };
@@ -140,13 +140,12 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<Figures> {
     for way in PROXIES {
         for kind in KINDS {
             let (address, call) = bench.call(way, kind)?;
-            closed_loop(address, &call, CONNECTIONS, Until::Passed(WARM_UP_LENGTH))
-                .with_context(|| format!("{way:?} {kind:?}"))?;
+            closed_loop(address, &call, CONNECTIONS, WARM_UP_LENGTH).with_context(|| format!("{way:?} {kind:?}"))?;
         }
     }
     for (kind, alone) in KINDS.into_iter().zip(&mut figures.alone) {
         let (address, call) = bench.call(Way::Direct, kind)?;
-        let times_ns = closed_loop(address, &call, CONNECTIONS, Until::Passed(ROUND_LENGTH))?;
+        let times_ns = closed_loop(address, &call, CONNECTIONS, ROUND_LENGTH)?;
         *alone = times_ns.len() as f64 / ROUND_LENGTH.as_secs_f64();
     }
     for _ in 0..ROUNDS {
@@ -180,7 +179,7 @@ fn turn(bench: &Bench, way: Way, kind: Kind, figures: &mut Figures) -> anyhow::R
     let (address, call) = bench.call(way, kind)?;
     let process = bench.process(way)?;
     let (begun, own, used) = (Instant::now(), own_cpu_ns()?, process.cpu_ns()?);
-    let calls = closed_loop(address, &call, CONNECTIONS, Until::Passed(ROUND_LENGTH))?.len() as f64;
+    let calls = closed_loop(address, &call, CONNECTIONS, ROUND_LENGTH)?.len() as f64;
     let (seconds, own, used) = (begun.elapsed().as_secs_f64(), own_cpu_ns()? - own, process.cpu_ns()? - used);
     figures.load_busy.0.push(own as f64 / seconds / 1e7);
     let turns = if kind == Kind::Whole { &mut figures.whole } else { &mut figures.stream };
@@ -192,7 +191,7 @@ fn turn(bench: &Bench, way: Way, kind: Kind, figures: &mut Figures) -> anyhow::R
 
 fn saturated(bench: &Bench, way: Way, figures: &mut Figures) -> anyhow::Result<()> {
     let (address, call) = bench.call(way, Kind::Whole)?;
-    let times_ns = closed_loop(address, &call, SATURATED_CONNECTIONS, Until::Passed(ROUND_LENGTH))?;
+    let times_ns = closed_loop(address, &call, SATURATED_CONNECTIONS, ROUND_LENGTH)?;
     figures.saturated.entry(way as usize).or_default().add(&times_ns);
     Ok(())
 }

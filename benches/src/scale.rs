@@ -7,7 +7,7 @@ use anyhow::Context;
 use crate::{
     Options,
     gateway::{Bench, Kind, Placement, WORDS_HELD, Way},
-    load::{Until, closed_loop, held},
+    load::{closed_loop, held},
     rounds::{PROXIES, Series},
 };
 
@@ -52,11 +52,8 @@ pub(crate) fn scale(mut bench: Bench, options: &Options) -> anyhow::Result<Scale
         scale.stream_bytes.insert(way as usize, bytes);
     }
     two_workers(&bench, binary, &mut scale).context("two workers")?;
-    let (address, call) = bench.call(Way::OpenAi, Kind::Whole)?;
-    closed_loop(address, &call, CONNECTIONS, Until::Calls(options.rows.div_ceil(CONNECTIONS as u64)))?;
+    bench.fill(options.rows)?;
     for _ in 0..STARTS {
-        // What was not taken over and flushed yet is no part of a usual start.
-        std::thread::park_timeout(SETTLING);
         scale.cold_start_ms.0.push(bench.start_gateway(binary)?.as_secs_f64() * 1e3);
     }
     Ok(scale)
@@ -101,8 +98,8 @@ fn two_workers(one: &Bench, binary: &Path, scale: &mut Scale) -> anyhow::Result<
 fn turn(bench: &Bench, way: Way) -> anyhow::Result<(f64, f64)> {
     bench.pin_load()?;
     let (process, (address, call)) = (bench.process(way)?, bench.call(way, Kind::Whole)?);
-    closed_loop(address, &call, CONNECTIONS, Until::Passed(ROUND_LENGTH / 2))?;
+    closed_loop(address, &call, CONNECTIONS, ROUND_LENGTH / 2)?;
     let used = process.cpu_ns()?;
-    let calls = closed_loop(address, &call, CONNECTIONS, Until::Passed(ROUND_LENGTH))?.len() as f64;
+    let calls = closed_loop(address, &call, CONNECTIONS, ROUND_LENGTH)?.len() as f64;
     Ok((calls, (process.cpu_ns()? - used) as f64 / calls))
 }

@@ -47,13 +47,13 @@ pub trait Control: Send + Sync {
 /// How the gateway is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// `ok`, or why no calls are taken.
+    /// `ok`, or why no calls are taken, or what else is wrong.
     pub status: String,
     pub version: String,
     pub calls_in_flight: u64,
     /// Rows that are not yet in the store.
     pub ledger_lag_rows: u64,
-    /// Rows lost since the start, because the disk took none.
+    /// Rows of refused calls lost since the start, because the disk took none.
     pub ledger_lost_rows: u64,
 }
 

@@ -5,12 +5,16 @@
 
 mod edit;
 mod event;
+mod expect;
 mod invalid;
 pub mod json;
+mod name;
 mod output;
 mod parse;
+mod part;
 mod prompt_size;
 mod shape;
+mod sound;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +26,8 @@ pub use edit::{Edit, Place};
 pub use event::{Blame, Event, Failure, FailureKind, FinishReason, Tokens, ToolDelta};
 pub use invalid::ParseError;
 pub use output::OutputBound;
-pub use prompt_size::{Media, PromptSize, is_parameter, is_payload};
+pub use part::is_payload;
+pub use prompt_size::{Media, PromptSize, is_parameter};
 
 /// What the client wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,7 +116,8 @@ impl Call {
         self.fields.iter().find(|field| field.is(&self.body, name)).map(|field| self.text(&field.value))
     }
 
-    /// A JSON object of all top-level fields but `messages` and `input`, each as the client wrote it.
+    /// A JSON object of all top-level fields but `messages` and `input`: their values as the client wrote them, their
+    /// names without needless escapes, so that whoever looks for a name finds it.
     pub fn head(&self) -> String {
         let mut head = String::with_capacity(self.head_bytes());
         head.push('{');
@@ -122,7 +128,10 @@ impl Call {
             if head.len() > 1 {
                 head.push(',');
             }
-            head.push_str(self.text(&field.key));
+            match field.escaped {
+                false => head.push_str(self.text(&field.key)),
+                true => push_name(&json::unquote(self.name(field)), &mut head),
+            }
             head.push(':');
             head.push_str(self.text(&field.value));
         }
@@ -137,7 +146,25 @@ impl Call {
         2 + all - largest
     }
 
+    /// How much of the call a model may read as text, in bytes: all of its JSON but parameters and the bytes of media.
+    pub fn prompt_bytes(&self) -> u64 {
+        let prompt = self.fields.iter().filter(|field| field.escaped || !is_parameter(self.name(field)));
+        let bytes: usize = prompt.map(|field| field.key.len() + field.value.len()).sum();
+        (bytes as u64).saturating_sub(self.prompt_size.media.payload_bytes)
+    }
+
+    /// A field's name, escapes not undone.
+    fn name(&self, field: &Field) -> &str {
+        &self.text(&field.key)[1..field.key.len() - 1]
+    }
+
     fn text(&self, span: &Range<usize>) -> &str {
         std::str::from_utf8(&self.body[span.clone()]).expect("the body is UTF-8, and spans end at ASCII bytes")
     }
+}
+
+fn push_name(name: &str, out: &mut String) {
+    let mut quoted = Vec::with_capacity(name.len() + 2);
+    json::push_quoted(name, &mut quoted);
+    out.push_str(std::str::from_utf8(&quoted).expect("quoting text makes text"));
 }

@@ -11,13 +11,13 @@ use std::{
 
 use clap::Parser;
 
-mod args;
 mod administrator;
+mod args;
+mod backend;
 mod backup;
 mod check;
 mod context;
 mod demo;
-mod door;
 mod duration;
 mod http;
 mod key;
@@ -29,6 +29,7 @@ mod remote;
 mod sandbox;
 mod serve;
 mod table;
+mod unread;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -36,12 +37,16 @@ mod usage;
 use args::{Args, Command};
 use context::{Context, Env};
 use load::FaultyConfigError;
+use unread::is_unread;
 
 const FAILED: u8 = 1;
 const FAULTY: u8 = 2;
 
-/// Runs the command that `args` ask for.
-pub(crate) fn run(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCode {
+const DEMO_CONFIG: &str =
+    "`tollgate demo` has a configuration of its own and takes no --config: use `tollgate serve --config`";
+
+/// Runs the command that `args` ask for. `collect` gives free memory back to the system.
+pub(crate) fn run(args: impl IntoIterator<Item = OsString>, env: Env, collect: fn()) -> ExitCode {
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(asked) => {
@@ -50,15 +55,19 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>, env: Env) -> ExitCod
             return if asked.use_stderr() { ExitCode::from(FAULTY) } else { ExitCode::SUCCESS };
         }
     };
+    if let (Some(_), Command::Demo(_)) = (&args.config, &args.command) {
+        let _ = writeln!(io::stderr(), "error: {DEMO_CONFIG}");
+        return ExitCode::from(FAULTY);
+    }
     let usual = Path::new(args::USUAL_CONFIG);
     let config = args.config.or_else(|| usual.is_file().then(|| usual.to_owned()));
-    match dispatch(args.command, &Context { env, config }) {
+    match dispatch(args.command, &Context { env, collect, config }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Each cause on its own line, the last one being the system's own words.
             let text: Vec<String> = error.chain().map(ToString::to_string).collect();
-            let _ = writeln!(io::stderr(), "error: {}", text.join("\n  because: "));
+            let _ = writeln!(io::stderr(), "error: {}", printable(&text.join("\n  because: ")));
             ExitCode::from(if error.is::<FaultyConfigError>() { FAULTY } else { FAILED })
         }
     }
@@ -80,8 +89,10 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
     }
 }
 
-/// Whether the reader of our output has gone, as in `tollgate key list | head -1`.
-fn is_unread(error: &anyhow::Error) -> bool {
-    let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(broken))
+/// A text for a terminal: what arguments and files bring along moves no cursor.
+fn printable(text: &str) -> String {
+    let is_harmless = |letter: &char| *letter == '\n' || !letter.is_control();
+    let shown =
+        |letter: char| if is_harmless(&letter) { letter.to_string() } else { letter.escape_default().to_string() };
+    if text.chars().all(|letter| is_harmless(&letter)) { text.to_owned() } else { text.chars().map(shown).collect() }
 }

@@ -39,7 +39,7 @@ pub use server::{Log, LogFormat, Server, Tls};
 pub use template::{Role, Template};
 pub use url::{BaseUrl, BaseUrlError};
 
-use written::{At, Reading, Section};
+use written::{Located, Reading, Section};
 
 /// Everything that the operator meant, references resolved.
 #[derive(Debug, Clone)]
@@ -56,6 +56,8 @@ pub struct Config {
     pub models: BTreeMap<String, Model>,
     pub keys: BTreeMap<String, Key>,
     pub templates: BTreeMap<String, Template>,
+    /// The line of each value that stands in the file, by its path.
+    lines: BTreeMap<String, usize>,
 }
 
 /// Reads a configuration. `env` looks up the variables that `${NAME}` names.
@@ -63,9 +65,17 @@ pub struct Config {
 /// A provider whose keys are all unset variables is no fault, it is [`ProviderKeys::Unset`]; a client key that is
 /// one is [`ClientKey::Generate`]. An unset variable anywhere else is a fault.
 pub fn build(text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    let (config, faults) = examine(text, env);
+    if faults.0.is_empty() { Ok(config) } else { Err(faults) }
+}
+
+/// As [`build`], with what could be read beside the faults, so that whoever looks further finds more of them.
+pub fn examine(text: &str, env: impl Fn(&str) -> Option<String>) -> (Config, ConfigError) {
     let (reading, table) = Reading::new(text, &env);
-    let config = read(reading.root(&table));
-    reading.finish().map(|()| config)
+    let mut config = read(reading.root(&table));
+    let (faults, lines) = reading.finish();
+    config.lines = lines;
+    (config, faults)
 }
 
 fn read(root: Section<'_, '_>) -> Config {
@@ -92,6 +102,7 @@ fn read(root: Section<'_, '_>) -> Config {
         models: models.entries,
         keys: keys.entries.into_iter().map(|(name, at)| (name, at.value)).collect(),
         templates: templates.entries,
+        lines: BTreeMap::new(),
     };
     root.finish();
     config
@@ -106,13 +117,26 @@ impl Config {
         let unset = |_: &str| None;
         let (reading, table) = Reading::new(text, &unset);
         let prices = price::read_file(reading.root(&table));
-        reading.finish()?;
+        let (faults, _) = reading.finish();
+        if !faults.0.is_empty() {
+            return Err(faults);
+        }
         for target in self.models.values_mut().flat_map(|model| &mut model.targets) {
             if target.price.is_none() {
                 target.price = price::find(&prices, &target.model);
             }
         }
         Ok(())
+    }
+
+    /// A fault that shows outside of the file, at the value of this path.
+    pub fn fault(&self, path: impl Into<String>, message: impl Into<String>) -> Fault {
+        let path = path.into();
+        // Names are quoted where they need it, and may be quoted where they do not.
+        let is_it = |known: &&String| known.replace('"', "") == path.replace('"', "");
+        let line =
+            self.lines.get(&path).or_else(|| self.lines.keys().find(is_it).and_then(|known| self.lines.get(known)));
+        Fault { line: line.copied().unwrap_or(0), path, message: message.into() }
     }
 
     /// The providers whose keys are unset variables, in the order of their names.
@@ -133,7 +157,7 @@ impl<T> Named<T> {
     fn read<'r, 't>(
         root: &Section<'r, 't>,
         heading: &str,
-        mut read: impl FnMut(&At<String>, Section<'r, 't>) -> Option<T>,
+        mut read: impl FnMut(&Located<String>, Section<'r, 't>) -> Option<T>,
     ) -> Named<T> {
         let section = root.section(heading);
         let mut named = Named { entries: BTreeMap::new(), names: BTreeSet::new() };

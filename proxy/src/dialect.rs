@@ -9,14 +9,14 @@ mod written;
 
 use bytes::Bytes;
 
-pub use openai::{EventError, Seen, StreamEncoder};
+pub use openai::{EventError, ForwardedFrame, StreamEncoder};
 pub use written::{AnswerName, ListedModel, Refusal};
 
 use crate::call::{Bounds, Call, Failure, Operation, ParseError};
 
 /// Reading what is canonical already.
 pub mod canonical {
-    pub use super::openai::{answer_text, delta_text, prompt_text, whole, whole_prompt_text};
+    pub use super::openai::{answer_text, delta_text, prompt_text, tells_error, whole, whole_prompt_text};
 }
 
 /// A client's wire format.
@@ -58,7 +58,7 @@ impl Dialect {
     /// where every frame is forwarded.
     pub fn stream(self, call: &Call, name: Option<AnswerName<'_>>) -> StreamEncoder {
         match self {
-            Dialect::OpenAi => StreamEncoder::new(name, call.include_usage),
+            Dialect::OpenAi => StreamEncoder::new(name, call.include_usage, call.choices),
         }
     }
 

@@ -7,6 +7,7 @@
 //! It is an `HttpServerApp` of Pingora's, not a `ProxyHttp`: that shell answers a head it cannot parse (10 000 headers,
 //! say) by itself, with an empty page and without a hook, where a client is owed our error body and the ledger a row.
 
+mod bodies;
 mod client;
 mod connections;
 mod encoding;
@@ -14,45 +15,27 @@ mod endpoint;
 mod head;
 mod listener;
 mod pages;
+mod settings;
 mod socket;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::HeaderValue;
 use pingora::{ErrorType, apps::HttpServerOptions, protocols::http::ServerSession, server::ShutdownWatch};
 use tokio::sync::watch;
 
-use self::{client::Client, endpoint::Endpoint, head::HeadFault};
+use self::{bodies::Bodies, client::Client, endpoint::Endpoint, head::HeadError};
 use crate::{
     dialect::Dialect,
     engine::{self, Downstream, Head},
     error::{Error, RequestError},
     gateway::Gateway,
+    metrics::OpenConnection,
 };
 
-pub use self::listener::Listener;
-
-/// What an operator says of clients' connections.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub h2c: bool,
-    /// How long an unused connection is kept.
-    pub keep_idle: Duration,
-    /// From the beginning of a connection to its first whole head; with `keep_idle`, from one request to the next.
-    pub head_timeout: Duration,
-    /// Between two pieces of a body.
-    pub read: Duration,
-    /// Between two pieces of an answer being taken.
-    pub write: Duration,
-    /// The whole body.
-    pub body: Duration,
-    pub body_bytes_max: usize,
-    pub headers_max: usize,
-    /// All headers together.
-    pub header_bytes_max: usize,
-}
+pub use self::{listener::Listener, settings::Settings};
 
 /// What answers the requests of a listener.
 pub struct Edge {
@@ -60,6 +43,7 @@ pub struct Edge {
     settings: Settings,
     options: HttpServerOptions,
     cut: watch::Receiver<bool>,
+    bodies: Arc<Bodies>,
 }
 
 enum Serves {
@@ -70,7 +54,7 @@ enum Serves {
 /// A head that was read, or the reason why it was not.
 enum ReadHead {
     Good,
-    Faulty(HeadFault),
+    Faulty(HeadError),
 }
 
 impl Edge {
@@ -89,7 +73,16 @@ impl Edge {
         options.h2c = settings.h2c;
         // Idle HTTP/2 connections would live forever.
         options.h2_idle_timeout = Some(settings.keep_idle);
-        Edge { serves, settings, options, cut }
+        let bodies = Bodies::new(settings.bodies_bytes_max);
+        Edge { serves, settings, options, cut, bodies }
+    }
+
+    /// Counts a client's connection as open until the guard is dropped. An operator's is not counted.
+    fn count_connection(&self) -> Option<OpenConnection> {
+        match &self.serves {
+            Serves::Calls(gateway) => Some(gateway.metrics.connect()),
+            Serves::Pages(_) => None,
+        }
     }
 
     /// Answers one request. Whether the answer went out whole, so that the connection may serve again.
@@ -99,7 +92,7 @@ impl Edge {
         session.set_total_drain_timeout(Some(self.settings.body));
         if let ReadHead::Faulty(fault) = head {
             session.set_keepalive(None);
-            self.refuse(fault, &mut Client::headless(session, self)).await;
+            Box::pin(self.refuse(fault, &mut self.client(session).headless())).await;
             // Closing with unread bytes would reset the connection before the client has read why.
             let _ = tokio::time::timeout(LINGER, linger(session)).await;
             session.shutdown().await;
@@ -110,23 +103,28 @@ impl Edge {
             let keep = (!*shutdown.borrow()).then(|| self.settings.keep_idle.as_secs().max(1));
             session.set_keepalive(keep);
         }
-        let mut client = Client::new(session, self);
+        let mut client = self.client(session);
         if let Some(fault) = client.head_fault() {
             client.close_after();
-            self.refuse(fault, &mut client).await;
+            Box::pin(self.refuse(fault, &mut client)).await;
         } else {
             match &self.serves {
                 Serves::Calls(gateway) => serve(gateway, &mut client).await,
-                Serves::Pages(router) => pages::answer(router, &mut client).await,
+                Serves::Pages(router) => Box::pin(pages::answer(router, &mut client)).await,
             }
         }
         client.is_answered()
     }
 
-    async fn refuse(&self, fault: HeadFault, client: &mut Client<'_>) {
+    fn client<'a>(&'a self, session: &'a mut ServerSession) -> Client<'a> {
+        let cors = matches!(self.serves, Serves::Calls(_));
+        Client::new(session, &self.settings, &self.cut, self.bodies.hold(), cors)
+    }
+
+    async fn refuse(&self, fault: HeadError, client: &mut Client<'_>) {
         let refusal = match fault {
-            HeadFault::TooLarge => RequestError::HeadTooLarge,
-            HeadFault::Invalid => RequestError::Head,
+            HeadError::TooLarge => RequestError::HeadTooLarge,
+            HeadError::Invalid => RequestError::Head,
         };
         match &self.serves {
             Serves::Calls(gateway) => engine::refuse(gateway, DIALECT, boxed(refusal), client).await,
@@ -139,18 +137,19 @@ impl Edge {
 async fn serve(gateway: &Gateway, client: &mut Client<'_>) {
     match client.endpoint() {
         Endpoint::Call(operation) => engine::serve(gateway, &gateway.connector, DIALECT, operation, client).await,
-        Endpoint::Models => engine::models(gateway, DIALECT, client).await,
-        Endpoint::Model(id) => engine::model(gateway, DIALECT, &id, client).await,
-        Endpoint::Preflight => client.preflight().await,
+        // Small and rare beside a call, whose future would carry them.
+        Endpoint::Models => Box::pin(engine::models(gateway, DIALECT, client)).await,
+        Endpoint::Model(id) => Box::pin(engine::model(gateway, DIALECT, &id, client)).await,
+        Endpoint::Preflight => Box::pin(client.preflight()).await,
         Endpoint::Health => plain(client, 200, "ok\n").await,
         Endpoint::Ready => match gateway.readiness() {
-            Ok(()) => plain(client, 200, gateway.warning().unwrap_or_else(|| "ready\n".to_owned())).await,
-            Err(why) => plain(client, 503, why).await,
+            Ok(()) => plain(client, 200, gateway.warning().unwrap_or_else(|| "ready".to_owned()) + "\n").await,
+            Err(why) => plain(client, 503, format!("{why}\n")).await,
         },
-        Endpoint::Unknown => engine::refuse(gateway, DIALECT, boxed(RequestError::Path), client).await,
+        Endpoint::Unknown => Box::pin(engine::refuse(gateway, DIALECT, boxed(RequestError::Path), client)).await,
         Endpoint::WrongMethod => {
             let method = client.method().to_owned();
-            engine::refuse(gateway, DIALECT, boxed(RequestError::Method(method)), client).await;
+            Box::pin(engine::refuse(gateway, DIALECT, boxed(RequestError::Method(method)), client)).await;
         }
     }
 }
@@ -174,7 +173,7 @@ async fn read_head(session: &mut ServerSession, shutdown: &ShutdownWatch) -> Opt
             // Pingora's own bounds have no type of their own.
             let text = error.to_string();
             let is_too_large = text.contains("too many headers") || text.contains("header larger than");
-            Some(ReadHead::Faulty(if is_too_large { HeadFault::TooLarge } else { HeadFault::Invalid }))
+            Some(ReadHead::Faulty(if is_too_large { HeadError::TooLarge } else { HeadError::Invalid }))
         }
         Err(_) => None,
     }
@@ -210,9 +209,5 @@ async fn plain(client: &mut Client<'_>, status: u16, text: impl Into<Bytes>) {
     }
 }
 
-/// CORS: what any page may do, since a key is asked for all the same.
-const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, \
-     x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, x-ratelimit-reset-tokens",
-);
-const ORIGIN: (header::HeaderName, HeaderValue) = (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+#[cfg(test)]
+mod tests;

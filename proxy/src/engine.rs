@@ -22,8 +22,10 @@ mod streamed;
 mod tests;
 mod whole;
 
-pub use client::{BodyFault, Downstream, Gone, Head, Interruption};
+pub use client::{BodyError, ClientGoneError, Downstream, Head, Interruption};
 pub use providers::{Exchange, Providers};
+
+use tokio::time::Instant;
 
 use self::{
     admit::{Admitted, admit, authenticate, boxed, hold_again},
@@ -57,7 +59,8 @@ pub async fn serve<D: Downstream, P: Providers>(
         Err(error) => Err(error),
     };
     if let Err(error) = outcome {
-        refuse_call(gateway, state, &error, client).await;
+        // What is rare is boxed: a call's future is held by each open stream.
+        Box::pin(refuse_call(gateway, state, &error, client)).await;
     }
 }
 
@@ -94,11 +97,17 @@ fn listed<'a>(state: &CallState, model: &'a Model) -> ListedModel<'a> {
 }
 
 /// Answers a question that is no call.
-async fn show<D: Downstream>(gateway: &Gateway, state: CallState, answer: Result<Vec<u8>, Box<Error>>, client: &mut D) {
+async fn show<D: Downstream>(
+    gateway: &Gateway,
+    mut state: CallState,
+    answer: Result<Vec<u8>, Box<Error>>,
+    client: &mut D,
+) {
     match answer {
         Ok(body) => {
+            state.leave_flight();
             client.discard_body().await;
-            if reply::json(gateway, &state, body.into(), client).await == Err(Gone) {
+            if reply::json(gateway, &state, body.into(), client).await == Err(ClientGoneError) {
                 client.close_after();
             }
         }
@@ -132,7 +141,7 @@ async fn try_targets<D: Downstream, P: Providers>(
                 client_left(io, state);
                 return Ok(());
             }
-            let decision = decide(io.gateway, target, &mut budget, &error);
+            let decision = decide(target, &mut budget, &error);
             let is_final = error.is_final();
             let error = error.into_error(target);
             target.metrics.attempt(error.verdict(&state.snapshot.redactor).class);
@@ -167,10 +176,10 @@ async fn try_targets<D: Downstream, P: Providers>(
 }
 
 /// Whether the same target is tried again, by its provider's rules.
-fn decide(gateway: &Gateway, target: &ModelTarget, budget: &mut Budget, error: &AttemptError) -> Decision {
+fn decide(target: &ModelTarget, budget: &mut Budget, error: &AttemptError) -> Decision {
     let Some(class) = error.class() else { return Decision::Next };
     let provider = &target.provider;
-    let (other_key, keys) = (provider.keys.has_rested(gateway.now_ms()), provider.keys.len());
+    let (other_key, keys) = (provider.keys.has_rested(Instant::now()), provider.keys.len());
     budget.decide(&provider.retries, class, error.retry_after(), other_key, keys)
 }
 
@@ -187,8 +196,9 @@ async fn refuse_call<D: Downstream>(gateway: &Gateway, mut state: CallState, err
     let verdict = error.verdict(&snapshot.redactor);
     let unrecorded = state.end(gateway, Ending::failed(verdict.status, verdict.class)).err();
     let verdict = unrecorded.map_or(verdict, |error| error.verdict(&snapshot.redactor));
+    state.leave_flight();
     client.discard_body().await;
-    if reply::error(gateway, &state, &verdict, client).await == Err(Gone) {
+    if reply::error(gateway, &state, &verdict, client).await == Err(ClientGoneError) {
         client.close_after();
     }
 }

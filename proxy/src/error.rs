@@ -10,7 +10,7 @@ use crate::{
     call::{Failure, FailureKind, ParseError},
     dialect::Refusal,
     limit::{Limit, LimitError},
-    plugin::PluginError,
+    plugin::{PluginError, printable},
     route::RouteError,
     secret::Redactor,
     upstream::UpstreamError,
@@ -38,7 +38,7 @@ pub enum Error {
     #[error(transparent)]
     Request(#[from] RequestError),
     /// The row could not be kept, so the answer is withheld.
-    #[error("the call could not be recorded")]
+    #[error("the call could not be recorded, so it is not answered")]
     Unrecorded,
 }
 
@@ -66,17 +66,19 @@ pub enum RequestError {
     Method(String),
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
+    #[error("the gateway holds as many request bodies as it may: try again")]
+    NoRoom,
     #[error("the body took too long to arrive")]
     Slow,
-    #[error("the body broke off")]
+    #[error("the body ended before it was complete")]
     Broken,
     #[error("the `content-encoding` of the body is not supported: use `gzip`, `zstd` or none")]
     UnsupportedEncoding,
     #[error("the body cannot be decoded as its `content-encoding` says")]
     InvalidEncoding,
-    #[error("the gateway does not take calls now")]
+    #[error("the gateway is stopping and takes no calls")]
     Draining,
-    #[error("the gateway serves as many calls as it may")]
+    #[error("the gateway serves as many calls as it may: try again soon")]
     Busy,
     /// The client left before it was answered. It sees none of this; the row does.
     #[error("the client left")]
@@ -215,9 +217,11 @@ impl Error {
         let theirs = failure.code.clone().filter(|_| status == 400).map(Cow::Owned);
         let message = match failure.kind {
             FailureKind::Authentication | FailureKind::Permission => {
-                "the provider refused the gateway's credential".into()
+                "The provider refused the gateway's credential.".to_owned()
             }
-            _ => redactor.redact(&failure.message).into_owned(),
+            _ if failure.message.trim().is_empty() => "The provider failed without saying why.".to_owned(),
+            // In the provider's own words and spelling.
+            _ => printable(&redactor.redact(&failure.message), MESSAGE_BYTES_MAX),
         };
         let retry = (failure.kind == FailureKind::Quota || status >= 500).then_some(false);
         Verdict {
@@ -226,7 +230,7 @@ impl Error {
             class,
             code: theirs.unwrap_or(Cow::Borrowed(class)),
             param: failure.param.clone(),
-            message: sentence(&message),
+            message,
             retry_after_ms: failure.retry_after_ms,
             retry,
         }
@@ -239,6 +243,7 @@ impl Error {
             RequestError::Path => (404, "path_not_found"),
             RequestError::Method(_) => (405, "method_not_allowed"),
             RequestError::TooLarge(_) => (413, "request_too_large"),
+            RequestError::NoRoom => (503, "bodies_busy"),
             RequestError::Slow => (408, "request_timeout"),
             RequestError::Broken => (400, "body_incomplete"),
             RequestError::UnsupportedEncoding => (415, "unsupported_content_encoding"),
@@ -248,9 +253,13 @@ impl Error {
             RequestError::ClientGone => (499, "client_gone"),
         };
         let kind = if status >= 500 { SERVER } else { INVALID };
-        self.as_verdict(status, kind, class)
+        let retry_after_ms = matches!(request, RequestError::NoRoom).then_some(NO_ROOM_RETRY_AFTER_MS);
+        Verdict { retry_after_ms, ..self.as_verdict(status, kind, class) }
     }
 }
+
+/// Bodies come and go with their calls: there is room again soon, or not at all.
+const NO_ROOM_RETRY_AFTER_MS: u64 = 1_000;
 
 /// SDKs wait at most this long.
 const RETRY_AFTER_MS_MAX: u64 = 60_000;
@@ -282,7 +291,7 @@ fn with_param(verdict: Verdict, param: &str) -> Verdict {
     Verdict { param: Some(param.to_owned()), ..verdict }
 }
 
-/// A message as clients read it: bounded, a capital first, a full stop last.
+/// An error of the gateway's own as clients read it: bounded, a capital first, a full stop last.
 fn sentence(text: &str) -> String {
     let mut end = text.len().min(MESSAGE_BYTES_MAX);
     while !text.is_char_boundary(end) {
@@ -292,7 +301,7 @@ fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let mut sentence: String = chars.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
     sentence.push_str(chars.as_str());
-    if !sentence.ends_with(['.', '!', '?']) {
+    if !sentence.ends_with(['.', '!', '?', '。', '！', '？']) {
         sentence.push('.');
     }
     sentence

@@ -5,11 +5,16 @@
 
 mod array;
 mod aws;
+mod frame;
 mod sse;
 #[cfg(test)]
 mod tests;
 
 use bytes::{Bytes, BytesMut};
+
+pub use frame::{Frame, FramingError};
+
+use frame::frame_of;
 
 /// How a provider separates the parts of a successful answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,34 +29,6 @@ pub enum Framing {
     JsonArray,
     /// The binary frames of AWS event streams.
     AwsEventStream,
-}
-
-/// One part of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// The event's name in UTF-8, or empty.
-    pub event: Bytes,
-    /// UTF-8, freed of the framing, never empty.
-    pub data: Bytes,
-    /// For forwarding: a server-sent event with its blank line and its line ends as LF, else the same as `data`.
-    pub raw: Bytes,
-}
-
-/// Why an answer cannot be split any further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FramingError {
-    #[error("a frame of more than {frame_bytes_max} bytes")]
-    TooLong { frame_bytes_max: usize },
-    #[error("a frame that is not UTF-8")]
-    NotUtf8,
-    #[error("an answer that ends inside a frame")]
-    Truncated,
-    #[error("an answer that is not a JSON array")]
-    NotAnArray,
-    #[error("a binary frame with wrong lengths or headers")]
-    Malformed,
-    #[error("a binary frame with a wrong checksum")]
-    Checksum,
 }
 
 /// Splits one answer into frames.
@@ -154,22 +131,6 @@ impl Splitter {
             return last;
         }
         self.pending.extend_from_slice(&last);
-        self.pending.split().freeze()
+        std::mem::take(&mut self.pending).freeze()
     }
-}
-
-/// A frame that is its own data, unless there is nothing in it.
-fn frame_of(part: Bytes) -> Result<Option<Frame>, FramingError> {
-    let data = trimmed(part);
-    if data.is_empty() {
-        return Ok(None);
-    }
-    std::str::from_utf8(&data).map_err(|_| FramingError::NotUtf8)?;
-    Ok(Some(Frame { event: Bytes::new(), raw: data.clone(), data }))
-}
-
-/// `part` without the whitespace around it.
-fn trimmed(part: Bytes) -> Bytes {
-    let trimmed = part.trim_ascii();
-    part.slice_ref(trimmed)
 }

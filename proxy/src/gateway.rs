@@ -14,7 +14,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Semaphore;
 
@@ -47,7 +46,7 @@ pub struct Bounds {
     pub frame_bytes_max: usize,
     /// Calls in flight.
     pub calls_max: u64,
-    /// Prompts that are counted at one time before their calls are admitted.
+    /// Prompts that are counted at one time before their calls are admitted, and as many answers after.
     pub counting_max: usize,
     /// What providers may report beyond what a call explains.
     pub usage_slack: Slack,
@@ -64,13 +63,22 @@ impl Tokenize for Tokenizer {
 
 /// A row could not be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost;
+pub struct RecordError;
+
+/// Why no calls are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnreadyError {
+    #[error("stopping")]
+    Draining,
+    #[error("the disk takes no further row")]
+    DiskFull,
+    #[error("the data directory was removed or replaced: put it back, or restart the gateway")]
+    DataGone,
+}
 
 /// The gateway of one process.
 pub struct Gateway {
     snapshot: ArcSwap<Snapshot>,
-    /// Held while a key changes, so that store and directory change in one order.
-    changing: Mutex<()>,
     pub directory: Directory,
     pub limiter: Arc<Limiter>,
     pub ledger: Ledger,
@@ -85,10 +93,25 @@ pub struct Gateway {
     pub bounds: Bounds,
     /// A permit for each prompt that may be counted at one time.
     pub counting: Semaphore,
+    /// A permit for each answer that may be counted at one time.
+    pub settling: Arc<Semaphore>,
     ids: Ids,
     clock: ReadClock,
     draining: AtomicBool,
-    in_flight: Arc<AtomicU64>,
+    /// The data directory is not the one that was opened.
+    data_gone: AtomicBool,
+    /// When a lost row was last logged, in Unix milliseconds.
+    loss_logged_ms: AtomicU64,
+    open: Arc<Open>,
+}
+
+/// How many requests are open.
+#[derive(Default)]
+struct Open {
+    /// Those that are served.
+    calls: AtomicU64,
+    /// Those, and those whose clients have not been told to the end.
+    requests: AtomicU64,
 }
 
 /// What a gateway is made of.
@@ -108,15 +131,27 @@ pub struct GatewayParts {
     pub clock: ReadClock,
 }
 
-/// A call in flight; no longer so when dropped.
+/// A call in flight, until it ends or is dropped.
 pub struct InFlight {
-    _counted: metrics::InFlight,
-    in_flight: Arc<AtomicU64>,
+    /// None once it has ended.
+    counted: Option<metrics::InFlight>,
+    open: Arc<Open>,
+}
+
+impl InFlight {
+    /// The call is served no longer, and only to be told so. Its client may take long to send a body that nobody reads,
+    /// and to take its answer: that keeps no other call out.
+    pub fn end(&mut self) {
+        if self.counted.take().is_some() {
+            self.open.calls.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.end();
+        self.open.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -139,7 +174,6 @@ impl Gateway {
         } = made;
         Gateway {
             snapshot: ArcSwap::from_pointee(snapshot),
-            changing: Mutex::new(()),
             directory,
             limiter,
             ledger,
@@ -151,11 +185,14 @@ impl Gateway {
             registry,
             hasher,
             counting: Semaphore::new(bounds.counting_max),
+            settling: Arc::new(Semaphore::new(bounds.counting_max)),
             bounds,
             ids,
             clock,
             draining: AtomicBool::new(false),
-            in_flight: Arc::default(),
+            data_gone: AtomicBool::new(false),
+            loss_logged_ms: AtomicU64::new(0),
+            open: Arc::default(),
         }
     }
 
@@ -168,22 +205,17 @@ impl Gateway {
     /// # Errors
     /// Those of [`crate::journal::Journal::create_key`], and then nothing has changed.
     pub fn create_key(&self, entry: KeyEntry) -> Result<Arc<KeyEntry>, KeyError> {
-        let _changing = self.changing.lock();
-        let entry = self.ledger.journal().create_key(entry)?;
-        self.directory.put(key(&entry, &self.limiter));
-        Ok(entry)
+        self.ledger.journal().create_key(entry, |entry| self.directory.put(key(entry, &self.limiter)))
     }
 
     /// Revokes the key of this id, or every active key of this name: the next call with it is refused, also where
-    /// the disk takes nothing.
+    /// the disk takes nothing or does not answer.
     ///
     /// # Errors
     /// Those of [`crate::journal::Journal::revoke_keys`].
     pub fn revoke_keys(&self, wanted: &str) -> Result<Revoked, KeyError> {
-        let _changing = self.changing.lock();
-        let revoked = self.ledger.journal().revoke_keys(wanted, self.now_ms())?;
-        revoked.keys.iter().for_each(|entry| self.directory.put(key(entry, &self.limiter)));
-        Ok(revoked)
+        let revoke = |entry: &Arc<KeyEntry>| self.directory.put(key(entry, &self.limiter));
+        self.ledger.journal().revoke_keys(wanted, self.now_ms(), revoke)
     }
 
     /// The keyed hash under which the directory knows a client's key.
@@ -198,12 +230,19 @@ impl Gateway {
 
     /// Counts a call as in flight until the guard is dropped.
     pub fn begin(&self) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::AcqRel);
-        InFlight { _counted: self.metrics.enter(), in_flight: self.in_flight.clone() }
+        self.open.calls.fetch_add(1, Ordering::AcqRel);
+        self.open.requests.fetch_add(1, Ordering::AcqRel);
+        InFlight { counted: Some(self.metrics.enter()), open: self.open.clone() }
     }
 
+    /// Calls that are served now.
     pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Acquire)
+        self.open.calls.load(Ordering::Acquire)
+    }
+
+    /// Requests that have not been answered to their end: the calls in flight, and those whose clients are still told.
+    pub fn unanswered(&self) -> u64 {
+        self.open.requests.load(Ordering::Acquire)
     }
 
     /// No call that begins from now on is served.
@@ -211,35 +250,59 @@ impl Gateway {
         self.draining.store(true, Ordering::Release);
     }
 
+    /// Notes whether the data directory is still the one that was opened: what is written to a removed one is lost.
+    pub fn set_data_gone(&self, gone: bool) {
+        let was_gone = self.data_gone.swap(gone, Ordering::AcqRel);
+        match (was_gone, gone) {
+            (false, true) => tracing::error!("calls are refused: {}", UnreadyError::DataGone),
+            (true, false) => tracing::info!("the data directory is back, calls are taken again"),
+            _ => {}
+        }
+    }
+
     /// Whether calls are taken.
     ///
     /// # Errors
-    /// Why not, in a line.
-    pub fn readiness(&self) -> Result<(), &'static str> {
+    /// Why not.
+    pub fn readiness(&self) -> Result<(), UnreadyError> {
         if self.draining.load(Ordering::Acquire) {
-            return Err("stopping\n");
+            return Err(UnreadyError::Draining);
+        }
+        if self.data_gone.load(Ordering::Acquire) {
+            return Err(UnreadyError::DataGone);
         }
         if self.ledger.journal().refuses().is_some() {
-            return Err("the disk takes no further row\n");
+            return Err(UnreadyError::DiskFull);
         }
         Ok(())
     }
 
-    /// What is wrong although calls are taken, in a line: nothing is lost by it, and it may pass by itself.
+    /// What is wrong although calls are taken: nothing is lost by it, and it may pass by itself.
     pub fn warning(&self) -> Option<String> {
-        self.ledger.journal().failure().map(|failure| format!("rows wait in the journal: {failure}\n"))
+        self.ledger
+            .journal()
+            .failure()
+            .map(|failure| format!("calls are taken, but the disk or the store fails: {failure}"))
     }
 
     /// Writes a call's row.
     ///
     /// # Errors
-    /// [`Lost`] where the row is gone: only a call that was not opened finds no room.
-    pub fn record(&self, ticket: Option<CallTicket>, record: Record) -> Result<(), Lost> {
-        self.ledger.record(ticket, record).map_err(|error| {
-            tracing::error!(%error, "a row is lost");
-            self.metrics.row_lost();
-            Lost
-        })
+    /// [`RecordError`] where the row is gone: only a call that was not opened finds no room.
+    pub fn record(&self, ticket: Option<CallTicket>, record: Record) -> Result<(), RecordError> {
+        let written = self.ledger.record(ticket, record);
+        if written.is_ok() && !self.data_gone.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.metrics.row_lost();
+        // A full disk refuses every call, and its log may be on it.
+        let now_ms = self.now_ms();
+        if now_ms.abs_diff(self.loss_logged_ms.load(Ordering::Relaxed)) >= LOSS_LOGGED_EVERY_MS {
+            self.loss_logged_ms.store(now_ms, Ordering::Relaxed);
+            let cause = written.err().map_or_else(|| UnreadyError::DataGone.to_string(), |error| error.to_string());
+            tracing::error!(cause, "rows are lost: see tollgate_ledger_rows_lost_total");
+        }
+        Err(RecordError)
     }
 
     /// The tokenizers. Their tables are large, and kept only while they are used.
@@ -272,6 +335,9 @@ impl Gateway {
         limit::Time { unix_ms: self.now_ms(), ..time() }
     }
 }
+
+/// Lost rows are logged at most this often.
+const LOSS_LOGGED_EVERY_MS: u64 = 1_000;
 
 /// How long the tokenizers' tables are kept after they were last used.
 const COUNTER_KEPT_MS: u64 = 60_000;

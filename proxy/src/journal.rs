@@ -11,14 +11,17 @@
 //! - Invariant: rows, roll-ups, sums, keys and the journal's position change in one batch.
 //! - Invariant: no call waits for the store or for a disk flush.
 
+mod changes;
 mod frame;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod handle;
 mod horizon;
 mod keys;
 mod mapped;
 mod opened;
 mod reader;
+mod search;
 mod segments;
 mod shared;
 mod slots;
@@ -29,22 +32,13 @@ pub(crate) mod testing;
 mod tests;
 mod writer;
 
+pub use handle::{Journal, OpenCall};
 pub use keys::{KeyError, Revoked};
 pub use opened::{Attempt, CutCall, Opened};
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{io, path::PathBuf, sync::Arc};
 
-use parking_lot::Mutex;
-use shared::{Place, Shared};
-use writer::Writer;
-
-use crate::store::{self, Batch, KeyChange, KeyEntry, Record, Store};
+use crate::store::{self, Batch, Record};
 
 /// Reads a time in milliseconds.
 pub type ReadClock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -74,14 +68,17 @@ pub struct Settings {
     pub segment_bytes: usize,
     /// Calls that may be open at once.
     pub calls_max: u32,
+    /// Keys that there may be, revoked ones among them.
+    pub keys_max: usize,
     /// Most rows in one batch to the store.
     pub batch_rows_max: usize,
     /// How often the journal is taken over. An idle one does nothing but look.
     pub interval_ms: u64,
-    /// How often the store is flushed, if it has changed.
+    /// How often the journal is flushed, if it was written to: what a machine that loses its power may forget.
     pub flush_interval_ms: u64,
-    /// Rows taken over after which the store is opened anew when it rests, so that the next start is short.
-    pub snapshot_rows: u64,
+    /// The longest time until rows that were taken over are packed and written. The journal keeps them as long; the
+    /// more there are at once, the smaller they become.
+    pub store_interval_ms: u64,
     /// Rows older than this are removed; `None` keeps them for ever.
     pub retention_days: Option<u32>,
 }
@@ -91,10 +88,11 @@ impl Default for Settings {
         Settings {
             segment_bytes: 1 << 20,
             calls_max: 10_000,
+            keys_max: 1_000_000,
             batch_rows_max: 256,
             interval_ms: 50,
             flush_interval_ms: 1_000,
-            snapshot_rows: 50_000,
+            store_interval_ms: 60_000,
             retention_days: None,
         }
     }
@@ -105,6 +103,9 @@ pub enum Error {
     /// The disk is full or fails, or as many calls are open as may be.
     #[error("the journal has no room for a further call ({0})")]
     NoRoom(io::ErrorKind),
+    /// Calls are taken as long as the segments that are there have room.
+    #[error("the disk has no room for the journal's next segment ({0})")]
+    NoSegment(io::ErrorKind),
     #[error("the journal `{}` cannot be used", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(
@@ -113,6 +114,8 @@ pub enum Error {
     Foreign { kind: u8 },
     #[error("the thread of the journal ended early")]
     Ended,
+    #[error("the store failed in a way that its library does not handle; it is opened again")]
+    Panicked,
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -135,146 +138,11 @@ pub struct Lag {
     pub rows: u64,
     /// In the journal and not yet in the store.
     pub bytes: u64,
-    /// What the journal's segments take on the disk, those that are ready ahead among them.
+    /// What the journal takes on the disk: its segments, those that are ready ahead among them, and the table of open
+    /// calls.
     pub allocated_bytes: u64,
     /// Rows that found no room, since the start of the process. Their calls were answered with an error.
     pub rows_lost: u64,
     /// Rounds in which the store or the disk failed the journal's thread, since the start of the process.
     pub failures: u64,
-}
-
-/// The journal. Dropping it drains it, as [`Journal::shutdown`] does.
-pub struct Journal {
-    shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<Result<(), Error>>>>,
-}
-
-/// A call that is open. It must come back with its row, in [`Journal::close_call`].
-#[derive(Debug)]
-pub struct OpenCall(Place);
-
-impl Journal {
-    /// Opens the journal in `dir`, takes over what a former process left there, and starts the journal's thread.
-    ///
-    /// # Errors
-    /// What stands in the way. Nothing is lost by it.
-    pub fn open(
-        dir: &Path,
-        store: Arc<dyn Store>,
-        settings: Settings,
-        rules: RowRules,
-        clock: Clock,
-    ) -> Result<(Journal, Recovered), Error> {
-        let (writer, recovered) = Writer::recover(dir, store, settings, rules, clock, Arc::new(mapped::create))?;
-        let shared = writer.shared().clone();
-        let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|source| Error::Io { path: dir.to_owned(), source })?;
-        Ok((Journal { shared, thread: Mutex::new(Some(thread)) }, recovered))
-    }
-
-    /// Begins a call: it leaves a row from here on, also where the process is killed.
-    ///
-    /// # Errors
-    /// [`Error::NoRoom`]: the call must not be served.
-    pub fn open_call(&self, opened: &mut Opened) -> Result<OpenCall, Error> {
-        opened.clip(usize::MAX);
-        self.shared.open(opened).map(OpenCall)
-    }
-
-    /// Notes where an open call is sent. To be called before it is.
-    pub fn sent(&self, call: &OpenCall, attempt: &Attempt) {
-        self.shared.sent(&call.0, attempt);
-    }
-
-    /// Writes the row of a call that was opened. The process may die once this has returned.
-    ///
-    /// # Errors
-    /// None but for a defect: the room was set aside when the call was opened.
-    pub fn close_call(&self, call: OpenCall, record: Record) -> Result<(), Error> {
-        self.shared.record(Some(call.0), record)
-    }
-
-    /// Writes the row of a call that was refused before it was opened.
-    ///
-    /// # Errors
-    /// [`Error::NoRoom`], and then there is no row.
-    pub fn record(&self, record: Record) -> Result<(), Error> {
-        self.shared.record(None, record)
-    }
-
-    /// Counts a request that is nobody's call, by the code of its refusal.
-    pub fn count_refusal(&self, code: &'static str) {
-        self.shared.count_refusal(code);
-    }
-
-    /// Every key, in the order of their ids.
-    pub fn keys(&self) -> Vec<Arc<KeyEntry>> {
-        self.shared.keys.lock().all()
-    }
-
-    /// Adds a key, durably.
-    ///
-    /// # Errors
-    /// [`KeyError::Exists`] where an active key has the name; [`KeyError::Unwritten`] where the disk does not take
-    /// it. Nothing has changed then.
-    pub fn create_key(&self, entry: KeyEntry) -> Result<Arc<KeyEntry>, KeyError> {
-        self.shared.create_key(entry)
-    }
-
-    /// Revokes the key of this id, or every active key of this name. A key that was revoked before stays as it is.
-    ///
-    /// # Errors
-    /// [`KeyError::NotFound`]. A disk that fails is none: see [`Revoked::is_durable`].
-    pub fn revoke_keys(&self, wanted: &str, now_ms: u64) -> Result<Revoked, KeyError> {
-        self.shared.revoke_keys(wanted, now_ms)
-    }
-
-    /// Makes changes that an operator's configuration asks for: all of them, or none.
-    ///
-    /// # Errors
-    /// [`KeyError::Unwritten`], and then nothing has changed.
-    pub fn change_keys(&self, changes: &[KeyChange]) -> Result<(), KeyError> {
-        self.shared.change_keys(changes)
-    }
-
-    /// What is on its way into the store.
-    pub fn lag(&self) -> Lag {
-        self.shared.lag()
-    }
-
-    /// Why no further call finds room, if none does.
-    pub fn refuses(&self) -> Option<io::ErrorKind> {
-        self.shared.refuses()
-    }
-
-    /// Why rows wait in the journal, if they do: what failed the journal's thread in its last round.
-    pub fn failure(&self) -> Option<String> {
-        self.shared.failure()
-    }
-
-    /// Waits until everything written so far is in the store. Returns whether that came true within `timeout`.
-    pub fn catch_up(&self, timeout: Duration) -> bool {
-        self.shared.catch_up(timeout)
-    }
-
-    /// Takes everything over, flushes the store and ends the thread. What is written afterwards waits in the journal
-    /// for the next start.
-    ///
-    /// # Errors
-    /// What the store said; then the journal is taken over at the next start.
-    pub fn shutdown(&self) -> Result<(), Error> {
-        let Some(thread) = self.thread.lock().take() else { return Ok(()) };
-        self.shared.stop();
-        thread.join().unwrap_or(Err(Error::Ended))
-    }
-}
-
-impl Drop for Journal {
-    fn drop(&mut self) {
-        if let Err(error) = self.shutdown() {
-            tracing::error!(%error, "the journal was not drained, it is taken over at the next start");
-        }
-    }
 }

@@ -14,9 +14,9 @@ mod tests;
 mod ticket;
 
 pub use fold::UNROUTED;
-pub use ticket::CallTicket;
+pub use ticket::{ABORTED, CallTicket};
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use crate::{
     journal::{self, Clock, Error, Journal, Lag, Opened, ReadClock, RowRules, Settings},
@@ -26,8 +26,6 @@ use crate::{
 
 /// The class of a row whose call was cut short by the end of the process.
 pub const CRASHED: &str = "crashed";
-/// The class of a row whose call ended without saying how.
-pub const ABORTED: &str = "aborted";
 
 /// What rows mean to the journal.
 const RULES: RowRules = RowRules { add_up: fold::add_up, cut_short: |cut| cut.into_record(CRASHED, 0) };
@@ -36,7 +34,7 @@ const RULES: RowRules = RowRules { add_up: fold::add_up, cut_short: |cut| cut.in
 #[derive(Debug, Default)]
 pub struct Recovered {
     /// By key id, what the limiter must know. The requests are those of the last minute.
-    pub accounts: Vec<(String, Past)>,
+    pub accounts: HashMap<String, Past>,
     pub journal: journal::Recovered,
 }
 

@@ -39,4 +39,4 @@ pub mod gateway; // all of the above, assembled
 pub mod engine; // the life of a call
 pub mod admin; // changing it
 pub mod edge; // the client's connection, and the operator's
-pub mod server; // opening the doors
+pub mod server; // start, listeners, end

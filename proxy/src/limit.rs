@@ -12,21 +12,22 @@
 
 mod account;
 mod calendar;
-mod hold;
+mod claim;
+mod limiter;
 mod minute;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     account::{Account, Headroom, RateLimits, Spent},
     calendar::{DAY_MS, day_of, month_of},
-    hold::{Claim, Hold, hold},
+    claim::{Claim, Hold, hold},
+    limiter::Limiter,
 };
 use crate::usage::{Currency, decimal};
 
@@ -170,59 +171,19 @@ impl fmt::Display for LimitError {
 /// What an account had used before the process started, as its ledger remembers it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Past {
-    /// The latest UTC day with usage, as [`day_of`] counts days.
-    pub day: u32,
-    pub day_tokens: u64,
-    pub day_money_nanos: u64,
-    /// The latest UTC month with usage, as [`month_of`] counts months.
-    pub month: u32,
-    pub month_tokens: u64,
-    pub month_money_nanos: u64,
-    pub total_tokens: u64,
-    pub total_money_nanos: u64,
+    /// UTC days, as [`day_of`] counts them: the latest with usage, and the current one where the clock was ahead
+    /// meanwhile. The current one comes last.
+    pub days: Vec<PastPeriod>,
+    /// UTC months, as [`month_of`] counts them, in the same order.
+    pub months: Vec<PastPeriod>,
+    pub total: Amount,
     /// When the latest calls were admitted, in Unix milliseconds, in any order.
     pub requests_ms: Vec<u64>,
 }
 
-/// Every account's windows and holds.
-///
-/// An account is made at its first use and lives as long as the limiter: the table is as large as the table of
-/// principals, because only authenticated calls reach it.
-#[derive(Debug, Default)]
-pub struct Limiter {
-    accounts: RwLock<HashMap<Arc<str>, Arc<Account>>>,
-}
-
-impl Limiter {
-    pub fn new() -> Limiter {
-        Limiter::default()
-    }
-
-    /// The account of this id. Whoever keeps it saves the look-up per call.
-    pub fn account(&self, id: &str) -> Arc<Account> {
-        if let Some(account) = self.accounts.read().get(id) {
-            return account.clone();
-        }
-        let mut accounts = self.accounts.write();
-        if let Some(account) = accounts.get(id) {
-            return account.clone();
-        }
-        let id: Arc<str> = id.into();
-        let account = Arc::new(Account::new(id.clone()));
-        accounts.insert(id, account.clone());
-        account
-    }
-
-    /// Takes over what an account had used before a restart. Calls in flight keep their holds.
-    ///
-    /// Where sums of more than one day or month are known, the latest come last.
-    pub fn restore(&self, account: &str, past: &Past, time: Time) {
-        self.account(account).restore(past, time);
-    }
-
-    /// What an account has used; nothing for one that was never seen.
-    pub fn spent(&self, account: &str, time: Time) -> Spent {
-        let account = self.accounts.read().get(account).cloned();
-        account.map(|account| account.spent(time)).unwrap_or_default()
-    }
+/// What was used in a day or month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PastPeriod {
+    pub number: u32,
+    pub used: Amount,
 }

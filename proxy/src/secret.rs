@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 mod generate;
 mod envelope;
+mod equal;
 mod hash;
 mod secret_file;
 mod master;
@@ -18,8 +19,9 @@ mod redact;
 mod tests;
 
 pub use envelope::{EnvelopeError, Envelopes};
+pub use equal::equal;
 pub use generate::{admin_token, fill_from_system, is_virtual_key, key_id, virtual_key};
-pub use hash::{KeyHash, KeyHasher, equal};
+pub use hash::{KeyHash, KeyHasher};
 pub use master::{MasterKey, MasterKeyError, Origin};
 pub use redact::{REDACTED, Redactor};
 pub use secret_file::{Kept, SecretFileError, keep, make_private_dir, read_kept};

@@ -3,16 +3,19 @@
 //! Owns the schemes that a plan may name. Runs after the plugin has returned, so no plugin ever sees the key.
 //! Invariant: signs and nothing more; what it returns is the only place where the key stands in clear.
 
+mod fault;
+mod jwt;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-use crate::plugin::Auth;
+pub use fault::SignError;
 
-mod jwt;
-#[cfg(test)]
-mod tests;
+use crate::plugin::Auth;
 
 /// All but what RFC 3986 calls unreserved is escaped.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -30,22 +33,6 @@ pub enum Credential {
         name: String,
         value: Zeroizing<String>,
     },
-}
-
-/// Why a request cannot be signed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignError {
-    #[error("unknown authentication scheme `{0}`")]
-    UnknownScheme(String),
-    /// The parameters of the plan are not what its scheme takes.
-    #[error("authentication scheme `{scheme}`: {fault}")]
-    Params { scheme: &'static str, fault: String },
-    /// The key has not the form that the scheme needs. Says nothing of the key itself.
-    #[error("authentication scheme `{scheme}` needs a key of the form {form}")]
-    KeyForm { scheme: &'static str, form: &'static str },
-    /// A key with a line break would end its header early.
-    #[error("the provider's key holds characters that a header cannot carry")]
-    KeyText,
 }
 
 /// What to add to a request so that the provider knows us.

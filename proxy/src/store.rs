@@ -6,28 +6,42 @@
 //!
 //! - Invariant: a batch is stored whole, with the journal position it was read to, or not at all.
 
-mod block;
-mod dump;
+mod backup;
+mod blocks;
+mod hour_files;
 mod key;
+mod pending;
 mod record;
+mod restore;
 mod rollup;
+mod row_files;
+mod rows;
+mod schema;
+mod sled_store;
+mod snapshots;
+mod state;
+mod sums;
 #[cfg(test)]
 mod tests;
-mod tree;
 mod value;
+mod wait;
 
-pub use dump::{Loaded, dump, load};
+pub use backup::{Loaded, dump};
 pub use key::{KeyChange, KeyEntry, Origin};
 pub use record::Record;
+pub use restore::load;
 pub use rollup::{Charge, Dimension, Rollup, RollupKey, Sums};
-pub use tree::{Settings, SledStore};
+pub use sled_store::SledStore;
 
-use std::{collections::BTreeMap, fmt, io, ops::Range, path::PathBuf, str::FromStr};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt, io,
+    ops::Range,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
-
-/// Most keys a store takes.
-pub const KEYS_MAX: usize = 1_000_000;
 
 /// What went wrong between the process and its store.
 #[derive(Debug, thiserror::Error)]
@@ -44,16 +58,21 @@ pub enum Error {
     Broken { what: &'static str },
     #[error("the batch begins at {from}, the store is at {at}")]
     OutOfOrder { from: Position, at: Position },
-    #[error("the store takes no more than {KEYS_MAX} keys")]
-    Full,
     #[error("the store holds data already")]
     NotEmpty,
     #[error("line {line} of the dump cannot be read: {reason}")]
     Dump { line: u64, reason: String },
     #[error("the dump cannot be moved")]
     Stream(#[source] io::Error),
+    #[error(
+        "the disk of `{}` is full, and what the last process left there could not be taken over: free some space and \
+         start again; nothing is lost, and revoked keys stay revoked", path.display()
+    )]
+    DiskFull { path: PathBuf },
     #[error("the store is closed until it can be opened again")]
     Closed,
+    #[error("`{}` was removed or replaced while the store was open", path.display())]
+    Moved { path: PathBuf },
     #[error("the store failed: {0}")]
     Tree(#[from] sled::Error),
 }
@@ -72,6 +91,23 @@ impl fmt::Display for Position {
     }
 }
 
+/// What an operator may choose.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Memory for pages of the tree. sled takes it for a hint: under load it keeps some ten megabytes more.
+    pub cache_bytes: u64,
+    /// How long to wait for a process that is just ending to let go of the store.
+    pub lock_wait_ms: u64,
+    /// Bytes that the tree may log before a start is held to be slow: see [`Store::opens_slowly`].
+    pub logged_bytes_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { cache_bytes: 4 << 20, lock_wait_ms: 1_000, logged_bytes_max: 16 << 20 }
+    }
+}
+
 /// What is stored at once.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -85,24 +121,20 @@ pub struct Batch {
     pub keys: Vec<KeyChange>,
     /// Named values to set.
     pub metas: Vec<(String, Vec<u8>)>,
-    /// Merged into what is stored, and into the sums of longer periods.
+    /// Of hours; merged into what is stored.
     pub rollups: Vec<(RollupKey, Rollup)>,
     /// By key id, merged into what is stored.
     pub sums: Vec<(String, Sums)>,
 }
 
-/// Where a listing of rows goes on. Opaque; printed and parsed so that it can travel in a URL.
+/// Where a listing of rows goes on: at the row before the one of this number. Opaque; printed and parsed so that it
+/// can travel in a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
-    block_ms: u64,
-    sequence: u64,
-    /// Rows of the block that are still to be listed.
-    rows: u32,
-}
+pub struct Cursor(u64);
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}-{:x}-{:x}", self.block_ms, self.sequence, self.rows)
+        write!(f, "{:x}", self.0)
     }
 }
 
@@ -110,11 +142,7 @@ impl FromStr for Cursor {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Cursor, Error> {
-        let broken = || Error::Broken { what: "the cursor" };
-        let mut parts = text.split('-').map(|part| u64::from_str_radix(part, 16).map_err(|_| broken()));
-        let mut next = || parts.next().ok_or_else(broken)?;
-        let (block_ms, sequence, rows) = (next()?, next()?, next()?);
-        Ok(Cursor { block_ms, sequence, rows: u32::try_from(rows).map_err(|_| broken())? })
+        u64::from_str_radix(text, 16).map(Cursor).map_err(|_| Error::Broken { what: "the cursor" })
     }
 }
 
@@ -135,13 +163,15 @@ pub trait Store: Send + Sync {
     /// Every virtual key, in the order of their ids.
     fn keys(&self) -> Result<Vec<KeyEntry>, Error>;
 
-    /// Stores a batch whole. Durable after the next [`Store::flush`].
+    /// Takes a batch in, whole or not at all: reads see it at once, and it is durable after the next
+    /// [`Store::flush`]. A store flushes by itself as often as its memory asks for it.
     fn append(&self, batch: &Batch) -> Result<(), Error>;
-    /// How far the journal is stored.
+    /// How far the journal was taken in.
     fn position(&self) -> Result<Position, Error>;
     /// What each key has used, by key id.
     fn sums(&self) -> Result<Vec<(String, Sums)>, Error>;
-    /// Roll-ups of a range of hours since 1970, hour by hour: one name after the other, each in the order of time.
+    /// Roll-ups of a range of hours since 1970, mostly in the order of time. One hour of one name may come in parts,
+    /// which add up.
     fn rollups(&self, dimension: Dimension, hours: Range<u32>, visit: Visit<(RollupKey, Rollup)>) -> Result<(), Error>;
     /// The roll-ups of a range of hours since 1970, merged by name. Reads the sums of long periods where they fit.
     fn totals(&self, dimension: Dimension, hours: Range<u32>) -> Result<BTreeMap<String, Rollup>, Error>;
@@ -150,11 +180,15 @@ pub trait Store: Send + Sync {
     fn records(&self, from_ms: u64, to_ms: u64, limit: usize, cursor: Option<Cursor>) -> Result<Page, Error>;
     /// Every row, oldest first.
     fn each_record(&self, visit: Visit<Record>) -> Result<(), Error>;
+    /// When the admitted calls of each key began, by key id, since a moment.
+    fn admitted_since(&self, from_ms: u64) -> Result<HashMap<String, Vec<u64>>, Error>;
     /// The row of a call. Quick for ids that are ULIDs behind `req_`; any other costs a walk over all rows.
     fn find(&self, request_id: &str) -> Result<Option<Record>, Error>;
-    /// Removes rows that ended before `before_ms`, at most `blocks_max` blocks of them; roll-ups stay. Returns the
-    /// number of blocks removed.
-    fn prune(&self, before_ms: u64, blocks_max: usize) -> Result<usize, Error>;
+    /// Which of these calls have a row. One walk for all of them, and as quick as [`Store::find`] is for the oldest.
+    fn have_rows<'i>(&self, request_ids: &[&'i str]) -> Result<HashSet<&'i str>, Error>;
+    /// Removes rows that ended before `before_ms`, a file at a time: a row goes with the last row of its UTC day.
+    /// At most `files_max` files; roll-ups stay. Returns the number of files removed.
+    fn prune(&self, before_ms: u64, files_max: usize) -> Result<usize, Error>;
 
     /// A named value of another room.
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
@@ -171,6 +205,20 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// What stands in the way; the store is closed until a later call succeeds.
     fn reopen(&self) -> Result<(), Error>;
+    /// Whether the next start would take long, so that it is worth to [`Store::reopen`] it now.
+    fn opens_slowly(&self) -> bool;
     /// Bytes on disk.
     fn size_bytes(&self) -> Result<u64, Error>;
+}
+
+/// [`Error::DiskFull`] where a full disk is behind an error that was met in `path`.
+pub(crate) fn full_disk_behind(error: &(dyn std::error::Error + 'static), path: &Path) -> Option<Error> {
+    let is_full = |error: &(dyn std::error::Error + 'static)| {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        // The tree tells the system's error as text alone.
+        matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+            || error.to_string().contains("os error 28")
+    };
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(is_full).then(|| Error::DiskFull { path: path.to_owned() })
 }

@@ -2,23 +2,29 @@
 //!
 //! Owns the connections to providers, the addresses behind their names, their key pools, and the rules of retrying.
 //! An attempt ends here: what follows from its outcome is `engine`'s to sequence. Never sees a client, and never
-//! retries by itself, save for the one kept-alive connection that the provider had closed already.
+//! retries by itself: [`UpstreamError::Stale`] tells whoever does that nothing was taken.
 
 mod address;
+mod connector;
 mod exchange;
+mod http1;
 mod keys;
 mod retry;
+mod ready;
 mod scrub;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use pingora::upstreams::peer::HttpPeer;
 
 use self::address::Addresses;
 
 pub use address::Base;
-pub use exchange::{Answer, Connector, Exchange, Outgoing};
+pub use connector::Connector;
+pub use exchange::{Exchange, Outgoing};
 pub use keys::{KeyPool, Picked};
+pub(crate) use ready::ready;
 pub use retry::{Backoff, Budget, Class, Decision, Retries, Rule};
 
 use crate::secret::Secret;
@@ -72,6 +78,13 @@ pub struct Provider {
     pub keys: KeyPool,
     keep_idle: Duration,
     addresses: Arc<Addresses>,
+}
+
+/// The head of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
 }
 
 /// Streams on one HTTP/2 connection; providers allow about a hundred.

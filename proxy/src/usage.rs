@@ -12,12 +12,12 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-pub use answer_text::{AnswerText, Oldest};
+pub use answer_text::{AnswerText, UncountedText};
 pub use count::Counter;
 pub use estimate::{estimate, overhead};
-pub use input_bound::{BesideText, MediaBounds, input_bound};
+pub use input_bound::{MediaBounds, NonTextInput, input_bound};
 pub use price::{AmountError, Currency, CurrencyError, Price, charge, decimal, parse_amount};
-pub use report::{Explained, Slack, is_believable};
+pub use report::{ReportBounds, Slack, is_believable};
 
 use serde::{Deserialize, Serialize};
 

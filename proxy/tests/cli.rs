@@ -5,14 +5,21 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Output, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
 };
 
 use serde_json::Value;
 
-/// A directory with a configuration in it, whose gateway listens on ports of its own.
+#[path = "cli/backup.rs"]
+mod backup;
+#[path = "cli/master_key.rs"]
+mod master_key;
+
+/// A directory with a configuration in it, whose gateway listens on a loopback address of its own.
 struct Place {
     dir: tempfile::TempDir,
     listen: SocketAddr,
@@ -31,25 +38,27 @@ struct Running {
     stdout: BufReader<ChildStdout>,
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// An address that no other test has, on which the usual ports are free: it is of this process, then of the place.
+fn own_address() -> Ipv4Addr {
+    static PLACES: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 2 + high % 250, low, PLACES.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Place {
     fn new(more: &str) -> Place {
         let dir = tempfile::tempdir().unwrap();
-        let ports = [free_port(), free_port(), free_port()];
+        let ip = own_address();
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:{}\"\nmetrics_listen = \"127.0.0.1:{}\"\nadmin_listen = \"127.0.0.1:{}\"\n\
+            "[server]\nlisten = \"{ip}:8080\"\nmetrics_listen = \"{ip}:9464\"\nadmin_listen = \"{ip}:9465\"\n\
              data_dir = \"data\"\nthreads = 1\ndrain_timeout_s = 1\n{more}\n\
              [providers.openai]\nadapter = \"openai\"\nbase_url = \"https://api.openai.com/v1\"\n\
              keys = [\"${{OPENAI_API_KEY}}\"]\n\
-             [models.m]\ntargets = [{{ provider = \"openai\", model = \"m\" }}]\n[keys.example]\n",
-            ports[0], ports[1], ports[2]
+             [models.m]\ntargets = [{{ provider = \"openai\", model = \"m\" }}]\n[keys.example]\n"
         );
         fs::create_dir(dir.path().join("config")).unwrap();
         fs::write(dir.path().join("config/tollgate.toml"), text).unwrap();
-        Place { dir, listen: SocketAddr::from(([127, 0, 0, 1], ports[0])) }
+        Place { dir, listen: SocketAddr::from((ip, 8080)) }
     }
 
     fn command(&self, args: &str) -> Command {
@@ -63,6 +72,18 @@ impl Place {
         let Output { status, stdout, stderr } = self.command(args).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Said { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
+    }
+
+    /// Runs a command under a limit of `ulimit`.
+    fn run_limited(&self, limit: &str, args: &str) -> (Option<i32>, String) {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit {limit}; exec {} {args}", env!("CARGO_BIN_EXE_tollgate"));
+        let Output { status, stderr, .. } = shell.args(["-c", &script]).current_dir(self.dir.path()).output().unwrap();
+        (status.code(), String::from_utf8(stderr).unwrap())
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.dir.path().join("config/tollgate.toml")
     }
 
     /// The stdout of a command that must succeed.
@@ -83,7 +104,11 @@ impl Place {
 
     /// Starts a command that serves; returns it with what it printed before its doors were open.
     fn start(&self, args: &str) -> (Running, String) {
-        let mut child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        self.start_with(args, Stdio::null())
+    }
+
+    fn start_with(&self, args: &str, stderr: Stdio) -> (Running, String) {
+        let mut child = self.command(args).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
         while !said.contains("curl ") {
@@ -172,7 +197,22 @@ fn without_a_configuration_a_command_says_what_to_do() {
 #[test]
 fn help_goes_to_stdout_and_a_mistake_to_stderr() {
     let place = Place::new("");
-    for command in ["", "serve ", "check ", "demo ", "key ", "key create ", "usage ", "plugin ", "plugin check "] {
+    for command in [
+        "",
+        "serve ",
+        "check ",
+        "demo ",
+        "key ",
+        "key create ",
+        "key list ",
+        "key revoke ",
+        "usage ",
+        "plugin ",
+        "plugin list ",
+        "plugin check ",
+        "dump ",
+        "load ",
+    ] {
         let said = place.run(&format!("{command}--help"));
         assert!(said.code == 0 && said.stdout.contains("Usage: tollgate") && said.stderr.is_empty(), "{command}");
     }
@@ -227,7 +267,11 @@ fn a_gateway_that_cannot_be_reached_is_named() {
     fs::write(&file, text.replace(line, "admin_listen = \"off\"")).unwrap();
     let said = place.run("key list");
     assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("a gateway runs on `data`, but its admin listener is off"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("another process uses `data`: if it is a gateway, its admin listener is off"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(running.stop(), 0);
 }
 
@@ -258,7 +302,6 @@ fn a_demo_takes_free_ports_where_the_usual_ones_are_taken() {
 
 #[test]
 fn the_first_start_leaves_private_files() {
-    use std::os::unix::fs::PermissionsExt;
     let place = Place::new("");
     assert_eq!(place.serve().stop(), 0);
     let mode = |name: &str| fs::metadata(place.dir.path().join(name)).unwrap().permissions().mode() & 0o777;
@@ -288,4 +331,172 @@ fn plugins_are_listed_and_checked_without_a_gateway() {
         "{}",
         said.stderr
     );
+}
+
+#[test]
+fn a_gateway_whose_log_nobody_takes_starts_serves_and_stops() {
+    let place = Place::new("[log]\nlevel = \"debug\"\n");
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let (running, _) = place.start_with("serve", full.into());
+    let key = fs::read_to_string(place.dir.path().join("data/client-keys/example")).unwrap();
+    for _ in 0..3 {
+        assert_eq!((place.call(key.trim()), place.call("sk-tg-wrong")), (200, 401));
+        assert_eq!(place.run("key revoke nobody").code, 1, "the gateway logs that");
+    }
+    assert_eq!(running.stop(), 0);
+}
+
+#[test]
+fn a_limit_of_the_process_is_an_error_and_no_end_without_a_word() {
+    let place = Place::new("");
+    let (code, said) = place.run_limited("-f 64", "serve");
+    assert!(code == Some(1) && said.contains("error: "), "{code:?} {said}");
+    let (code, said) = place.run_limited("-n 40", "serve");
+    assert!(code == Some(1) && said.contains("may open 40 files, which is too few"), "{code:?} {said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn a_dump_is_private_whole_and_loads_once() {
+    let place = Place::new("");
+    assert!(place.run("dump").stderr.contains("there is no store"));
+    assert!(!place.dir.path().join("data").exists(), "a dump makes no store");
+    place.ok("key create --name app");
+    let text = place.ok("dump --file -");
+    assert!(!place.dir.path().join("-").exists());
+    place.ok("dump --file d.jsonl");
+    let file = place.dir.path().join("d.jsonl");
+    // Each opening of the journal moves the position.
+    let rows =
+        |text: &str| text.lines().filter(|line| !line.contains("position")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(rows(&fs::read_to_string(&file).unwrap()), rows(&text));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let mut unread = place.command("dump").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(unread.stdout.take());
+    let said = unread.wait_with_output().unwrap();
+    let stderr = String::from_utf8(said.stderr).unwrap();
+    assert!(said.status.code() == Some(1) && stderr.contains("before the dump was whole"), "{stderr}");
+
+    let data = place.dir.path().join("data");
+    fs::rename(&data, place.dir.path().join("old")).unwrap();
+    let (cut, _) = text.trim_end().rsplit_once('\n').unwrap();
+    for (name, text) in [("cut", cut.to_owned()), ("empty", String::new()), ("doubled", text.repeat(2))] {
+        fs::write(place.dir.path().join(name), text).unwrap();
+        assert_eq!(place.run(&format!("load {name}")).code, 1, "{name}");
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 0, "{name}");
+    }
+    assert!(place.run("load old").stderr.contains("it is a directory"));
+    fs::copy(place.dir.path().join("old/master-key"), data.join("master-key")).unwrap();
+    assert!(place.ok("load d.jsonl").starts_with("Loaded 1 keys"));
+    assert_eq!(place.json("key list --json")["keys"][0]["name"], "app");
+    assert_eq!(place.run("load d.jsonl").code, 1, "there is a store now");
+
+    let mut wrong = place.command("dump");
+    let said = wrong.env("TOLLGATE_MASTER_KEY", "ab".repeat(32)).output().unwrap();
+    let stderr = String::from_utf8(said.stderr).unwrap();
+    assert!(stderr.starts_with("error: TOLLGATE_MASTER_KEY is not the master key"), "{stderr}");
+    let mut unset = place.command("key list");
+    assert!(unset.env("TOLLGATE_MASTER_KEY", "").status().unwrap().success(), "an empty variable is none");
+}
+
+#[test]
+fn commands_that_meet_wait_for_each_other() {
+    let place = Place::new("");
+    place.ok("key list");
+    let create = |number: usize| place.command(&format!("key create --name k{number}")).stdout(Stdio::null()).spawn();
+    let commands: Vec<Child> = (0..6).map(|number| create(number).unwrap()).collect();
+    for mut command in commands {
+        assert!(command.wait().unwrap().success());
+    }
+    assert_eq!(place.json("key list --json")["keys"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn check_finds_what_serve_would_refuse_and_all_at_once() {
+    let place = Place::new("");
+    for name in ["junk.pem", "config/junk.wasm", "file"] {
+        fs::write(place.dir.path().join(name), "junk").unwrap();
+    }
+    let text = fs::read_to_string(place.config_file()).unwrap();
+    let more = "[prices]\nfile = \"none.toml\"\n[plugins]\ndir = \"config\"\n[plugins.mine]\nfile = \"junk.wasm\"\n\
+                [plugins.away]\nfile = \"away.wasm\"\n[log]\nlevel = \"=loud=\"\n";
+    let text = text.replace("data_dir = \"data\"", "data_dir = \"file\"\nthread = 1").replace(
+        "[providers.openai]",
+        "[server.tls]\nlisten = \"127.0.0.1:0\"\ncert = \"junk.pem\"\nkey = \"junk.pem\"\n[providers.openai]",
+    );
+    fs::write(place.config_file(), format!("{text}{more}")).unwrap();
+    let said = place.run("check");
+    assert_eq!(said.code, 2, "{}", said.stderr);
+    for fault in [
+        "server.data_dir: `file` is not a directory",
+        "server.thread: unknown key",
+        "server.tls.cert: the certificate or key of the TLS listener cannot be used",
+        "prices.file: cannot read `config/none.toml`",
+        "plugins.mine.file: plugin `mine` is not WebAssembly",
+        "plugins.away.file: `config/away.wasm` cannot be read",
+        "log.level: `=loud=` is not a log level",
+    ] {
+        let line = said.stderr.lines().find(|line| line.contains(fault));
+        let line = line.unwrap_or_else(|| panic!("no `{fault}` in\n{}", said.stderr));
+        let number = line.strip_prefix("config/tollgate.toml:").and_then(|rest| rest.split(':').next());
+        assert!(number.is_some_and(|number| number.parse::<u32>().is_ok()), "no line in {line}");
+    }
+}
+
+#[test]
+fn check_renders_templates_and_reads_only_text() {
+    let place = Place::new("");
+    let text = fs::read_to_string(place.config_file()).unwrap();
+    fs::write(place.config_file(), format!("{text}[templates.t]\nsource = \"a {{b\"\n")).unwrap();
+    let said = place.run("check");
+    assert!(said.code == 2 && said.stderr.contains("templates.\"t\".source: line 1, column"), "{}", said.stderr);
+    fs::write(place.config_file(), b"[server]\n# \xff\n").unwrap();
+    let said = place.run("check");
+    assert!(said.code == 2 && said.stderr.contains("config/tollgate.toml:2: is not UTF-8"), "{}", said.stderr);
+}
+
+#[test]
+fn every_address_that_is_taken_is_named() {
+    let place = Place::new("");
+    let ports = [0, 1384, 1385].map(|after| SocketAddr::new(place.listen.ip(), place.listen.port() + after));
+    let _taken = ports.map(|address| TcpListener::bind(address).unwrap());
+    let said = place.run("serve");
+    let named = format!("cannot listen on {}, {}, {}\n", ports[0], ports[2], ports[1]);
+    assert!(said.code == 1 && said.stderr.contains(&named), "{}", said.stderr);
+    assert_eq!(said.stderr.matches("in use").count(), 1, "{}", said.stderr);
+}
+
+#[test]
+fn no_store_is_made_where_a_gateway_answers() {
+    let place = Place::new("");
+    let running = place.serve();
+    let data = place.dir.path().join("data");
+    fs::rename(&data, place.dir.path().join("moved")).unwrap();
+    for args in ["key create --name app", "key list", "load nowhere"] {
+        let said = place.run(args);
+        assert!(
+            said.code == 1 && said.stderr.contains("`data` holds no store, and something answers"),
+            "{}",
+            said.stderr
+        );
+    }
+    assert!(!data.exists());
+    drop(running);
+}
+
+#[test]
+fn mistakes_that_would_go_unnoticed_are_refused() {
+    let place = Place::new("");
+    let said = place.run("demo --config config/tollgate.toml");
+    assert!(said.code == 2 && said.stderr.contains("takes no --config"), "{}", said.stderr);
+    let Output { status, stderr, .. } = place.command("key revoke").arg("").output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert!(status.code() == Some(1) && stderr.contains("name the key to revoke"), "{stderr}");
+    let Output { stderr, .. } = place.command("key create --name a --models").arg("a\u{1b}[2J").output().unwrap();
+    assert!(!stderr.contains(&0x1b) && !stderr.is_empty());
+    fs::write(place.dir.path().join("data/admin-token"), "").unwrap();
+    fs::set_permissions(place.dir.path().join("data/admin-token"), fs::Permissions::from_mode(0o600)).unwrap();
+    let said = place.run("serve");
+    assert!(said.code == 1 && said.stderr.contains("holds no admin token"), "{}", said.stderr);
 }

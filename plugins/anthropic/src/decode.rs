@@ -16,13 +16,13 @@ use crate::{
 pub(crate) fn whole(context: &Context, response: &Response<'_>) -> Result<Answer, Failure> {
     let body = match Value::parse(response.body) {
         Ok(body @ Value::Object(_)) => body,
-        _ => return Err(Failure::upstream("the provider answered with something other than a JSON object")),
+        _ => return Err(Failure::upstream("The provider answered with something other than a JSON object.")),
     };
     if body.get("error").is_some() {
         return Err(errors::failure(response.status, &ErrorBody::of(&body)));
     }
     let Some(message) = Message::of(&body) else {
-        return Err(Failure::upstream("the provider answered with something other than a message"));
+        return Err(Failure::upstream("The provider answered with something other than a message."));
     };
     let state = State::of(context);
     let parts = MessageParts::of(&message, &state);

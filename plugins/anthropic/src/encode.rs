@@ -27,11 +27,13 @@ use tools::Tools;
 
 pub(crate) fn request(context: &Context, text: &str) -> Result<Request, Failure> {
     if context.operation != Operation::Chat {
-        return Err(Failure::new(FailureKind::Unsupported, Blame::Provider, "the provider has no embeddings"));
+        return Err(Failure::new(FailureKind::Unsupported, Blame::Provider, "The provider has no embeddings."));
     }
     let asked = match Value::parse(text) {
         Ok(asked @ Value::Object(_)) => asked,
-        _ => return Err(Failure::new(FailureKind::InvalidRequest, Blame::Request, "the request is not a JSON object")),
+        _ => {
+            return Err(Failure::new(FailureKind::InvalidRequest, Blame::Request, "The request is not a JSON object."));
+        }
     };
     let settings = Settings::read(&context.config)?;
     let (body, state) = body(context, &asked, &settings, text.len())?;
@@ -108,17 +110,17 @@ fn body<'a>(
 /// What changes the meaning of the answer, and has no counterpart here.
 fn refuse_what_cannot_be(asked: &Value<'_>) -> Result<(), Failure> {
     if asked.get("n").and_then(Value::as_u64).is_some_and(|n| n > 1) {
-        return Err(Failure::unsupported("n", "the provider gives one choice a request"));
+        return Err(Failure::unsupported("n", "The provider gives one choice for each request."));
     }
     if asked.get("logprobs").and_then(Value::as_bool) == Some(true) {
-        return Err(Failure::unsupported("logprobs", "the provider gives no log probabilities"));
+        return Err(Failure::unsupported("logprobs", "The provider gives no log probabilities."));
     }
     let modalities = asked.get("modalities").and_then(Value::as_array).unwrap_or_default();
     if modalities.iter().any(|modality| modality.as_str() == Some("audio")) {
-        return Err(Failure::unsupported("modalities", "the provider gives no audio"));
+        return Err(Failure::unsupported("modalities", "The provider gives no audio."));
     }
     if asked.get("audio").is_some() {
-        return Err(Failure::unsupported("audio", "the provider gives no audio"));
+        return Err(Failure::unsupported("audio", "The provider gives no audio."));
     }
     Ok(())
 }

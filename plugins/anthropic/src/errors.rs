@@ -29,8 +29,8 @@ pub(crate) fn failure(status: u16, error: &ErrorBody) -> Failure {
     };
     // The provider's sentence about a refused credential may quote a part of it.
     let message = match kind {
-        Kind::Authentication => "the provider refused the gateway's credential".into(),
-        _ => error.message.clone().unwrap_or_else(|| "the provider failed without saying why".into()),
+        Kind::Authentication => "The provider refused the gateway's credential.".into(),
+        _ => error.message.clone().unwrap_or_else(|| "The provider failed without saying why.".into()),
     };
     let mut failure = Failure::new(kind, blame, message).with_retryable(retryable);
     failure.code = match kind {

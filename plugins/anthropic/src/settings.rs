@@ -31,7 +31,7 @@ impl<'a> Settings<'a> {
             _ => Err(Failure::new(
                 FailureKind::Internal,
                 Blame::Provider,
-                "the provider's settings are not a JSON object",
+                "The provider's settings are not a JSON object.",
             )),
         }
     }

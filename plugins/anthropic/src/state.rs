@@ -44,7 +44,7 @@ impl State {
         let mut renamed = Vec::new();
         for tool in tools {
             if tool.len() > NAME_BYTES_MAX {
-                return Err(Failure::invalid("tools", "a tool's name is longer than 1024 bytes"));
+                return Err(Failure::invalid("tools", "A tool's name is longer than 1024 bytes."));
             }
             if let Cow::Owned(name) = names::of_tool(tool)
                 && !renamed.iter().any(|(known, _)| *known == name)
@@ -78,7 +78,7 @@ impl State {
         if text.len() > STATE_BYTES_MAX {
             return Err(Failure::invalid(
                 "tools",
-                "the names of the tools are too long: the provider takes 64 of A-Z, a-z, 0-9, _ and -",
+                "The names of the tools are too long to be translated: the provider takes at most 64 characters of A-Z, a-z, 0-9, _ and -.",
             ));
         }
         Ok(Some(text))

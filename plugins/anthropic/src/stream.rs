@@ -48,7 +48,7 @@ impl Stream for Events {
             }
             match Value::parse(&frame.data) {
                 Ok(data) => self.frame(&data, &mut events),
-                Err(_) => self.fail("the provider's stream holds something other than JSON", &mut events),
+                Err(_) => self.fail("The provider's stream holds something other than JSON.", &mut events),
             }
         }
         Ok(events)
@@ -60,7 +60,7 @@ impl Stream for Events {
         if !self.ended && self.stop_reason.is_some() {
             self.end(&mut events);
         } else if !self.ended {
-            self.fail("the provider's stream ended in the middle", &mut events);
+            self.fail("The provider's stream ended in the middle.", &mut events);
         }
         Ok(events)
     }

@@ -10,7 +10,7 @@ use crate::errors;
 pub(crate) fn whole(response: &Response<'_>) -> Result<Answer, Failure> {
     let body = match Value::parse(response.body) {
         Ok(body @ Value::Object(_)) => body,
-        _ => return Err(Failure::upstream("the provider answered with something other than a JSON object")),
+        _ => return Err(Failure::upstream("The provider answered with something other than a JSON object.")),
     };
     if body.get("error").is_some() {
         return Err(errors::failure(response.status, &ErrorBody::of(&body)));
@@ -66,7 +66,7 @@ impl Stream for Chunks {
             }
             match Value::parse(&frame.data) {
                 Ok(chunk) => self.chunk(index, &chunk, &mut events),
-                Err(_) => self.fail("the provider's stream holds something other than JSON", &mut events),
+                Err(_) => self.fail("The provider's stream holds something other than JSON.", &mut events),
             }
         }
         Ok(events)
@@ -75,7 +75,7 @@ impl Stream for Chunks {
     fn finish(&mut self) -> Result<Vec<Event>, Failure> {
         let mut events = Vec::new();
         if !self.complete && !self.failed {
-            self.fail("the provider's stream ended in the middle", &mut events);
+            self.fail("The provider's stream ended in the middle.", &mut events);
         }
         Ok(events)
     }

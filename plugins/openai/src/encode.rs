@@ -92,7 +92,7 @@ impl<'a> Edits<'a> {
         };
         let options = Value::parse(text).ok();
         let Some(options) = options.as_ref().and_then(Value::as_object) else {
-            return Err(Failure::invalid("stream_options", "this field is an object"));
+            return Err(Failure::invalid("stream_options", "This field must be an object."));
         };
         if options.get("include_usage").and_then(Value::as_bool) == Some(true) {
             return Ok(());

@@ -14,7 +14,7 @@ pub(crate) fn failure(status: u16, error: &ErrorBody) -> Failure {
     match failure.kind {
         // About a refused credential the sentence often quotes a part of it.
         FailureKind::Authentication => {
-            Failure { message: "the provider refused the gateway's credential".into(), ..failure }
+            Failure { message: "The provider refused the gateway's credential.".into(), ..failure }
         }
         _ => failure,
     }

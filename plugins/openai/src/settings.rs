@@ -71,8 +71,8 @@ impl Settings {
 }
 
 fn wrong(name: &str) -> Failure {
-    let mut message = String::from("the provider's setting `");
+    let mut message = String::from("The provider's setting `");
     message.push_str(name);
-    message.push_str("` does not fit the adapter's schema");
+    message.push_str("` does not fit the adapter's schema.");
     Failure::new(FailureKind::Internal, Blame::Provider, message)
 }

@@ -2,7 +2,7 @@
 
 use alloc::string::{String, ToString};
 
-use crate::Kind;
+use crate::FailureKind;
 
 /// A JSON value, as whoever asks holds it.
 pub trait Json<'a>: Copy {
@@ -34,8 +34,8 @@ pub struct ErrorBody {
 
 impl ErrorBody {
     /// The code to show for an error that means `kind`. Of a used-up quota some tell only the type.
-    pub fn code_for(&self, kind: Kind) -> Option<&str> {
-        self.code.as_deref().or(self.kind.as_deref().filter(|_| kind == Kind::Quota))
+    pub fn code_for(&self, kind: FailureKind) -> Option<&str> {
+        self.code.as_deref().or(self.kind.as_deref().filter(|_| kind == FailureKind::Quota))
     }
 
     /// The error that `body` is or holds; of a list, its first.

@@ -14,5 +14,5 @@ mod usage;
 mod tests;
 
 pub use error::{ErrorBody, Json};
-pub use meaning::{Blame, Kind, Meaning};
-pub use usage::{Usage, UsageReader};
+pub use meaning::{Blame, FailureKind, Meaning};
+pub use usage::{Usage, UsageReader, count_of};

@@ -49,10 +49,28 @@ fn a_count_is_a_whole_number_however_it_is_written() {
 }
 
 #[test]
-fn a_report_that_counts_nothing_or_less_is_none() {
+fn a_report_that_counts_nothing_is_none() {
     assert_eq!(read(&[]), None);
     assert_eq!(read(&[("", "prompt_tokens", "0"), ("", "completion_tokens", "null")]), None);
-    assert_eq!(read(&[("", "prompt_tokens", "12"), ("", "completion_tokens", "-3")]), None);
+    assert_eq!(
+        read(&[("", "prompt_tokens", "12"), ("", "completion_tokens", "-0.0")]),
+        Some(Usage { input: 12, ..Usage::default() })
+    );
+}
+
+#[test]
+fn a_count_below_zero_is_beyond_reason() {
+    for (outer, name) in [
+        ("", "prompt_tokens"),
+        ("", "cached_tokens"),
+        ("prompt_tokens_details", "cached_tokens"),
+        ("prompt_tokens_details", "cache_write_tokens"),
+    ] {
+        assert_eq!(read(&[(outer, name, "-3")]).map(|usage| usage.input), Some(u64::MAX), "{name}");
+    }
+    for (outer, name) in [("", "completion_tokens"), ("completion_tokens_details", "reasoning_tokens")] {
+        assert_eq!(read(&[(outer, name, "-1.5")]).map(|usage| usage.output), Some(u64::MAX), "{name}");
+    }
 }
 
 #[test]
@@ -67,7 +85,7 @@ fn a_part_is_never_more_than_its_whole() {
 }
 
 #[track_caller]
-fn means(status: u16, code: &str, kind: &str, message: &str, expected: Kind) {
+fn means(status: u16, code: &str, kind: &str, message: &str, expected: FailureKind) {
     let some = |text: &str| (!text.is_empty()).then(|| String::from(text));
     let error = ErrorBody { code: some(code), kind: some(kind), message: some(message), param: None };
     assert_eq!(Meaning::of_openai(status, &error).kind, expected, "{status} {error:?}");
@@ -75,18 +93,18 @@ fn means(status: u16, code: &str, kind: &str, message: &str, expected: Kind) {
 
 #[test]
 fn an_errors_own_words_go_before_its_status() {
-    means(400, "insufficient_quota", "invalid_request_error", "", Kind::Quota);
-    means(500, "", "rate_limit_error", "", Kind::RateLimited);
-    means(400, "", "", "This model's maximum context length is 5 tokens", Kind::ContextLength);
-    means(404, "", "invalid_request_error", "", Kind::NotFound);
-    means(429, "something new", "something new", "", Kind::RateLimited);
+    means(400, "insufficient_quota", "invalid_request_error", "", FailureKind::Quota);
+    means(500, "", "rate_limit_error", "", FailureKind::RateLimited);
+    means(400, "", "", "This model's maximum context length is 5 tokens", FailureKind::ContextLength);
+    means(404, "", "invalid_request_error", "", FailureKind::NotFound);
+    means(429, "something new", "something new", "", FailureKind::RateLimited);
 }
 
 #[test]
 fn inside_a_success_the_code_stands_for_the_status() {
-    means(200, "429", "", "", Kind::RateLimited);
-    means(200, "503", "invalid_request_error", "", Kind::Overloaded);
-    means(200, "", "invalid_request_error", "", Kind::InvalidRequest);
-    means(200, "1234", "", "", Kind::Upstream);
-    means(200, "", "", "", Kind::Upstream);
+    means(200, "429", "", "", FailureKind::RateLimited);
+    means(200, "503", "invalid_request_error", "", FailureKind::Overloaded);
+    means(200, "", "invalid_request_error", "", FailureKind::InvalidRequest);
+    means(200, "1234", "", "", FailureKind::Upstream);
+    means(200, "", "", "", FailureKind::Upstream);
 }

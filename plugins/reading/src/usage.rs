@@ -15,8 +15,6 @@ pub struct Usage {
 pub struct UsageReader {
     usage: Usage,
     cached_elsewhere: u64,
-    /// A count was negative: nothing of the report is believed.
-    absurd: bool,
 }
 
 impl UsageReader {
@@ -32,13 +30,10 @@ impl UsageReader {
             ("completion_tokens_details", "reasoning_tokens") => &mut self.usage.reasoning,
             _ => return,
         };
-        match json.strip_prefix('-') {
-            Some(digits) => self.absurd |= whole(digits) != 0,
-            None => *count = whole(json),
-        }
+        *count = count_of(json);
     }
 
-    /// None for a report that counts nothing, as null and all zeros do, or that counts less than nothing.
+    /// None for a report that counts nothing, as null and all zeros do.
     pub fn finish(self) -> Option<Usage> {
         let mut usage = self.usage;
         if usage.cached == 0 {
@@ -47,7 +42,17 @@ impl UsageReader {
         // A part is never more than its whole: a provider that forgot to include it must not make it free.
         usage.input = usage.input.max(usage.cached.saturating_add(usage.cache_write));
         usage.output = usage.output.max(usage.reasoning);
-        (!self.absurd && (usage.input > 0 || usage.output > 0)).then_some(usage)
+        (usage.input > 0 || usage.output > 0).then_some(usage)
+    }
+}
+
+/// A count of tokens, given the text of its JSON. One below zero is as far beyond reason as a count can be, so that
+/// whoever holds the report against the call sets it aside.
+pub fn count_of(json: &str) -> u64 {
+    match json.strip_prefix('-') {
+        Some(digits) if whole(digits) > 0 => u64::MAX,
+        Some(_) => 0,
+        None => whole(json),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use tollgate_reading::{self as reading, ErrorBody, Kind, Meaning};
+use tollgate_reading::{self as reading, ErrorBody, FailureKind as Kind, Meaning};
 
 use crate::{Blame, Failure, FailureKind, Usage};
 
@@ -56,7 +56,9 @@ impl Failure {
             Kind::ContentFilter => FailureKind::ContentFilter,
             Kind::NotFound => FailureKind::NotFound,
             Kind::TooLarge => FailureKind::TooLarge,
+            Kind::Unsupported => FailureKind::Unsupported,
             Kind::Upstream => FailureKind::Upstream,
+            Kind::Internal => FailureKind::Internal,
         };
         let blame = match meaning.blame {
             reading::Blame::Request => Blame::Request,

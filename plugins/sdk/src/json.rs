@@ -94,6 +94,15 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A number as a count of tokens: its whole part. One below zero, or too large for a count, is `u64::MAX`, which the
+    /// gateway sets aside as a report that no call explains.
+    pub fn as_count(&self) -> Option<u64> {
+        match self {
+            Value::Number(digits) => Some(tollgate_reading::count_of(digits)),
+            _ => None,
+        }
+    }
+
     /// A number to within a few units of the last place: enough to compare, while [`Value::Number`] keeps its digits.
     pub fn as_f64(&self) -> Option<f64> {
         match self {

@@ -147,27 +147,30 @@ pub fn new_key(
 fn check(new: &NewKey, now_ms: u64) -> Result<(), AdminError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if new.name.is_empty() || new.name.len() > NAME_BYTES_MAX || !new.name.bytes().all(plain) {
-        return Err(AdminError::invalid("name", "a name has 1 to 64 letters, digits, `_`, `-` or `.`"));
+        return Err(AdminError::invalid("name", "a name must have 1 to 64 letters, digits, `_`, `-` or `.`"));
     }
     // An id would hide the key of that name.
     if new.name.starts_with("key_") {
-        return Err(AdminError::invalid("name", "a name does not begin with `key_`"));
+        return Err(AdminError::invalid("name", "a name must not begin with `key_`"));
     }
     if new.user.len() > USER_BYTES_MAX || new.user.chars().any(char::is_control) {
-        return Err(AdminError::invalid("user", "a user has at most 200 bytes and no control characters"));
+        return Err(AdminError::invalid("user", "a user must have at most 200 bytes and no control characters"));
     }
     if new.models.is_empty() || new.models.len() > MODELS_MAX {
         return Err(AdminError::invalid("models", "name 1 to 1000 models, or `*` for all"));
+    }
+    if new.models.iter().any(String::is_empty) {
+        return Err(AdminError::invalid("models", "one of the models has no name: name models, or `*` for all"));
     }
     for model in &new.models {
         let fault = Pattern::parse(model).err().map(|fault| fault.to_string());
         let fault = fault.or_else(|| (model.len() > PATTERN_BYTES_MAX).then(|| "has more than 200 bytes".to_owned()));
         if let Some(fault) = fault {
-            return Err(AdminError::invalid("models", format!("`{model}` {fault}")));
+            return Err(AdminError::invalid("models", format!("`{}` {fault}", model.escape_debug())));
         }
     }
     if new.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms) {
-        return Err(AdminError::invalid("expires", "the key would already be expired"));
+        return Err(AdminError::invalid("expires", "the time has passed already: the key would never be valid"));
     }
     Ok(())
 }

@@ -57,8 +57,9 @@ impl Control for LiveControl {
 
     fn health(&self) -> Health {
         let lag = self.gateway.ledger.lag();
+        let unready = self.gateway.readiness().err().map(|why| why.to_string());
         Health {
-            status: self.gateway.readiness().err().map_or("ok", str::trim_end).to_owned(),
+            status: unready.or_else(|| self.gateway.warning()).unwrap_or_else(|| "ok".to_owned()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             calls_in_flight: self.gateway.in_flight(),
             ledger_lag_rows: lag.rows,

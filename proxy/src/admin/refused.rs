@@ -23,6 +23,8 @@ pub enum AdminError {
     Method,
     #[error("the body has more than {bytes_max} bytes")]
     TooLarge { bytes_max: usize },
+    #[error("the body broke off")]
+    Incomplete,
     /// A sentence about the component.
     #[error("{0}")]
     Plugin(String),
@@ -51,6 +53,7 @@ impl AdminError {
             AdminError::NoPath => ("not_found", 404),
             AdminError::Method => ("method_not_allowed", 405),
             AdminError::TooLarge { .. } => ("body_too_large", 413),
+            AdminError::Incomplete => ("body_incomplete", 400),
             AdminError::Plugin(_) => ("plugin_refused", 422),
             AdminError::Unavailable(_) => ("unavailable", 503),
         }
@@ -74,7 +77,7 @@ impl From<KeyError> for AdminError {
         match error {
             KeyError::Exists(name) => AdminError::Exists(name),
             KeyError::NotFound(wanted) => AdminError::NoKey(wanted),
-            error @ KeyError::Unwritten(_) => AdminError::Unavailable(error.to_string()),
+            error @ (KeyError::Unwritten(_) | KeyError::Full(_)) => AdminError::Unavailable(error.to_string()),
         }
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::{Body, to_bytes},
-    extract::{Path, Query, Request, State},
+    extract::{
+        Path, Query, Request, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -92,7 +95,7 @@ pub fn router(control: Arc<dyn Control>, token: Secret, component_bytes_max: usi
         .route("/api/admin/plugins", get(plugins))
         .route(
             "/api/admin/plugins/check",
-            post(move |state: State<AdminState>, query: Query<Grants>, body: Body| {
+            post(move |state: State<AdminState>, query: Result<Query<Grants>, QueryRejection>, body: Body| {
                 check_plugin(state, query, body, component_bytes_max)
             }),
         )
@@ -201,7 +204,11 @@ async fn create_key(State(state): State<AdminState>, body: Body) -> Result<Respo
     Ok(json(StatusCode::CREATED, &created))
 }
 
-async fn revoke_key(State(state): State<AdminState>, Path(wanted): Path<String>) -> Result<Response, AdminError> {
+async fn revoke_key(
+    State(state): State<AdminState>,
+    wanted: Result<Path<String>, PathRejection>,
+) -> Result<Response, AdminError> {
+    let Path(wanted) = wanted.map_err(|_| AdminError::invalid("id", "the id or name in the path is not UTF-8"))?;
     let (revoked, now_ms) = work(&state, move |control| Ok((control.revoke_keys(&wanted)?, control.now_ms()))).await?;
     Ok(json(StatusCode::OK, &RevokedShown::new(&revoked, now_ms)))
 }
@@ -218,10 +225,11 @@ async fn plugins(State(state): State<AdminState>) -> Result<Response, AdminError
 
 async fn check_plugin(
     State(state): State<AdminState>,
-    Query(grants): Query<Grants>,
+    grants: Result<Query<Grants>, QueryRejection>,
     body: Body,
     bytes_max: usize,
 ) -> Result<Response, AdminError> {
+    let Query(grants) = grants.map_err(|_| AdminError::invalid("capabilities", "the query cannot be read"))?;
     let granted = grants.parse()?;
     let wasm = read(body, bytes_max).await?;
     let plugin = work(&state, move |control| control.check_plugin(wasm, granted)).await?;
@@ -245,8 +253,12 @@ async fn work<T: Send + 'static>(
 }
 
 async fn read(body: Body, bytes_max: usize) -> Result<Bytes, AdminError> {
-    // A client that broke off in mid-body does not read this answer.
-    to_bytes(body, bytes_max).await.map_err(|_| AdminError::TooLarge { bytes_max })
+    to_bytes(body, bytes_max).await.map_err(|error| {
+        let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        // The connection's own errors are of this type, and the bound's is not.
+        let broke_off = causes.any(|cause| cause.is::<std::io::Error>());
+        if broke_off { AdminError::Incomplete } else { AdminError::TooLarge { bytes_max } }
+    })
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {

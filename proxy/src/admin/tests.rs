@@ -55,12 +55,12 @@ impl Control for Small {
     fn create_key(&self, new: NewKey) -> Result<(KeyEntry, Secret), AdminError> {
         let hash = |key: &[u8]| self.hasher.hash(key).0;
         let (entry, secret) = new_key(new, NOW_MS, &mut |buffer| self.fill(buffer), hash)?;
-        self.ledger.journal().create_key(entry.clone())?;
+        self.ledger.journal().create_key(entry.clone(), |_| {})?;
         Ok((entry, secret))
     }
 
     fn revoke_keys(&self, wanted: &str) -> Result<Revoked, AdminError> {
-        Ok(self.ledger.journal().revoke_keys(wanted, NOW_MS)?)
+        Ok(self.ledger.journal().revoke_keys(wanted, NOW_MS, |_| {})?)
     }
 
     fn usage(&self) -> Result<Vec<KeyUsage>, AdminError> {
@@ -293,6 +293,7 @@ fn every_refusal_has_a_name_of_its_own() {
         AdminError::NoPath,
         AdminError::Method,
         AdminError::TooLarge { bytes_max: 1 },
+        AdminError::Incomplete,
         AdminError::Plugin(text()),
         AdminError::Unavailable(text()),
     ];
@@ -354,5 +355,46 @@ async fn pages_of_other_sites_are_refused() {
         &[("sec-fetch-site", "same-site")],
     ] {
         assert_eq!(asked_with(headers).await, 403, "{headers:?}");
+    }
+}
+
+/// A body that breaks off after its first piece.
+struct Torn(bool);
+
+impl http_body::Body for Torn {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+        let first = !std::mem::replace(&mut self.0, true);
+        let piece = Bytes::from_static(b"{\"name\":\"app\"");
+        std::task::Poll::Ready(Some(match first {
+            true => Ok(http_body::Frame::data(piece)),
+            false => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        }))
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_said_in_one_form() {
+    let small = Small::new();
+    let (status, said) = ask(&small, Method::POST, "/api/admin/keys", Body::new(Torn(false))).await;
+    assert_eq!((status, &said["error"]["code"]), (400, &json!("body_incomplete")));
+    let (status, said) = ask(&small, Method::POST, "/api/admin/keys", vec![b' '; 70_000]).await;
+    assert_eq!((status, &said["error"]["code"]), (413, &json!("body_too_large")));
+    let (status, said) = ask(&small, Method::DELETE, "/api/admin/keys/%ff", "").await;
+    assert_eq!((status, &said["error"]["param"]), (400, &json!("id")));
+    let path = "/api/admin/plugins/check?capabilities=log&capabilities=log";
+    let (status, said) = ask(&small, Method::POST, path, "").await;
+    assert_eq!((status, &said["error"]["param"]), (400, &json!("capabilities")));
+    for (models, shown) in [("[\"a\\u001b[2Jb\"]", "`a\\u{1b}[2Jb` has a control character"), ("[\"\"]", "has no name")]
+    {
+        let body = format!("{{\"name\":\"app\",\"models\":{models}}}");
+        let (status, said) = ask(&small, Method::POST, "/api/admin/keys", body).await;
+        assert_eq!((status, &said["error"]["param"]), (400, &json!("models")));
+        assert!(said["error"]["message"].as_str().unwrap().contains(shown), "{said}");
     }
 }

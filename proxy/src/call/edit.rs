@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Call, Field,
-    json::{Text, push_quoted},
+    json::{TextSize, push_quoted},
 };
 
 /// One top-level field to set, or to remove where `value` is none.
@@ -118,7 +118,7 @@ impl Call {
             }
         }
         self.prompt_size.messages = self.prompt_size.messages.saturating_add(1);
-        self.prompt_size.text(Text::of(text));
+        self.prompt_size.text(TextSize::of(text));
     }
 
     /// Adds a field that is not there yet.

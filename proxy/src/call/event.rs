@@ -1,5 +1,7 @@
 //! One event of a streamed answer, and what a provider's failure means, as every adapter reports them.
 
+pub use tollgate_reading::{Blame, FailureKind};
+
 /// An event of a streamed answer. Mirrors `event` of `wit/tollgate.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -36,34 +38,6 @@ pub enum FinishReason {
     Length,
     ToolCalls,
     ContentFilter,
-}
-
-/// What kind of failure a provider or an adapter reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FailureKind {
-    InvalidRequest,
-    ContextLength,
-    Authentication,
-    Permission,
-    Quota,
-    RateLimited,
-    Overloaded,
-    Timeout,
-    ContentFilter,
-    NotFound,
-    TooLarge,
-    Unsupported,
-    Upstream,
-    Internal,
-}
-
-/// What is at fault, and so what another attempt must change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Blame {
-    Request,
-    Credential,
-    Model,
-    Provider,
 }
 
 /// A provider's refusal, classified by its adapter.

@@ -4,29 +4,10 @@ use bytes::Bytes;
 
 use super::{
     Call, Edit, ParseError,
-    json::{DEPTH_MAX, Scanner},
+    json::{DEPTH_MAX, Scanner, unquote},
+    name::{CHOICES_NAMES, THINKING_NAME, TOKENS_NAMES, is_bound},
     parse,
 };
-
-/// What providers call the most tokens of one answer, at the top of a request or in an object there.
-const TOKENS_NAMES: [&str; 12] = [
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_new_tokens",
-    "max_tokens_to_sample",
-    "max_gen_len",
-    "max_length",
-    "maxTokens",
-    "maxOutputTokens",
-    "maxNewTokens",
-    "maxTokenCount",
-    "num_predict",
-];
-/// What they call the number of answers.
-const CHOICES_NAMES: [&str; 4] = ["candidateCount", "candidate_count", "num_generations", "best_of"];
-/// Tokens that some of them think beside those of the answer.
-const THINKING_NAME: &str = "thinking_budget";
 
 /// The most that a request lets a provider answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,7 +46,9 @@ impl OutputBound {
 
     /// Takes in a field at the top of a request.
     fn note(&mut self, name: &str, value: &str) {
-        if name == "n" {
+        if name == "metadata" {
+            // A client's own labels: no provider acts on them.
+        } else if name == "n" {
             self.choices = self.choices.max(number(value).unwrap_or(0));
         } else if value.starts_with('{') {
             let mut scanner = Scanner::new(value, DEPTH_MAX);
@@ -83,18 +66,22 @@ impl OutputBound {
     }
 
     fn note_number(&mut self, name: &str, value: &str) {
-        if TOKENS_NAMES.contains(&name) {
+        let is_one_of = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if is_one_of(&TOKENS_NAMES) {
             self.tokens = self.tokens.max(number(value));
-        } else if CHOICES_NAMES.contains(&name) {
+        } else if is_one_of(&CHOICES_NAMES) {
             self.choices = self.choices.max(number(value).unwrap_or(0));
-        } else if name == THINKING_NAME {
+        } else if is_one_of(&[THINKING_NAME]) {
             self.thinking_tokens = self.thinking_tokens.max(number(value).unwrap_or(0));
         }
     }
 }
 
-/// A number as a count, rounded up; a negative one is without limit. `None` for what is no number.
+/// A number as a count, rounded up; a negative one is without limit. Some providers read a number in quotes. `None` for
+/// what is no number.
 fn number(value: &str) -> Option<u64> {
+    let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map(unquote);
+    let value = quoted.as_deref().unwrap_or(value).trim();
     if let Ok(number) = value.parse() {
         return Some(number);
     }
@@ -128,15 +115,13 @@ impl Call {
         edits.iter().any(|edit| {
             let name = edit.field.as_str();
             name == "n"
-                || name == THINKING_NAME
-                || TOKENS_NAMES.contains(&name)
-                || CHOICES_NAMES.contains(&name)
+                || is_bound(name)
                 || edit.value.as_ref().is_some_and(|value| value.trim_ascii_start().starts_with('{'))
         })
     }
 
     /// Leaves one name for the most tokens of an answer: the larger bound where the client gave two, `default` where
-    /// it gave none. Null is none. Without a default a call without a bound stays without.
+    /// it gave none. A bound of null counts as not given. Where there is neither, the call stays without a bound.
     ///
     /// # Errors
     /// None that the call as the client wrote it did not have.

@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use super::{
     Bounds, Call, Edit, Field, Operation, ParseError, PromptSize, Template,
+    expect::{expect, flag, integer},
     json::{Expected, Kind, Scanner},
+    name::{is_bound, misspelt},
     shape,
 };
 
@@ -17,7 +19,7 @@ const CHOICES_MAX: u64 = 128;
 
 /// What the known fields said.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct KnownFields {
     pub(super) model: Option<String>,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
@@ -73,8 +75,9 @@ pub(super) fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result
     let text = std::str::from_utf8(&body).map_err(|error| ParseError::Json {
         at: u32::try_from(error.valid_up_to()).unwrap_or(u32::MAX),
         expected: Expected::Utf8,
+        param: None,
     })?;
-    let mut facts = Facts::default();
+    let mut facts = KnownFields::default();
     let mut fields: Vec<Field> = Vec::with_capacity(16);
     let mut scanner = Scanner::new(text, bounds.depth_max);
     scanner.enter_object()?;
@@ -90,9 +93,13 @@ pub(super) fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result
         if fields.iter().any(|field| field.is(text.as_bytes(), &name)) {
             return Err(ParseError::Duplicate(name.into_owned()));
         }
+        if let Some(known) = misspelt(&name) {
+            return Err(ParseError::Misspelt { name: name.into_owned(), known });
+        }
         scanner.kind()?;
         let start = scanner.at();
-        known(operation, &name, &mut scanner, &mut facts, bounds)?;
+        known(operation, &name, &mut scanner, &mut facts, bounds)
+            .map_err(|error| error.in_field(|| name.clone().into_owned()))?;
         let value = start..scanner.at();
         fields.push(Field { key: key.at..key.at + key.raw.len() + 2, escaped: key.escaped, value });
     }
@@ -113,7 +120,7 @@ pub(super) fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result
     })
 }
 
-fn choices(facts: &Facts) -> u32 {
+fn choices(facts: &KnownFields) -> u32 {
     facts.choices.and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
 }
 
@@ -122,7 +129,7 @@ fn known(
     operation: Operation,
     name: &str,
     scanner: &mut Scanner<'_>,
-    facts: &mut Facts,
+    facts: &mut KnownFields,
     bounds: &Bounds,
 ) -> Result<(), ParseError> {
     use Operation::{Chat, Embeddings};
@@ -143,41 +150,16 @@ fn known(
         }
         (Embeddings, "input") => shape::input(scanner, &mut facts.prompt_size)?,
         (Embeddings, "encoding_format") => facts.encoding_base64 = shape::encoding_format(scanner)?,
+        (_, name) if is_bound(name) => {
+            // Some providers read a number in quotes.
+            expect(scanner, &[Kind::Number, Kind::Null], "a number", || name.to_owned())?;
+            scanner.value()?;
+        }
         _ => {
             scanner.value()?;
         }
     }
     Ok(())
-}
-
-/// Refuses the next value unless it is of one of the `kinds`.
-pub(super) fn expect(
-    scanner: &mut Scanner<'_>,
-    kinds: &[Kind],
-    expected: &'static str,
-    param: impl FnOnce() -> String,
-) -> Result<Kind, ParseError> {
-    let found = scanner.kind()?;
-    if kinds.contains(&found) { Ok(found) } else { Err(ParseError::Type { param: param(), expected, found }) }
-}
-
-/// A boolean, or null for false.
-pub(super) fn flag(scanner: &mut Scanner<'_>, param: &str) -> Result<bool, ParseError> {
-    expect(scanner, &[Kind::Bool, Kind::Null], "a boolean", || param.to_owned())?;
-    Ok(scanner.value()? == "true")
-}
-
-/// A non-negative integer, or null for none.
-fn integer(scanner: &mut Scanner<'_>, param: &str) -> Result<Option<u64>, ParseError> {
-    let kind = expect(scanner, &[Kind::Number, Kind::Null], "an integer", || param.to_owned())?;
-    let text = scanner.value()?;
-    if kind == Kind::Null {
-        return Ok(None);
-    }
-    match text.parse() {
-        Ok(number) => Ok(Some(number)),
-        Err(_) => Err(ParseError::Value { param: param.to_owned(), why: "expected a non-negative integer" }),
-    }
 }
 
 fn model(scanner: &mut Scanner<'_>) -> Result<String, ParseError> {

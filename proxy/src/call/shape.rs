@@ -2,9 +2,9 @@
 
 use super::{
     Bounds, ParseError, PromptSize, Template,
-    json::{Kind, Scanner},
-    parse::{expect, flag},
-    prompt_size::MessageStrings,
+    expect::{expect, flag},
+    json::{JsonError, Kind, Scanner, Token},
+    part::PartStrings,
 };
 
 /// Inputs of one embeddings call.
@@ -26,16 +26,21 @@ pub(super) fn messages(
         expect(scanner, &[Kind::Object], "an object", || format!("messages[{index}]"))?;
         scanner.enter_object()?;
         let mut has_role = false;
-        let mut strings = MessageStrings::default();
+        let mut strings = PartStrings::default();
         while let Some(key) = scanner.key()? {
             if key.is("role") {
                 expect(scanner, &[Kind::String], "a string", || format!("messages[{index}].role"))?;
                 scanner.value()?;
                 has_role = true;
+            } else if scanner.kind()? == Kind::Array {
+                scanner.enter_array()?;
+                while scanner.element()? {
+                    let mut strings = PartStrings::default();
+                    part(scanner, key, &mut strings, prompt_size).map_err(|error| named(error, index, key))?;
+                    strings.finish(prompt_size);
+                }
             } else {
-                scanner.value_noting(|name, value| {
-                    strings.note(prompt_size, if name.is_empty() { key.raw } else { name }, value);
-                })?;
+                part(scanner, key, &mut strings, prompt_size).map_err(|error| named(error, index, key))?;
             }
         }
         if !has_role {
@@ -45,6 +50,24 @@ pub(super) fn messages(
         index += 1;
     }
     prompt_size.messages = u32::try_from(index).unwrap_or(u32::MAX);
+    Ok(())
+}
+
+/// A fault in the message of this index, below `key`.
+fn named(error: JsonError, index: usize, key: Token<'_>) -> ParseError {
+    ParseError::from(error).in_field(|| format!("messages[{index}].{}", key.decode()))
+}
+
+/// Measures the next value, which stands below `key` or in a list there.
+fn part<'a>(
+    scanner: &mut Scanner<'a>,
+    key: Token<'a>,
+    strings: &mut PartStrings,
+    prompt_size: &mut PromptSize,
+) -> Result<(), JsonError> {
+    scanner.value_visiting(|name, value| {
+        strings.note(prompt_size, if name.raw.is_empty() { key } else { name }, value);
+    })?;
     Ok(())
 }
 

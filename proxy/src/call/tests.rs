@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 
 use super::*;
 
+mod media;
+mod names;
 mod output;
 
 const MESSAGES: &str = r#""messages":[{"role":"user","content":"Hi"}]"#;
@@ -108,6 +110,14 @@ fn what_is_wrong_is_named_as_openai_names_it() {
         (with(r#""model":"m2""#), "duplicate_field", "model"),
         (with(r#""mod\u0065l":"m2""#), "duplicate_field", "model"),
         (with(r#""user":"a","user":"a""#), "duplicate_field", "user"),
+        (with(r#""user":"\udc00x""#), "invalid_json", "user"),
+        (with(r#""metadata":{"a":["\ud83d"]}"#), "invalid_json", "metadata"),
+        (
+            r#"{"model":"m","messages":[{"role":"user"},{"role":"user","content":[{"text":"\ud800"}]}]}"#.to_owned(),
+            "invalid_json",
+            "messages[1].content",
+        ),
+        (with(&format!(r#""tools":{}1{}"#, "[".repeat(127), "]".repeat(127))), "json_too_deep", "tools"),
     ] {
         assert_eq!(refusal(Operation::Chat, &body), (code, Some(param.to_owned())), "{body}");
     }
@@ -124,7 +134,7 @@ fn what_is_not_json_is_refused_without_a_param() {
         assert_eq!(refusal(Operation::Chat, body), ("invalid_json", None), "{body}");
     }
     let invalid = Call::parse(Operation::Chat, Bytes::from_static(b"{\"model\":\"\xff\"}"), &Bounds::default());
-    assert_eq!(invalid.unwrap_err(), ParseError::Json { at: 10, expected: json::Expected::Utf8 });
+    assert_eq!(invalid.unwrap_err(), ParseError::Json { at: 10, expected: json::Expected::Utf8, param: None });
 }
 
 #[test]
@@ -280,7 +290,7 @@ fn a_prompt_is_measured_by_its_text() {
             "tools":[{"x":"é"}]}"#,
     );
     let tools = r#"[{"x":"é"}]"#.len() as u64;
-    let media = Media { payload_bytes: 30 + 10, images: 2, audios: 1, audio_bytes: 10, ..Media::default() };
+    let media = Media { payload_bytes: 30 + 10, images: 2, audios: 1, audio_seconds_max: 1, ..Media::default() };
     let expected = PromptSize {
         // `ab`, a line break, `cd`, `https://x` and `wav`.
         ascii_bytes: 2 + 1 + 2 + 9 + 3 + tools,
@@ -291,45 +301,6 @@ fn a_prompt_is_measured_by_its_text() {
         media,
     };
     assert_eq!(call.prompt_size, expected);
-}
-
-#[test]
-fn media_are_told_apart_and_text_is_no_media() {
-    let size = |content: &str| {
-        chat(&format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#)).prompt_size
-    };
-    let media = |content: &str| size(content).media;
-    let none = Media::default();
-    for (content, expected) in [
-        (r#"[{"type":"image_url","image_url":{"url":"https://x"}}]"#, Media { images: 1, ..none }),
-        (r#"[{"type":"video_url","video_url":{"url":"https://x"}}]"#, Media { videos: 1, ..none }),
-        (
-            r#"[{"type":"input_audio","input_audio":{"data":"AAAA","format":"mp3"}}]"#,
-            Media { audios: 1, audio_bytes: 4, payload_bytes: 4, ..none },
-        ),
-        (r#"[{"type":"audio_url","audio_url":{"url":"https://x"}}]"#, Media { audios_remote: 1, ..none }),
-        (
-            r#"[{"type":"file","file":{"file_data":"data:application/pdf;base64,AAAA"}}]"#,
-            Media { documents: 1, document_bytes: 32, payload_bytes: 32, ..none },
-        ),
-        (
-            r#"[{"type":"file","file":{"filename":"a.pdf","file_data":"AAAA"}},{"type":"text","text":"a"}]"#,
-            Media { documents: 1, document_bytes: 4, payload_bytes: 4, ..none },
-        ),
-        (r#"[{"type":"file","file":{"file_id":"f"}}]"#, Media { documents_remote: 1, ..none }),
-        // What providers take for a document in an image's place.
-        (
-            r#"[{"type":"image_url","image_url":{"url":"data:application/pdf;base64,AAAA"}}]"#,
-            Media { images: 1, documents: 1, document_bytes: 32, payload_bytes: 32, ..none },
-        ),
-        // Bytes that no part announces, and text that calls itself a file, are text.
-        (r#"[{"file_data":"AAAA"}]"#, none),
-        (r#"{"url":"data:image/png;base64,AAAA"}"#, Media { images: 1, ..none }),
-        (r#"[{"type":"file","file":{"file_data":"data:text/plain;base64,AAAA"}}]"#, none),
-    ] {
-        assert_eq!(media(content), expected, "{content}");
-    }
-    assert_eq!(size(r#"[{"file_data":"AAAA"},{"url":"data:,x"}]"#).ascii_bytes, 4 + 7);
 }
 
 fn any_fields() -> impl Strategy<Value = Vec<(String, Value)>> {

@@ -61,7 +61,8 @@ pub(super) enum Command {
     Dump(DumpArgs),
     /// Fill an empty store from a dump
     #[command(after_help = "The gateway must not run, and the data directory must hold no store yet. Put the master \
-                            key there too: another one is refused.\n\nExample:\n  tollgate load backup.jsonl")]
+                            key there too: another one is refused. A dump that is not whole is refused, and\nleaves \
+                            nothing behind.\n\nExample:\n  tollgate load backup.jsonl")]
     Load(LoadArgs),
     /// Compile the component on stdin; the gateway calls this of itself
     #[command(hide = true)]
@@ -146,7 +147,7 @@ pub(super) struct CreateArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DumpArgs {
-    /// Write to this new file [default: stdout]
+    /// Write to this new file, for its owner alone; `-` is stdout [default: stdout]
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
 }

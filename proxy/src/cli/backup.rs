@@ -1,12 +1,13 @@
 //! `tollgate dump` and `tollgate load`: everything in the store as JSON lines, and back.
 
 use std::{
-    fs::File,
+    fs::{self, File, OpenOptions},
     io::{self, BufReader, BufWriter, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, ensure};
 use tollgate::{
     secret::make_private_dir,
     store::{self, SledStore},
@@ -14,21 +15,31 @@ use tollgate::{
 
 use super::{
     args::{DumpArgs, LoadArgs},
+    backend::ensure_no_gateway_without_store,
     context::Context,
     load::load,
     offline::Offline,
-    serve,
+    unread::is_unread,
 };
 
 /// Writes the store of a gateway that does not run, with what its journal has, to stdout or to a new file.
 pub(super) fn dump(args: DumpArgs, context: &Context) -> anyhow::Result<()> {
     let config = load(context)?;
-    let offline = Offline::open(&config, (context.env)(serve::MASTER_KEY)).context(IN_USE)?;
+    let store_dir = config.server.store_dir();
+    ensure!(store_dir.is_dir(), "there is no store at `{}`: nothing was written", store_dir.display());
+    let offline = Offline::open(&config, context.master_key()).map_err(in_use)?;
     let store = offline.into_store()?;
-    let Some(path) = args.file else { return write(&store, io::stdout().lock()) };
-    let file = File::create_new(&path).with_context(|| format!("cannot make `{}`", path.display()))?;
-    write(&store, &file)?;
-    file.sync_all().with_context(|| format!("cannot write `{}`", path.display()))
+    let Some(path) = args.file.filter(|path| path != Path::new(STDIO)) else {
+        return write(&store, io::stdout().lock()).map_err(unread);
+    };
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let file = file.with_context(|| format!("cannot make `{}`", path.display()))?;
+    let written = write(&store, &file).and_then(|()| Ok(file.sync_all()?));
+    if written.is_err() {
+        // A part of a dump is of no use, and would be refused.
+        let _ = fs::remove_file(&path);
+    }
+    written.with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 fn write(store: &SledStore, out: impl Write) -> anyhow::Result<()> {
@@ -37,19 +48,37 @@ fn write(store: &SledStore, out: impl Write) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Fills the store of a configuration that has none yet.
+/// A reader that leaves is no matter for a list, and is for a backup.
+fn unread(error: anyhow::Error) -> anyhow::Error {
+    if is_unread(&error) { anyhow!("stdout was closed before the dump was whole") } else { error }
+}
+
+/// Makes the store of a configuration that has none yet.
 pub(super) fn restore(args: LoadArgs, context: &Context) -> anyhow::Result<()> {
     let config = load(context)?;
-    make_private_dir(&config.server.data_dir)?;
-    let store = SledStore::open(&config.server.store_dir(), &config.store).context(IN_USE)?;
-    let loaded = if args.file == Path::new("-") {
-        store::load(&store, &mut io::stdin().lock())?
-    } else {
-        let file = File::open(&args.file).with_context(|| format!("cannot read `{}`", args.file.display()))?;
-        store::load(&store, &mut BufReader::new(file))?
+    ensure_no_gateway_without_store(&config)?;
+    let load = |input: &mut dyn io::BufRead| {
+        make_private_dir(&config.server.data_dir)?;
+        store::load(&config.server.store_dir(), &config.store, input).map_err(|error| in_use(error.into()))
     };
-    let store::Loaded { keys, records, rollups } = loaded;
+    let store::Loaded { keys, records, rollups } = if args.file == Path::new(STDIO) {
+        load(&mut io::stdin().lock())?
+    } else {
+        let cannot = || format!("cannot read `{}`", args.file.display());
+        let file = File::open(&args.file).with_context(cannot)?;
+        ensure!(!file.metadata().with_context(cannot)?.is_dir(), "{}: it is a directory", cannot());
+        load(&mut BufReader::new(file))?
+    };
     Ok(writeln!(io::stdout(), "Loaded {keys} keys, {records} rows and {rollups} hourly sums.")?)
 }
 
-const IN_USE: &str = "the store cannot be opened; a gateway that runs on it must be stopped first";
+/// Names stdin or stdout in the place of a file.
+const STDIO: &str = "-";
+
+/// Says what to do where the store is in use; every other error speaks for itself.
+fn in_use(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(store::Error::Locked { .. }) => error.context("a gateway that runs on the store must be stopped first"),
+        _ => error,
+    }
+}

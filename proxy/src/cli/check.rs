@@ -2,44 +2,70 @@
 
 use std::{
     fmt::Write as _,
-    fs::File,
+    fs,
     io::{self, Write},
-    path::PathBuf,
+    path::Path,
 };
 
-use tollgate::config::{Config, ConfigError, Fault, ProviderKeys};
+use tollgate::{
+    config::{Config, Fault, ProviderKeys},
+    server,
+};
 
 use super::{
     context::Context,
-    load::{FaultyConfigError, load},
+    load::{Examined, examine},
+    sandbox::Sandbox,
 };
 
 pub(super) fn run(context: &Context) -> anyhow::Result<()> {
-    let config = load(context)?;
-    let file = context.config.clone().unwrap_or_default();
-    let faults = ConfigError(unreadable(&config));
-    if !faults.0.is_empty() {
-        return Err(FaultyConfigError { file, faults }.into());
+    let mut examined = examine(context)?;
+    for fault in outside(&examined.config) {
+        examined.push(fault);
     }
-    let text = format!("{} is good: {}", file.display(), summary(&config));
+    add_plugins(&mut examined)?;
+    let file = examined.file.clone();
+    let text = format!("{} is good: {}", file.display(), summary(&examined.finish()?));
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
-/// A fault for every file that the configuration names and nobody can read.
-pub(super) fn unreadable(config: &Config) -> Vec<Fault> {
-    let mut files = Vec::new();
+/// A fault for everything that the configuration names and that `serve` would refuse.
+pub(super) fn outside(config: &Config) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let dir = &config.server.data_dir;
+    if dir.exists() && !dir.is_dir() {
+        faults.push(config.fault("server.data_dir", format!("`{}` is not a directory", dir.display())));
+    }
+    let unreadable = |path: String, file: &Path| {
+        let error = fs::read(file).err()?;
+        Some(config.fault(path, format!("`{}` cannot be read: {error}", file.display())))
+    };
     for (name, plugin) in &config.plugins.user {
-        files.push((format!("plugins.{name}.file"), &plugin.file));
+        faults.extend(unreadable(format!("plugins.{name}.file"), &plugin.file));
     }
     if let Some(tls) = &config.server.tls {
-        files.push(("server.tls.cert".to_owned(), &tls.cert));
-        files.push(("server.tls.key".to_owned(), &tls.key));
+        let (cert, key) = ("server.tls.cert".to_owned(), "server.tls.key".to_owned());
+        let unread: Vec<Fault> = unreadable(cert, &tls.cert).into_iter().chain(unreadable(key, &tls.key)).collect();
+        let unusable = if unread.is_empty() { server::check_tls(tls).err() } else { None };
+        faults.extend(unread);
+        faults.extend(unusable.map(|error| config.fault("server.tls.cert", error.to_string())));
     }
-    let fault = |(path, file): (String, &PathBuf)| {
-        let error = File::open(file).err()?;
-        Some(Fault { path, line: 0, message: format!("`{}` cannot be read: {error}", file.display()) })
-    };
-    files.into_iter().filter_map(fault).collect()
+    faults
+}
+
+/// Loads what the configuration brings along for the sandbox, as `serve` would.
+fn add_plugins(examined: &mut Examined) -> anyhow::Result<()> {
+    let config = &examined.config;
+    // Those that cannot be read are told of already, and the built-in ones alone are known to be good.
+    let mut config = config.clone();
+    config.plugins.user.retain(|_, plugin| fs::read(&plugin.file).is_ok());
+    if config.plugins.user.is_empty() && config.templates.is_empty() {
+        return Ok(());
+    }
+    for (path, message) in Sandbox::open(&config)?.faults() {
+        examined.push(examined.config.fault(path, message));
+    }
+    Ok(())
 }
 
 /// What the configuration amounts to, and what its author may have overlooked.

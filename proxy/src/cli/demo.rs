@@ -1,27 +1,85 @@
 //! `tollgate demo`: a gateway and the providers behind it, all made up.
 
-use std::fs;
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::{
+    fs::{self, DirEntry, File},
+    io::{self, Write},
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
 
 use anyhow::Context as _;
-use tollgate::config;
-use tollgate::secret::{fill_from_system, make_private_dir};
+use tollgate::{
+    config,
+    secret::{fill_from_system, make_private_dir},
+};
 
-use super::args::DemoArgs;
-use super::{context::Context, serve};
+use super::{args::DemoArgs, context::Context, serve};
 
 /// The short configuration, whose providers are all without keys here.
 const CONFIG: &str = include_str!("../../../config/tollgate.toml");
 
 /// A directory that is gone when the demo is.
-struct Temporary(PathBuf);
+struct Temporary {
+    dir: PathBuf,
+    /// Locked as long as the process lives, however it ends.
+    _alive: File,
+}
+
+/// How the directories are named, before 16 hexadecimal digits.
+const PREFIX: &str = "tollgate-demo-";
+/// The file that tells whether a directory's process still lives.
+const ALIVE: &str = "alive";
+/// A directory without that file is left alone for this long: its process may just have made it.
+const YOUNG: Duration = Duration::from_secs(3600);
+
+impl Temporary {
+    fn make(parent: &Path) -> anyhow::Result<Temporary> {
+        let mut random = [0; 8];
+        fill_from_system(&mut random);
+        let dir = parent.join(format!("{PREFIX}{:016x}", u64::from_be_bytes(random)));
+        make_private_dir(&dir)?;
+        let alive = File::create_new(dir.join(ALIVE)).and_then(|alive| alive.lock().map(|()| alive));
+        let alive = alive.with_context(|| format!("cannot lock `{}`", dir.display()))?;
+        Ok(Temporary { dir, _alive: alive })
+    }
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // What cannot be removed now is the system's to clean up.
-        let _ = fs::remove_dir_all(&self.0);
+        // The next demo removes what cannot be removed now.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Removes what demos of this user left that were killed.
+pub(super) fn remove_left(parent: &Path, now: SystemTime) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten().filter(|entry| is_left(entry, now).unwrap_or(false)) {
+        // What cannot be removed is in nobody's way.
+        let _ = fs::remove_dir_all(entry.path());
+    }
+}
+
+/// Whether this is the directory of a demo of this user whose process has ended.
+fn is_left(entry: &DirEntry, now: SystemTime) -> io::Result<bool> {
+    let name = entry.file_name();
+    let digits = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).unwrap_or_default();
+    if digits.len() != 16 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(false);
+    }
+    // Of the entry itself: a link is nobody's directory.
+    let about = entry.metadata()?;
+    if !about.is_dir() || about.uid() != rustix::process::geteuid().as_raw() {
+        return Ok(false);
+    }
+    match File::open(entry.path().join(ALIVE)) {
+        Ok(alive) => Ok(alive.try_lock().is_ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(now.duration_since(about.modified()?).is_ok_and(|age| age > YOUNG))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -51,15 +109,14 @@ pub(super) fn run(args: DemoArgs, context: &Context) -> anyhow::Result<()> {
             None
         }
         None => {
-            let mut random = [0; 8];
-            fill_from_system(&mut random);
-            let dir = std::env::temp_dir().join(format!("tollgate-demo-{:016x}", u64::from_be_bytes(random)));
-            make_private_dir(&dir)?;
-            config.server.data_dir.clone_from(&dir);
-            Some(Temporary(dir))
+            let parent = std::env::temp_dir();
+            remove_left(&parent, SystemTime::now());
+            let temporary = Temporary::make(&parent)?;
+            config.server.data_dir.clone_from(&temporary.dir);
+            Some(temporary)
         }
     };
-    let served = serve::serve(config, true, context);
+    let served = serve::serve(config, true, serve::demo_greeting, context);
     drop(temporary);
     served
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use anyhow::ensure;
 use tollgate::{
     admin::{KeyList, KeyShown, NewKey},
     config::Config,
@@ -11,8 +12,8 @@ use tollgate::{
 use super::{
     administrator::Keys,
     args::{CreateArgs, KeyArgs, KeyCommand},
+    backend,
     context::Context,
-    door,
     duration::parse_end,
     load::load,
     offline::now_ms,
@@ -20,8 +21,11 @@ use super::{
 };
 
 pub(super) fn run(args: KeyArgs, context: &Context) -> anyhow::Result<()> {
+    if let KeyCommand::Revoke { wanted } = &args.command {
+        ensure!(!wanted.is_empty(), "name the key to revoke: its id or its name");
+    }
     let config = load(context)?;
-    let keys = door::keys(&config, context)?;
+    let keys = backend::keys(&config, context)?;
     match args.command {
         KeyCommand::Create(args) => create(args, keys.as_ref(), &config),
         KeyCommand::List { json } => list(json, keys.as_ref()),
@@ -111,7 +115,8 @@ fn revoke(wanted: &str, keys: &dyn Keys) -> anyhow::Result<()> {
         writeln!(io::stdout(), "Revoked `{}` ({}).", key.name, key.id)?;
     }
     if !revoked.durable {
-        writeln!(io::stderr(), "note: the disk did not take it yet: the gateway writes it as soon as it can")?;
+        // The key is revoked all the same, whether or not anybody reads this.
+        let _ = writeln!(io::stderr(), "note: the disk did not take it yet: the gateway writes it as soon as it can");
     }
     Ok(())
 }

@@ -17,10 +17,11 @@ use super::administrator::Keys;
 
 /// The data of a gateway that does not run: its store, with what a crash may have left in the journal taken over.
 pub(super) struct Offline {
-    store: Arc<SledStore>,
     hasher: KeyHasher,
     ledger: Ledger,
     spent: HashMap<String, Spent>,
+    /// Dropped last: whoever waits for its lock must find the journal at rest.
+    store: Arc<SledStore>,
 }
 
 impl Offline {
@@ -38,8 +39,8 @@ impl Offline {
         for (key, past) in &recovered.accounts {
             limiter.restore(key, past, time);
         }
-        let spent = recovered.accounts.iter().map(|(key, _)| (key.clone(), limiter.spent(key, time))).collect();
-        Ok(Offline { store, hasher, ledger, spent })
+        let spent = recovered.accounts.keys().map(|key| (key.clone(), limiter.spent(key, time))).collect();
+        Ok(Offline { hasher, ledger, spent, store })
     }
 
     /// The store alone, with all of the journal in it.
@@ -57,12 +58,12 @@ impl Keys for Offline {
     fn create(&self, new: NewKey) -> anyhow::Result<Created> {
         let hash = |key: &[u8]| self.hasher.hash(key).0;
         let (entry, secret) = admin::new_key(new, now_ms(), &mut fill_from_system, hash)?;
-        let entry = self.ledger.journal().create_key(entry)?;
+        let entry = self.ledger.journal().create_key(entry, |_| {})?;
         Ok(Created { key: KeyShown::new(&entry, now_ms()), secret: secret.expose().to_owned() })
     }
 
     fn revoke(&self, wanted: &str) -> anyhow::Result<RevokedShown> {
-        let revoked = self.ledger.journal().revoke_keys(wanted, now_ms())?;
+        let revoked = self.ledger.journal().revoke_keys(wanted, now_ms(), |_| {})?;
         Ok(RevokedShown::new(&revoked, now_ms()))
     }
 

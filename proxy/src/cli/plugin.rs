@@ -16,15 +16,15 @@ use tollgate::{
 use super::{
     administrator::Plugins,
     args::{PluginArgs, PluginCommand},
+    backend,
     context::Context,
-    door,
     load::load,
     table::table,
 };
 
 pub(super) fn run(args: PluginArgs, context: &Context) -> anyhow::Result<()> {
     let config = configured(context)?;
-    let plugins = door::plugins(&config)?;
+    let plugins = backend::plugins(&config)?;
     match args.command {
         PluginCommand::List { json } => list(json, plugins.as_ref()),
         PluginCommand::Check { file, capabilities } => check(&file, &capabilities, plugins.as_ref(), &config),

@@ -27,14 +27,14 @@ pub(super) struct Remote {
 
 /// Why no gateway could be spoken to.
 #[derive(Debug)]
-pub(super) enum Unheard {
+pub(super) enum RemoteError {
     /// The configuration turns the admin listener off.
     Off,
     /// There is no token, so no gateway ever ran here.
     NoToken,
-    Silent(ureq::Error),
+    Unreachable(ureq::Error),
     /// Whoever answers does not know our token.
-    Stranger,
+    WrongToken,
 }
 
 #[derive(Deserialize)]
@@ -49,13 +49,13 @@ struct OnePlugin {
 
 impl Remote {
     /// Finds out whether the gateway at `address` is the one that `token` belongs to.
-    pub(super) fn greet(address: SocketAddr, token: Secret) -> Result<Remote, Unheard> {
+    pub(super) fn connect(address: SocketAddr, token: Secret) -> Result<Remote, RemoteError> {
         let remote = Remote { address, token };
         let request = remote.request("GET", "/api/admin/health", &[]);
         match http::exchange(address, &request) {
             Ok(Response { status: 200, .. }) => Ok(remote),
-            Err(error @ (ureq::Error::Io(_) | ureq::Error::Timeout(_))) => Err(Unheard::Silent(error)),
-            _ => Err(Unheard::Stranger),
+            Err(error @ (ureq::Error::Io(_) | ureq::Error::Timeout(_))) => Err(RemoteError::Unreachable(error)),
+            _ => Err(RemoteError::WrongToken),
         }
     }
 
@@ -82,14 +82,14 @@ impl Keys for Remote {
     }
 
     fn create(&self, new: NewKey) -> anyhow::Result<Created> {
-        let wish = json!({
+        let body = json!({
             "name": new.name,
             "models": new.models,
             "limits": new.limits,
             "expires": new.expires_ms.map(format_rfc3339),
             "user": new.user,
         });
-        parsed(&self.ask("POST", "/api/admin/keys", wish.to_string().as_bytes())?)
+        parsed(&self.ask("POST", "/api/admin/keys", body.to_string().as_bytes())?)
     }
 
     fn revoke(&self, wanted: &str) -> anyhow::Result<RevokedShown> {

@@ -6,8 +6,10 @@ use anyhow::{Context as _, anyhow};
 use tollgate::{
     admin::{self, PluginShown},
     config::Config,
+    metrics::{Bounds, Metrics},
     plugin::{Capabilities, Compiler, Host, Registry},
     secret::fill_from_system,
+    snapshot,
 };
 
 use super::administrator::Plugins;
@@ -31,6 +33,41 @@ impl<'c> Sandbox<'c> {
         let cache = scratch.clone().unwrap_or_else(|| config.server.plugin_cache_dir());
         let host = Host::new(config.plugins.sandbox.clone(), &cache, compiler, Arc::new(()), Arc::new(()))?;
         Ok(Sandbox { config, host, scratch })
+    }
+}
+
+impl Sandbox<'_> {
+    /// What is wrong with the plugins and templates of the configuration, each with its path.
+    pub(super) fn faults(&self) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        for name in self.config.plugins.user.keys() {
+            let mut alone = self.config.clone();
+            alone.plugins.user.retain(|other, _| other == name);
+            if let Err(message) = self.load(&alone, |loaded| loaded == name) {
+                faults.push((format!("plugins.{name}.file"), message));
+            }
+        }
+        // Templates of a plugin that does not load are no faults of their own.
+        let mut config = self.config.clone();
+        config.models.clear();
+        if faults.is_empty()
+            && let Ok(registry) = self.load(&config, |_| true)
+        {
+            let metrics = Metrics::new("", Bounds::default());
+            let assembled = snapshot::assemble(&config, &registry, &metrics, 0).err().unwrap_or_default();
+            faults.extend(assembled.into_iter().map(|fault| (format!("{}.source", fault.path), fault.what)));
+        }
+        faults
+    }
+
+    /// Loads those plugins of `config` that are wanted.
+    fn load(&self, config: &Config, wanted: impl Fn(&str) -> bool) -> Result<Registry, String> {
+        let sources = admin::sources(config).map_err(|error| error.to_string())?;
+        let sources = sources.into_iter().filter(|source| wanted(source.name)).collect::<Vec<_>>();
+        Registry::empty().next(&self.host, sources).map_err(|failed| {
+            let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
+            failed.join(", ")
+        })
     }
 }
 

@@ -17,10 +17,10 @@ use tollgate::{
 use super::{
     administrator::Keys,
     args::{CreateArgs, KeyCommand},
-    door,
+    backend,
     http::{self, Request},
     offline::Offline,
-    remote::{Remote, Unheard},
+    remote::{Remote, RemoteError},
     *,
 };
 
@@ -151,18 +151,22 @@ fn usage_says_what_was_charged_and_what_was_not() {
 
 #[test]
 fn the_greeting_has_a_line_to_paste() {
-    let started = |drawn: Option<&str>| Started {
+    let started = |generated: Option<&str>| Started {
         listen: "0.0.0.0:8080".parse().unwrap(),
         admin_listen: Some("127.0.0.1:9465".parse().unwrap()),
         metrics_listen: None,
-        client_key: Some(ClientKey { drawn: drawn.map(Secret::new), file: "data/client-keys/example".into() }),
+        client_key: Some(ClientKey { generated: generated.map(Secret::new), file: "data/client-keys/example".into() }),
         model: Some("it's".into()),
         faked: vec![("openai".into(), vec!["OPENAI_API_KEY".into()])],
     };
     let first = serve::greeting(&started(Some("sk-tg-x")));
     assert!(first.contains("http://127.0.0.1:8080/v1\n") && first.contains("  sk-tg-x\n"), "{first}");
     assert!(first.contains("Provider `openai` is a built-in fake, because OPENAI_API_KEY is not set."), "{first}");
-    assert!(first.contains("Metrics: off"), "{first}");
+    assert!(first.contains("Metrics: off\n") && !first.contains("Warning"), "{first}");
+    let open = Started { admin_listen: Some("0.0.0.0:9465".parse().unwrap()), ..started(None) };
+    assert!(serve::greeting(&open).contains("Warning: the admin API listens on 0.0.0.0:9465"));
+    let demo = serve::demo_greeting(&started(None));
+    assert!(demo.contains("All providers of the demo are built-in fakes: `openai`.") && !demo.contains("not set"));
     assert!(first.contains(r#"curl http://127.0.0.1:8080/v1/chat/completions -H "Authorization: Bearer sk-tg-x""#));
     assert!(first.contains(r#"-d '{"model":"it'\''s","messages":"#), "{first}");
     let second = serve::greeting(&started(None));
@@ -211,7 +215,7 @@ fn the_running_gateways_refusal_is_shown_in_its_own_words() {
     let refusal = "HTTP/1.1 404 Not Found\r\n\r\n\
                    {\"error\":{\"message\":\"there is none\",\"code\":\"key_not_found\",\"param\":null}}";
     let (address, heard) = listener(vec![HEALTHY, refusal]);
-    let remote = Remote::greet(address, Secret::new("t")).unwrap();
+    let remote = Remote::connect(address, Secret::new("t")).unwrap();
     assert_eq!(remote.revoke("a/../b?c é").unwrap_err().to_string(), "there is none");
     assert!(heard.join().unwrap()[1].starts_with("DELETE /api/admin/keys/a%2F%2E%2E%2Fb%3Fc%20%C3%A9 HTTP/1.1\r\n"));
 }
@@ -220,11 +224,11 @@ fn the_running_gateways_refusal_is_shown_in_its_own_words() {
 fn whoever_does_not_take_the_token_is_not_our_gateway() {
     for answer in ["HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n"] {
         let (address, heard) = listener(vec![answer]);
-        assert!(matches!(Remote::greet(address, Secret::new("t")), Err(Unheard::Stranger)));
+        assert!(matches!(Remote::connect(address, Secret::new("t")), Err(RemoteError::WrongToken)));
         heard.join().unwrap();
     }
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert!(matches!(Remote::greet(nobody, Secret::new("t")), Err(Unheard::Silent(_))));
+    assert!(matches!(Remote::connect(nobody, Secret::new("t")), Err(RemoteError::Unreachable(_))));
 }
 
 fn offline(dir: &Path) -> config::Config {
@@ -251,8 +255,8 @@ fn a_store_in_use_is_explained() {
     let dir = tempfile::tempdir().unwrap();
     let config = offline(dir.path());
     let _running = Offline::open(&config, None).unwrap();
-    let context = Context { env: |_| None, config: None };
-    let Err(error) = door::keys(&config, &context) else { panic!("the store is in use") };
+    let context = Context { env: |_| None, collect: || {}, config: None };
+    let Err(error) = backend::keys(&config, &context) else { panic!("the store is in use") };
     assert!(error.to_string().contains("its admin listener is off"), "{error}");
 }
 
@@ -260,7 +264,7 @@ fn a_store_in_use_is_explained() {
 fn a_configuration_is_loaded_with_its_prices() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("t.toml");
-    let context = Context { env: |_| None, config: Some(file.clone()) };
+    let context = Context { env: |_| None, collect: || {}, config: Some(file.clone()) };
     std::fs::write(&file, "[prices]\nfile = \"p.toml\"\n[log]\nlevel = \"info\"").unwrap();
     assert!(load::load(&context).unwrap_err().to_string().contains("cannot read"));
 
@@ -286,9 +290,64 @@ fn the_summary_says_what_may_be_overlooked() {
 fn files_that_are_not_there_are_faults() {
     let text = "[server]\ntls = { listen = '127.0.0.1:1', cert = '/none/c.pem', key = '/none/k.pem' }\n\
                 [plugins.mine]\nfile = '/none/m.wasm'";
-    let faults = check::unreadable(&config::build(text, |_| None).unwrap());
-    let paths: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
-    assert_eq!(paths, ["plugins.mine.file", "server.tls.cert", "server.tls.key"]);
-    let shown = FaultyConfigError { file: "t.toml".into(), faults: config::ConfigError(faults) }.to_string();
-    assert!(shown.contains("\nt.toml: plugins.mine.file: `/none/m.wasm` cannot be read"), "{shown}");
+    let faults = check::outside(&config::build(text, |_| None).unwrap());
+    let places: Vec<(usize, &str)> = faults.iter().map(|fault| (fault.line, fault.path.as_str())).collect();
+    assert_eq!(places, [(4, "plugins.mine.file"), (2, "server.tls.cert"), (2, "server.tls.key")]);
+    let faults = faults.into_iter().map(|fault| ("t.toml".into(), fault)).collect();
+    let shown = FaultyConfigError { file: "t.toml".into(), faults }.to_string();
+    assert!(shown.contains("\nt.toml:4: plugins.mine.file: `/none/m.wasm` cannot be read"), "{shown}");
+}
+
+#[test]
+fn what_other_crates_say_of_requests_is_not_logged() {
+    use tracing::Level;
+    for (target, most) in [
+        ("tollgate::engine", Level::TRACE),
+        ("tollgate_fakes", Level::TRACE),
+        ("pingora_core::protocols::http::v1::client", Level::INFO),
+        ("h2::codec", Level::INFO),
+        ("sled::pagecache", Level::DEBUG),
+    ] {
+        for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE] {
+            assert_eq!(log::is_harmless(target, level), level <= most, "{target} at {level}");
+        }
+    }
+}
+
+#[test]
+fn a_terminal_is_shown_no_control_characters() {
+    assert_eq!(printable("a\n  because: b\u{e9}"), "a\n  because: b\u{e9}");
+    assert_eq!(printable("a\u{1b}[2J\rb"), "a\\u{1b}[2J\\rb");
+}
+
+#[test]
+fn an_empty_master_key_is_none() {
+    let context = |env| Context { env, collect: || (), config: None };
+    assert_eq!(context(|_| Some(String::new())).master_key(), None);
+    assert_eq!(context(|_| Some("key".into())).master_key().as_deref(), Some("key"));
+}
+
+#[test]
+fn what_killed_demos_left_is_removed_and_nothing_else() {
+    let parent = tempfile::tempdir().unwrap();
+    let make = |name: &str| {
+        let dir = parent.path().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        dir
+    };
+    let dead = make("tollgate-demo-0000000000000001");
+    std::fs::write(dead.join("alive"), "").unwrap();
+    let alive = make("tollgate-demo-0000000000000002");
+    let locked = std::fs::File::create(alive.join("alive")).unwrap();
+    locked.lock().unwrap();
+    let beginning = make("tollgate-demo-0000000000000003");
+    let other = make("tollgate-demo-of-mine");
+    let link = parent.path().join("tollgate-demo-0000000000000004");
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    let now = std::time::SystemTime::now();
+    demo::remove_left(parent.path(), now);
+    assert!(!dead.exists());
+    assert!([&alive, &beginning, &other, &link].iter().all(|dir| dir.exists()));
+    demo::remove_left(parent.path(), now + std::time::Duration::from_secs(7200));
+    assert!(!beginning.exists() && [&alive, &other, &link].iter().all(|dir| dir.exists()));
 }

@@ -6,15 +6,16 @@ use tollgate::admin::{KeyUsage, UsageList};
 
 use super::{
     args::UsageArgs,
+    backend,
     context::Context,
-    door, key,
+    key,
     load::load,
     table::{grouped, table},
 };
 
 pub(super) fn run(args: UsageArgs, context: &Context) -> anyhow::Result<()> {
     let config = load(context)?;
-    let usage = door::keys(&config, context)?.usage()?;
+    let usage = backend::keys(&config, context)?.usage()?;
     let text = if args.json {
         serde_json::to_string_pretty(&UsageList { usage })? + "\n"
     } else if usage.is_empty() {

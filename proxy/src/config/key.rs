@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     rfc3339::parse_rfc3339,
     variables::Expanded,
-    written::{At, Section},
+    written::{Located, Section},
 };
 use crate::{limit::Caps, principal::Pattern, secret::Secret};
 
@@ -33,10 +33,18 @@ pub enum ClientKey {
     Generate,
 }
 
-pub(super) fn read(name: &At<String>, section: Section<'_, '_>, models: &BTreeSet<String>) -> Option<At<Key>> {
+pub(super) fn read(
+    name: &Located<String>,
+    section: Section<'_, '_>,
+    models: &BTreeSet<String>,
+) -> Option<Located<Key>> {
     section.check_name(name);
+    // An id would hide the key of that name.
+    if name.value.starts_with("key_") {
+        section.reading().fault(name, "a name does not begin with `key_`, as ids do");
+    }
     let key = section.expandable("key");
-    if let Some(at @ At { value: Expanded::Text(text), .. }) = &key {
+    if let Some(at @ Located { value: Expanded::Text(text), .. }) = &key {
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
         if !visible || !(KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&text.len()) {
             let message =
@@ -73,7 +81,7 @@ pub(super) fn read(name: &At<String>, section: Section<'_, '_>, models: &BTreeSe
 }
 
 /// Complains about keys that are the same: a call could not tell whose it is.
-pub(super) fn check_apart(keys: &BTreeMap<String, At<Key>>, root: &Section<'_, '_>) {
+pub(super) fn check_apart(keys: &BTreeMap<String, Located<Key>>, root: &Section<'_, '_>) {
     let mut seen: Vec<(&Secret, &str)> = Vec::new();
     for (name, at) in keys {
         let ClientKey::Given(key) = &at.value.key else { continue };

@@ -13,7 +13,7 @@ pub(super) fn read(root: &Section<'_, '_>, limits: &Limits) -> (journal::Setting
     journal.batch_rows_max = number("batch_rows_max", journal.batch_rows_max, 1..=100_000);
     journal.interval_ms = section.number_or("interval_ms", journal.interval_ms, 1..=60_000);
     journal.flush_interval_ms = section.number_or("flush_interval_ms", journal.flush_interval_ms, 1..=60_000);
-    journal.snapshot_rows = section.number_or("snapshot_rows", journal.snapshot_rows, 1_000..=100_000_000);
+    journal.store_interval_ms = section.number_or("store_interval_ms", journal.store_interval_ms, 1..=600_000);
     journal.retention_days = section.number("retention_days", 1..=36_500).map(|days| days as u32);
     journal.calls_max = u32::try_from(limits.calls_max).unwrap_or(u32::MAX);
     let mut store = store::Settings::default();

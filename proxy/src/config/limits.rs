@@ -10,6 +10,8 @@ pub struct Limits {
     pub call: call::Bounds,
     /// Calls in flight; those beyond are refused at once.
     pub calls_max: usize,
+    /// The bodies of all requests together; an eighth of the machine's memory where none is given.
+    pub bodies_bytes_max: Option<usize>,
     /// A provider's whole answer.
     pub answer_bytes_max: usize,
     /// One frame of a provider's stream.
@@ -37,13 +39,20 @@ pub(super) fn read(root: &Section<'_, '_>) -> Limits {
         input_tokens: section.number_or("input_tokens_slack", slack.input_tokens, 0..=TOKENS_MAX),
         output_tokens: section.number_or("output_tokens_slack", slack.output_tokens, 0..=TOKENS_MAX),
     };
+    let answer_bytes_max = number("answer_bytes_max", 64 << 20, 1024..=(1 << 30));
+    let frame_bytes_max = section.number_or("frame_bytes_max", 8 << 20, 1024..=(1 << 28));
     let limits = Limits {
         call,
         counting_max: number("counting_max", 2, 1..=1024),
         usage_slack,
-        calls_max: number("calls_max", 10_000, 1..=1_000_000),
-        answer_bytes_max: number("answer_bytes_max", 64 << 20, 1024..=(1 << 30)),
-        frame_bytes_max: number("frame_bytes_max", 8 << 20, 1024..=(1 << 28)),
+        calls_max: number("calls_max", 10_000, 1..=100_000),
+        bodies_bytes_max: section.number("bodies_bytes_max", 1024..=(1 << 40)).map(|bytes| bytes as usize),
+        answer_bytes_max,
+        frame_bytes_max: section.at_most(
+            "frame_bytes_max",
+            frame_bytes_max,
+            ("answer_bytes_max", answer_bytes_max as u64),
+        ) as usize,
         output_tokens_max: section.number_or("output_tokens_max", 4096, 1..=TOKENS_MAX),
     };
     section.finish();

@@ -6,7 +6,7 @@ use super::{
     fault::guess,
     limits::Limits,
     price,
-    written::{At, Section},
+    written::{Located, Section},
 };
 use crate::usage::{MediaBounds, Price};
 
@@ -39,7 +39,7 @@ pub struct Target {
 }
 
 pub(super) fn read(
-    name: &At<String>,
+    name: &Located<String>,
     section: Section<'_, '_>,
     providers: &BTreeSet<String>,
     limits: &Limits,
@@ -105,10 +105,10 @@ fn read_target(section: Section<'_, '_>, providers: &BTreeSet<String>) -> Option
 }
 
 /// Models have all kinds of names: `openrouter/x:y`.
-fn check_name(section: &Section<'_, '_>, name: &At<String>) {
+fn check_name(section: &Section<'_, '_>, name: &Located<String>) {
     let hidden = |letter: char| letter.is_control() || letter.is_whitespace() || letter == '*';
     if name.value.is_empty() || name.value.len() > NAME_BYTES_MAX || name.value.contains(hidden) {
-        let message = format!("a model's name has 1 to {NAME_BYTES_MAX} bytes, none of them a space or `*`");
+        let message = format!("a model's name must have 1 to {NAME_BYTES_MAX} bytes, none of them a space or `*`");
         section.reading().fault(name, message);
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     fault::guess,
-    written::{At, Section},
+    written::{Located, Section},
 };
 use crate::plugin::{self, Capabilities, Kind};
 
@@ -37,7 +37,7 @@ pub struct UserPlugin {
 
 impl Plugins {
     /// Complains unless a plugin of this name and kind is built in or configured.
-    pub(super) fn check(&self, section: &Section<'_, '_>, name: &At<String>, kind: Kind) {
+    pub(super) fn check(&self, section: &Section<'_, '_>, name: &Located<String>, kind: Kind) {
         if self.kinds.get(&name.value) == Some(&kind) {
             return;
         }
@@ -85,6 +85,11 @@ fn read_sandbox(section: &Section<'_, '_>) -> plugin::Settings {
     sandbox.memory_bytes_max = number("memory_bytes_max", sandbox.memory_bytes_max, MIB..=4096 * MIB);
     let memory_total = section.number("memory_total_bytes_max", 16 * MIB..=1_048_576 * MIB);
     sandbox.memory_total_bytes_max = memory_total.map(|bytes| bytes as usize);
+    if let Some(total) = memory_total {
+        let most = ("memory_total_bytes_max", total);
+        let bytes = section.at_most("memory_bytes_max", sandbox.memory_bytes_max as u64, most);
+        sandbox.memory_bytes_max = bytes as usize;
+    }
     sandbox.calls_max = count("calls_max", sandbox.calls_max, 100_000);
     sandbox.streams_max = count("streams_max", sandbox.streams_max, 100_000);
     sandbox.long_work_max = section.number("long_work_max", 1..=1024).map(|most| most as u32);
@@ -92,6 +97,7 @@ fn read_sandbox(section: &Section<'_, '_>) -> plugin::Settings {
     sandbox.faults_max = count("faults_max", sandbox.faults_max, 1_000_000);
     sandbox.rest_ms = section.number_or("rest_ms", sandbox.rest_ms, 1..=3_600_000);
     sandbox.rest_ms_max = section.number_or("rest_ms_max", sandbox.rest_ms_max, 1..=86_400_000);
+    sandbox.rest_ms = section.at_most("rest_ms", sandbox.rest_ms, ("rest_ms_max", sandbox.rest_ms_max));
     sandbox.log_lines_per_call_max = count("log_lines_per_call_max", sandbox.log_lines_per_call_max, 10_000);
     sandbox.log_lines_per_s_max = count("log_lines_per_s_max", sandbox.log_lines_per_s_max, 1_000_000);
     sandbox.warm_slots_max = count("warm_slots_max", sandbox.warm_slots_max, 10_000);

@@ -1,6 +1,6 @@
 //! Prices: beside a model or target, or in a file of their own.
 
-use super::written::{At, Section};
+use super::written::{Located, Section};
 use crate::{
     principal::Pattern,
     usage::{Currency, CurrencyError, Price, parse_amount},
@@ -66,7 +66,7 @@ fn read_table(section: &Section<'_, '_>) -> Option<Price> {
     })
 }
 
-fn currency(section: &Section<'_, '_>, at: &At<String>) -> Option<Currency> {
+fn currency(section: &Section<'_, '_>, at: &Located<String>) -> Option<Currency> {
     at.value.parse().map_err(|fault: CurrencyError| section.reading().fault(at, fault.to_string())).ok()
 }
 

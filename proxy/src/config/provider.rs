@@ -6,7 +6,7 @@ use super::{
     plugins::Plugins,
     url::BaseUrl,
     variables::Expanded,
-    written::{At, Section},
+    written::{Located, Section},
 };
 use crate::{plugin::Kind, secret::Secret};
 
@@ -107,7 +107,7 @@ impl Default for Retry {
     }
 }
 
-pub(super) fn read(name: &At<String>, section: Section<'_, '_>, plugins: &Plugins) -> Option<Provider> {
+pub(super) fn read(name: &Located<String>, section: Section<'_, '_>, plugins: &Plugins) -> Option<Provider> {
     section.check_name(name);
     for needed in ["adapter", "base_url"].into_iter().filter(|needed| !section.has(needed)) {
         section.missing(needed);
@@ -155,7 +155,7 @@ fn read_keys(section: &Section<'_, '_>) -> ProviderKeys {
                 if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
                     section
                         .reading()
-                        .fault(&expanded, "is not a key: a key has visible ASCII characters, without spaces");
+                        .fault(&expanded, "is not a key: a key must have visible ASCII characters, without spaces");
                 }
                 given.push(Secret::new(key));
             }

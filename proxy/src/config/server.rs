@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use super::written::{At, Section};
+use super::written::{Located, Section};
 
 const OFF: &str = "off";
 const HOUR_S: u64 = 3600;
@@ -92,10 +92,10 @@ pub(super) fn read(root: &Section<'_, '_>) -> Server {
     let listen = listener(&section, "listen", &mut taken);
     let metrics_listen = listener(&section, "metrics_listen", &mut taken);
     let admin_listen = listener(&section, "admin_listen", &mut taken);
-    if let Some(at @ At { value: None, .. }) = &listen {
+    if let Some(at @ Located { value: None, .. }) = &listen {
         section.reading().fault(at, "must be an address and port: only the other listeners can be \"off\"");
     }
-    let port = |at: Option<At<Option<SocketAddr>>>, port: u16| {
+    let port = |at: Option<Located<Option<SocketAddr>>>, port: u16| {
         at.map_or(Some(SocketAddr::from(([127, 0, 0, 1], port))), |at| at.value)
     };
     let bytes_max = |name: &str, default, range| section.number_or(name, default, range) as usize;
@@ -104,7 +104,12 @@ pub(super) fn read(root: &Section<'_, '_>) -> Server {
         metrics_listen: port(metrics_listen, 9464),
         admin_listen: port(admin_listen, 9465),
         tls: read_tls(&section, &mut taken),
-        data_dir: section.text("data_dir").map_or("data".into(), |at| at.value.into()),
+        data_dir: section.text("data_dir").map_or("data".into(), |at| {
+            if at.value.is_empty() {
+                section.reading().fault(&at, "must name a directory");
+            }
+            at.value.into()
+        }),
         threads: section.number("threads", 1..=1024).map(|threads| threads as usize),
         h2c: section.flag("h2c", true),
         body_bytes_max: bytes_max("body_bytes_max", 32 << 20, 1024..=(1 << 30)),
@@ -146,7 +151,7 @@ fn read_tls(server: &Section<'_, '_>, taken: &mut Vec<SocketAddr>) -> Option<Tls
 }
 
 /// The address of a listener, if it is given and good; none within for `off`.
-fn listener(section: &Section<'_, '_>, name: &str, taken: &mut Vec<SocketAddr>) -> Option<At<Option<SocketAddr>>> {
+fn listener(section: &Section<'_, '_>, name: &str, taken: &mut Vec<SocketAddr>) -> Option<Located<Option<SocketAddr>>> {
     let text = section.text(name)?;
     if text.value == OFF {
         return Some(text.with(None));

@@ -2,7 +2,7 @@
 
 use super::{
     plugins::Plugins,
-    written::{At, Section},
+    written::{Located, Section},
 };
 use crate::plugin::Kind;
 
@@ -27,7 +27,7 @@ pub enum Role {
     User,
 }
 
-pub(super) fn read(name: &At<String>, section: Section<'_, '_>, plugins: &Plugins) -> Option<Template> {
+pub(super) fn read(name: &Located<String>, section: Section<'_, '_>, plugins: &Plugins) -> Option<Template> {
     section.check_name(name);
     let renderer = section.text("renderer");
     if let Some(renderer) = &renderer {

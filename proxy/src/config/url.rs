@@ -25,6 +25,8 @@ pub enum BaseUrlError {
     Userinfo,
     #[error("must end with its path: no `?` or `#`")]
     Query,
+    #[error("has a path with `.` or `..` in it, or a `%` without two hexadecimal digits")]
+    Path,
     #[error("is not a URL")]
     Other,
 }
@@ -73,8 +75,18 @@ impl FromStr for BaseUrl {
         };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         let path = uri.path().trim_end_matches('/').to_owned();
+        if !is_plain(&path) {
+            return Err(BaseUrlError::Path);
+        }
         Ok(BaseUrl { tls, host, port, path })
     }
+}
+
+/// Whether every server reads the path as the same one.
+fn is_plain(path: &str) -> bool {
+    let is_escape = |after: &str| after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    path.split('/').all(|part| !matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."))
+        && path.split('%').skip(1).all(is_escape)
 }
 
 impl fmt::Display for BaseUrl {

@@ -22,7 +22,7 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result
             continue;
         }
         expanded.push_str(before);
-        let (name, after) = from[2..].split_once('}').ok_or("`${` without its `}`")?;
+        let (name, after) = from[2..].split_once('}').ok_or("`${` is not closed by `}`")?;
         if !is_name(name) {
             return Err(format!("`{name}` is not the name of an environment variable"));
         }

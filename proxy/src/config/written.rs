@@ -2,7 +2,11 @@
 //!
 //! Owns spelling and types. What a value means is for the caller, who reports back through the same door.
 
-use std::{cell::RefCell, collections::BTreeSet, ops::RangeInclusive};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use toml::{
     Spanned,
@@ -18,7 +22,10 @@ const NAME_BYTES_MAX: usize = 64;
 
 /// Where faults are gathered while a file is read.
 pub(super) struct Reading<'t> {
-    text: &'t str,
+    /// Where each line of the text ends.
+    line_ends: Vec<usize>,
+    /// The line of each value that was looked at, by its path.
+    lines: RefCell<BTreeMap<String, usize>>,
     env: &'t dyn Fn(&str) -> Option<String>,
     faults: RefCell<Vec<Fault>>,
     /// Whether the syntax is broken somewhere, so that what is missing may only be hidden.
@@ -29,7 +36,7 @@ pub(super) struct Reading<'t> {
 
 /// A value that must be right, beside the place to complain about.
 #[derive(Debug, Clone)]
-pub(super) struct At<T> {
+pub(super) struct Located<T> {
     pub(super) value: T,
     path: String,
     line: usize,
@@ -48,15 +55,18 @@ impl<'t> Reading<'t> {
     /// Parses `text` as far as it goes. ConfigError of syntax are the first ones gathered.
     pub(super) fn new(text: &'t str, env: &'t dyn Fn(&str) -> Option<String>) -> (Reading<'t>, Spanned<DeTable<'t>>) {
         let (table, errors) = DeTable::parse_recoverable(text);
+        let line_ends: Vec<usize> = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
         let faults = errors.iter().map(|error| Fault {
             path: String::new(),
-            line: line_of(text, error.span().map_or(0, |span| span.start)),
+            line: line_of(&line_ends, error.span().map_or(0, |span| span.start)),
             message: error.message().trim_end().replace('\n', ", "),
         });
+        let faults = RefCell::new(faults.collect());
         let reading = Reading {
-            text,
+            line_ends,
+            lines: RefCell::default(),
             env,
-            faults: RefCell::new(faults.collect()),
+            faults,
             broken: !errors.is_empty(),
             #[cfg(test)]
             asked: RefCell::default(),
@@ -68,12 +78,12 @@ impl<'t> Reading<'t> {
         Section::new(self, String::new(), 1, Some(table.get_ref()))
     }
 
-    pub(super) fn fault<T>(&self, at: &At<T>, message: impl Into<String>) {
+    pub(super) fn fault<T>(&self, at: &Located<T>, message: impl Into<String>) {
         self.push(at.path.clone(), at.line, message.into());
     }
 
     /// Complains that something is not there. Kept back where broken syntax may be what hides it.
-    pub(super) fn absent<T>(&self, at: &At<T>, message: impl Into<String>) {
+    pub(super) fn absent<T>(&self, at: &Located<T>, message: impl Into<String>) {
         if !self.broken {
             self.fault(at, message);
         }
@@ -83,22 +93,22 @@ impl<'t> Reading<'t> {
         self.faults.borrow_mut().push(Fault { path, line, message });
     }
 
-    /// Ends the reading: `Ok` if nothing was wrong.
-    pub(super) fn finish(self) -> Result<(), ConfigError> {
+    /// Ends the reading: the faults, and the line of each value by its path.
+    pub(super) fn finish(self) -> (ConfigError, BTreeMap<String, usize>) {
         let mut faults = self.faults.into_inner();
         faults.sort_by_key(|fault| fault.line);
-        if faults.is_empty() { Ok(()) } else { Err(ConfigError(faults)) }
+        (ConfigError(faults), self.lines.into_inner())
     }
 }
 
-impl<T> At<T> {
-    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
-        At { value: change(self.value), path: self.path, line: self.line }
+impl<T> Located<T> {
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Located<U> {
+        Located { value: change(self.value), path: self.path, line: self.line }
     }
 
     /// The same place with another value.
-    pub(super) fn with<U>(&self, value: U) -> At<U> {
-        At { value, path: self.path.clone(), line: self.line }
+    pub(super) fn with<U>(&self, value: U) -> Located<U> {
+        Located { value, path: self.path.clone(), line: self.line }
     }
 }
 
@@ -117,11 +127,11 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// The table itself as a place to complain about.
-    pub(super) fn at(&self) -> At<()> {
-        At { value: (), path: self.path.clone(), line: self.line }
+    pub(super) fn at(&self) -> Located<()> {
+        Located { value: (), path: self.path.clone(), line: self.line }
     }
 
-    fn find(&self, name: &str) -> Option<At<&'r DeValue<'t>>> {
+    fn find(&self, name: &str) -> Option<Located<&'r DeValue<'t>>> {
         #[cfg(test)]
         self.reading.asked.borrow_mut().insert(join(&self.path, name));
         self.known.borrow_mut().insert(name.to_owned());
@@ -129,12 +139,30 @@ impl<'r, 't> Section<'r, 't> {
         Some(self.place(join(&self.path, name), value))
     }
 
-    fn place(&self, path: String, value: &'r Spanned<DeValue<'t>>) -> At<&'r DeValue<'t>> {
-        At { line: line_of(self.reading.text, value.span().start), path, value: value.get_ref() }
+    fn place(&self, path: String, value: &'r Spanned<DeValue<'t>>) -> Located<&'r DeValue<'t>> {
+        let line = line_of(&self.reading.line_ends, value.span().start);
+        self.reading.lines.borrow_mut().insert(path.clone(), line);
+        Located { line, path, value: value.get_ref() }
+    }
+
+    /// The place of `name`, or of the table where it is not there.
+    pub(super) fn place_of(&self, name: &str) -> Located<()> {
+        let value = self.table.and_then(|table| table.get(name));
+        let line = value.map_or(self.line, |value| line_of(&self.reading.line_ends, value.span().start));
+        Located { value: (), path: join(&self.path, name), line }
+    }
+
+    /// The lesser of a bound and the one that holds for all of its kind. A greater one that was written is a fault.
+    pub(super) fn at_most(&self, name: &str, value: u64, most: (&str, u64)) -> u64 {
+        if value > most.1 && self.has(name) {
+            let message = format!("must be at most `{}`, which is {}", most.0, most.1);
+            self.reading.fault(&self.place_of(name), message);
+        }
+        value.min(most.1)
     }
 
     /// The value of `name` if it has the wanted type; another type is a fault.
-    fn typed<T>(&self, name: &str, wanted: &str, get: impl FnOnce(&'r DeValue<'t>) -> Option<T>) -> Option<At<T>> {
+    fn typed<T>(&self, name: &str, wanted: &str, get: impl FnOnce(&'r DeValue<'t>) -> Option<T>) -> Option<Located<T>> {
         let found = self.find(name)?;
         let got = get(found.value);
         if got.is_none() {
@@ -144,15 +172,15 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// Text as it stands in the file, its `${…}` left alone.
-    pub(super) fn verbatim(&self, name: &str) -> Option<At<String>> {
+    pub(super) fn verbatim(&self, name: &str) -> Option<Located<String>> {
         self.typed(name, "text", DeValue::as_str).map(|at| at.map(str::to_owned))
     }
 
     /// Text with its variables replaced; an unset one is a fault.
-    pub(super) fn text(&self, name: &str) -> Option<At<String>> {
+    pub(super) fn text(&self, name: &str) -> Option<Located<String>> {
         match self.expanded(&self.verbatim(name)?)? {
-            At { value: Expanded::Text(text), path, line } => Some(At { value: text, path, line }),
-            At { value: Expanded::Unset(names), path, line } => {
+            Located { value: Expanded::Text(text), path, line } => Some(Located { value: text, path, line }),
+            Located { value: Expanded::Unset(names), path, line } => {
                 let verb = if names.len() == 1 { "is" } else { "are" };
                 let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
                 let message = format!("{} {verb} not set in the environment", names.join(" and "));
@@ -163,11 +191,11 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// Text whose variables may be unset.
-    pub(super) fn expandable(&self, name: &str) -> Option<At<Expanded>> {
+    pub(super) fn expandable(&self, name: &str) -> Option<Located<Expanded>> {
         self.expanded(&self.verbatim(name)?)
     }
 
-    pub(super) fn expanded(&self, text: &At<String>) -> Option<At<Expanded>> {
+    pub(super) fn expanded(&self, text: &Located<String>) -> Option<Located<Expanded>> {
         match expand(&text.value, self.reading.env) {
             Ok(expanded) => Some(text.with(expanded)),
             Err(fault) => {
@@ -178,7 +206,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// A list of texts, as they stand in the file.
-    pub(super) fn texts(&self, name: &str) -> Option<Vec<At<String>>> {
+    pub(super) fn texts(&self, name: &str) -> Option<Vec<Located<String>>> {
         let list = self.typed(name, "a list of texts", DeValue::as_array)?;
         let mut texts = Vec::new();
         for (at, value) in list.value.iter().enumerate() {
@@ -227,7 +255,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// The text of a date and time, quoted or not.
-    pub(super) fn rfc3339(&self, name: &str) -> Option<At<String>> {
+    pub(super) fn rfc3339(&self, name: &str) -> Option<Located<String>> {
         let text = |value: &'r DeValue<'t>| match value {
             DeValue::String(text) => Some(text.to_string()),
             DeValue::Datetime(rfc3339) => Some(rfc3339.to_string()),
@@ -237,7 +265,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// A table whose keys are not ours to know.
-    pub(super) fn foreign(&self, name: &str) -> Option<At<&'r DeTable<'t>>> {
+    pub(super) fn foreign(&self, name: &str) -> Option<Located<&'r DeTable<'t>>> {
         self.typed(name, "a table", DeValue::as_table)
     }
 
@@ -245,7 +273,7 @@ impl<'r, 't> Section<'r, 't> {
     pub(super) fn section(&self, name: &str) -> Section<'r, 't> {
         let found = self.typed(name, "a table", DeValue::as_table);
         match found {
-            Some(At { value, path, line }) => Section::new(self.reading, path, line, Some(value)),
+            Some(Located { value, path, line }) => Section::new(self.reading, path, line, Some(value)),
             None => Section::new(self.reading, join(&self.path, name), self.line, None),
         }
     }
@@ -280,16 +308,17 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// Complains about the name of a table that could not stand in a path, a label or a log line.
-    pub(super) fn check_name(&self, name: &At<String>) {
+    pub(super) fn check_name(&self, name: &Located<String>) {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         if name.value.is_empty() || name.value.len() > NAME_BYTES_MAX || !name.value.bytes().all(plain) {
-            self.reading.fault(name, format!("a name has 1 to {NAME_BYTES_MAX} letters, digits, `_`, `-` or `.`"));
+            self.reading
+                .fault(name, format!("a name must have 1 to {NAME_BYTES_MAX} letters, digits, `_`, `-` or `.`"));
         }
     }
 
     /// Complains that `name` is not there.
     pub(super) fn missing(&self, name: &str) {
-        self.reading.absent(&At { value: (), path: join(&self.path, name), line: self.line }, "is missing");
+        self.reading.absent(&Located { value: (), path: join(&self.path, name), line: self.line }, "is missing");
     }
 
     /// Whether the file has a value of this name, of whatever type.
@@ -302,10 +331,10 @@ impl<'r, 't> Section<'r, 't> {
         let known = self.known.borrow();
         for (name, value) in self.table.into_iter().flatten() {
             if !known.contains::<str>(name.get_ref()) {
-                let at = At {
+                let at = Located {
                     value: (),
                     path: join(&self.path, name.get_ref()),
-                    line: line_of(self.reading.text, name.span().start.min(value.span().start)),
+                    line: line_of(&self.reading.line_ends, name.span().start.min(value.span().start)),
                 };
                 let guess = guess(name.get_ref(), known.iter().map(String::as_str));
                 self.reading.fault(&at, format!("unknown key{guess}"));
@@ -332,6 +361,7 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+/// The line of a byte, counted from 1.
+fn line_of(line_ends: &[usize], at: usize) -> usize {
+    1 + line_ends.partition_point(|end| *end < at)
 }

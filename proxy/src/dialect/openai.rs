@@ -16,12 +16,12 @@ mod text;
 mod tokens;
 
 pub(super) use answer::answer;
-pub use answer::whole;
+pub use answer::{tells_error, whole};
 pub use chunks::EventError;
 pub(super) use failure::{error_body, error_event};
 pub(super) use header::go_duration;
 pub(super) use model::{model_body, models_list};
-pub use stream::{Seen, StreamEncoder};
+pub use stream::{ForwardedFrame, StreamEncoder};
 pub use text::{answer_text, delta_text, prompt_text, whole_prompt_text};
 
 /// A comment that every SSE reader ignores: it keeps silent connections open.

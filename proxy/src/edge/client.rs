@@ -12,12 +12,13 @@ use tokio::{
 };
 
 use super::{
-    EXPOSED, Edge, ORIGIN, Serves, Settings,
+    bodies::Held,
     encoding::{DecodeError, Encoding},
     endpoint::{Endpoint, endpoint},
-    head::{self, HeadBounds, HeadFault},
+    head::{self, HeadBounds, HeadError},
+    settings::Settings,
 };
-use crate::engine::{BodyFault, Downstream, Gone, Head, Interruption};
+use crate::engine::{BodyError, ClientGoneError, Downstream, Head, Interruption};
 
 /// A client whose request head has been read, or has failed to be.
 pub(super) struct Client<'a> {
@@ -31,6 +32,8 @@ pub(super) struct Client<'a> {
     headless: bool,
     answered: Answered,
     body: Reading,
+    /// The body, as it is counted until this request is answered.
+    held: Held,
     half_closed: Option<Probes>,
 }
 
@@ -66,22 +69,38 @@ const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 /// How long a refused client may go on sending its body.
 const DISCARD_MAX: Duration = Duration::from_secs(10);
 
+/// CORS: what any page may do, since a key is asked for all the same.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, \
+     x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, x-ratelimit-reset-tokens",
+);
+const ORIGIN: (header::HeaderName, HeaderValue) = (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+
 impl<'a> Client<'a> {
-    pub(super) fn new(session: &'a mut ServerSession, edge: &'a Edge) -> Self {
+    /// `held` is of no bytes yet. `cors`: whether pages of other origins may read the answer.
+    pub(super) fn new(
+        session: &'a mut ServerSession,
+        settings: &'a Settings,
+        cut: &'a watch::Receiver<bool>,
+        held: Held,
+        cors: bool,
+    ) -> Self {
         Client {
             session,
-            settings: &edge.settings,
-            cut: &edge.cut,
-            cors: matches!(edge.serves, Serves::Calls(_)),
+            settings,
+            cut,
+            cors,
             headless: false,
             answered: Answered::Not,
             body: Reading::default(),
+            held,
             half_closed: None,
         }
     }
 
-    pub(super) fn headless(session: &'a mut ServerSession, edge: &'a Edge) -> Self {
-        Client { headless: true, ..Client::new(session, edge) }
+    /// The same client, whose head could not be parsed.
+    pub(super) fn headless(self) -> Self {
+        Client { headless: true, ..self }
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
@@ -94,7 +113,7 @@ impl<'a> Client<'a> {
     }
 
     /// What is wrong with the head beside what Pingora refuses by itself.
-    pub(super) fn head_fault(&self) -> Option<HeadFault> {
+    pub(super) fn head_fault(&self) -> Option<HeadError> {
         let Settings { headers_max, header_bytes_max, .. } = *self.settings;
         head::fault(self.session, HeadBounds { headers_max, bytes_max: header_bytes_max })
     }
@@ -131,13 +150,13 @@ impl<'a> Client<'a> {
     /// The body's next piece; none at its end. Cancel-safe.
     ///
     /// # Errors
-    /// [`BodyFault`] where it is larger, slower or shorter than it may be.
-    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, BodyFault> {
+    /// [`BodyError`] where it is larger, slower or shorter than it may be.
+    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, BodyError> {
         let by = match self.body.by {
             Some(by) => by,
             None => {
                 if self.body_length().is_some_and(|length| length > self.settings.body_bytes_max) {
-                    return Err(BodyFault::TooLarge(self.settings.body_bytes_max));
+                    return Err(BodyError::TooLarge(self.settings.body_bytes_max));
                 }
                 self.invite_body().await;
                 *self.body.by.insert(Instant::now() + self.settings.body)
@@ -145,13 +164,17 @@ impl<'a> Client<'a> {
         };
         let piece = match timeout_at(by, self.session.read_request_body()).await {
             Ok(Ok(piece)) => piece,
-            Ok(Err(error)) if matches!(error.etype, ErrorType::ReadTimedout) => return Err(BodyFault::Slow),
-            Ok(Err(_)) => return Err(BodyFault::Broken),
-            Err(_) => return Err(BodyFault::Slow),
+            Ok(Err(error)) if matches!(error.etype, ErrorType::ReadTimedout) => return Err(BodyError::Slow),
+            Ok(Err(_)) => return Err(BodyError::Broken),
+            Err(_) => return Err(BodyError::Slow),
         };
-        self.body.bytes += piece.as_ref().map_or(0, Bytes::len);
+        let count = piece.as_ref().map_or(0, Bytes::len);
+        self.body.bytes += count;
         if self.body.bytes > self.settings.body_bytes_max {
-            return Err(BodyFault::TooLarge(self.settings.body_bytes_max));
+            return Err(BodyError::TooLarge(self.settings.body_bytes_max));
+        }
+        if !self.held.add(count) {
+            return Err(BodyError::NoRoom);
         }
         Ok(piece)
     }
@@ -200,14 +223,14 @@ impl<'a> Client<'a> {
         std::str::from_utf8(self.session.get_header_bytes(header::CONTENT_LENGTH)).ok()?.parse().ok()
     }
 
-    fn body_encoding(&self) -> Result<Encoding, BodyFault> {
+    fn body_encoding(&self) -> Result<Encoding, BodyError> {
         let mut values = self.session.req_header().headers.get_all(header::CONTENT_ENCODING).iter();
         let encoding = values.next().map_or(Some(Encoding::Identity), |value| Encoding::named(value.as_bytes()));
-        encoding.filter(|_| values.next().is_none()).ok_or(BodyFault::UnsupportedEncoding)
+        encoding.filter(|_| values.next().is_none()).ok_or(BodyError::UnsupportedEncoding)
     }
 
     /// The whole body, as it was sent.
-    async fn sent_body(&mut self) -> Result<Bytes, BodyFault> {
+    async fn sent_body(&mut self) -> Result<Bytes, BodyError> {
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
         while let Some(piece) = self.piece().await? {
@@ -265,18 +288,18 @@ impl<'a> Client<'a> {
     }
 
     /// Writes something that does not count.
-    async fn probe(&mut self) -> Result<(), Gone> {
+    async fn probe(&mut self) -> Result<(), ClientGoneError> {
         let old = self.session.req_header().version == http::Version::HTTP_10;
         match self.answered {
             // HTTP/1.1 lets any number of these come before an answer.
             Answered::Not if !old => {
-                let interim = ResponseHeader::build(100, Some(0)).map_err(|_| Gone)?;
-                self.session.write_response_header(Box::new(interim)).await.map_err(|_| Gone)
+                let interim = ResponseHeader::build(100, Some(0)).map_err(|_| ClientGoneError)?;
+                self.session.write_response_header(Box::new(interim)).await.map_err(|_| ClientGoneError)
             }
             Answered::Begun { events: true } => {
-                self.session.write_response_body(COMMENT, false).await.map_err(|_| Gone)
+                self.session.write_response_body(COMMENT, false).await.map_err(|_| ClientGoneError)
             }
-            _ => Err(Gone),
+            _ => Err(ClientGoneError),
         }
     }
 }
@@ -286,7 +309,7 @@ impl Downstream for Client<'_> {
         if self.headless { None } else { self.session.get_header(name).map(HeaderValue::as_bytes) }
     }
 
-    async fn body(&mut self) -> Result<Bytes, BodyFault> {
+    async fn body(&mut self) -> Result<Bytes, BodyError> {
         let encoding = self.body_encoding()?;
         let body = self.sent_body().await?;
         if encoding == Encoding::Identity {
@@ -294,10 +317,11 @@ impl Downstream for Client<'_> {
         }
         // A body of megabytes takes milliseconds: the worker's other calls move on.
         let decoded = tokio::task::block_in_place(|| encoding.decode(body, self.settings.body_bytes_max));
-        decoded.map_err(|fault| match fault {
-            DecodeError::TooLarge => BodyFault::TooLarge(self.settings.body_bytes_max),
-            DecodeError::Invalid => BodyFault::InvalidEncoding,
-        })
+        let decoded = decoded.map_err(|fault| match fault {
+            DecodeError::TooLarge => BodyError::TooLarge(self.settings.body_bytes_max),
+            DecodeError::Invalid => BodyError::InvalidEncoding,
+        })?;
+        if self.held.set(decoded.len()) { Ok(decoded) } else { Err(BodyError::NoRoom) }
     }
 
     async fn discard_body(&mut self) {
@@ -333,15 +357,15 @@ impl Downstream for Client<'_> {
         }
     }
 
-    async fn begin(&mut self, head: Head) -> Result<(), Gone> {
+    async fn begin(&mut self, head: Head) -> Result<(), ClientGoneError> {
         let events = head.length.is_none() && head.content_type.as_bytes().starts_with(b"text/event-stream");
-        let response = self.response(head).map_err(|_| Gone)?;
+        let response = self.response(head).map_err(|_| ClientGoneError)?;
         self.answered = Answered::Begun { events };
-        self.session.write_response_header(Box::new(response)).await.map_err(|_| Gone)
+        self.session.write_response_header(Box::new(response)).await.map_err(|_| ClientGoneError)
     }
 
-    async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), Gone> {
-        self.session.write_response_body(bytes, end).await.map_err(|_| Gone)?;
+    async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), ClientGoneError> {
+        self.session.write_response_body(bytes, end).await.map_err(|_| ClientGoneError)?;
         if end {
             self.answered = Answered::Whole;
         }

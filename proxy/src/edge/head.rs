@@ -13,7 +13,7 @@ pub(super) struct HeadBounds {
 
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HeadFault {
+pub(super) enum HeadError {
     /// Too many headers, or too long ones.
     TooLarge,
     /// It does not say which host it is for, or where its body ends.
@@ -21,16 +21,16 @@ pub(super) enum HeadFault {
 }
 
 /// What is wrong with the head that `session` has read, if anything.
-pub(super) fn fault(session: &ServerSession, bounds: HeadBounds) -> Option<HeadFault> {
+pub(super) fn fault(session: &ServerSession, bounds: HeadBounds) -> Option<HeadError> {
     let head = session.req_header();
     if is_too_large(&head.headers, bounds) {
-        return Some(HeadFault::TooLarge);
+        return Some(HeadError::TooLarge);
     }
     let ServerSession::H1(session) = session else { return None };
     let hostless = head.version == Version::HTTP_11 && !head.headers.contains_key(header::HOST);
     let ambiguous =
         head.headers.contains_key(header::TRANSFER_ENCODING) && is_ambiguous(head, &session.get_headers_raw_bytes());
-    (hostless || ambiguous).then_some(HeadFault::Invalid)
+    (hostless || ambiguous).then_some(HeadError::Invalid)
 }
 
 fn is_too_large(headers: &HeaderMap, bounds: HeadBounds) -> bool {

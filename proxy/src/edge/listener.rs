@@ -151,6 +151,7 @@ async fn serve(
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let _counted = edge.count_connection();
     let served = Arc::new(Served { edge, connection });
     let all = async {
         let socket = Socket::new(stream);

@@ -7,29 +7,29 @@ use http::header;
 use super::{
     call_io::CallIo,
     call_state::CallState,
-    client::{BodyFault, Downstream},
+    client::{BodyError, Downstream},
 };
 use crate::{
     auth,
-    call::{Call, Operation, Place},
+    call::{Call, Operation, Place, Tokens},
     dialect::canonical,
     error::{Error, RequestError, TemplateError},
-    gateway::Gateway,
+    gateway::{Gateway, UnreadyError},
     limit::{self, Amount, Claim, Time},
     plugin::RenderError,
     principal::Key,
     route,
     snapshot::Model,
-    usage::{self, BesideText},
+    usage::{self, NonTextInput},
 };
 
 /// A call that may be served.
 pub(super) struct Admitted {
     pub(super) call: Call,
     pub(super) model: Arc<Model>,
-    /// What the prompt is estimated to hold, in tokens.
+    /// What the prompt is taken to have used where nobody counts, in tokens: no more than is held for it.
     pub(super) input_estimate: u64,
-    /// The most that it may hold.
+    /// The most that it may use, which is held for it.
     pub(super) input_max: u64,
     /// The most that all answers together may hold, in tokens.
     pub(super) output_max: u64,
@@ -39,7 +39,7 @@ pub(super) struct Admitted {
     pub(super) is_output_capped: bool,
 }
 
-/// Authenticates, holds the request, reads, parses, routes, renders and holds the tokens, in this order: a key that is
+/// Authenticates, sees that there is room for a row, holds the request, reads, parses, routes, renders and holds the tokens, in this order: a key that is
 /// bad or has made its calls is told before its body is read, and a refusal costs no provider anything.
 ///
 /// # Errors
@@ -50,7 +50,8 @@ pub(super) async fn admit<D: Downstream, P>(
     operation: Operation,
 ) -> Result<Admitted, Box<Error>> {
     let gateway = io.gateway;
-    if gateway.readiness().is_err() {
+    let readiness = gateway.readiness();
+    if readiness == Err(UnreadyError::Draining) {
         io.client.close_after();
         return Err(boxed(RequestError::Draining));
     }
@@ -58,15 +59,21 @@ pub(super) async fn admit<D: Downstream, P>(
         return Err(boxed(RequestError::Busy));
     }
     let key = authenticate(gateway, state, io.client)?;
+    // Whose call it is must be known, so that the row that it cannot have is counted as lost.
+    if readiness.is_err() {
+        io.client.close_after();
+        return Err(boxed(Error::Unrecorded));
+    }
     let time = Time { unix_ms: state.timing.started_ms, ..gateway.time() };
     state.reservation.hold = Some(limit::hold(&[claim(&key, 0)], time).map_err(boxed)?);
     let body = io.client.body().await.map_err(|fault| {
         boxed(match fault {
-            BodyFault::TooLarge(max) => RequestError::TooLarge(max),
-            BodyFault::Slow => RequestError::Slow,
-            BodyFault::Broken => RequestError::Broken,
-            BodyFault::UnsupportedEncoding => RequestError::UnsupportedEncoding,
-            BodyFault::InvalidEncoding => RequestError::InvalidEncoding,
+            BodyError::TooLarge(max) => RequestError::TooLarge(max),
+            BodyError::NoRoom => RequestError::NoRoom,
+            BodyError::Slow => RequestError::Slow,
+            BodyError::Broken => RequestError::Broken,
+            BodyError::UnsupportedEncoding => RequestError::UnsupportedEncoding,
+            BodyError::InvalidEncoding => RequestError::InvalidEncoding,
         })
     })?;
     let key = recheck(gateway, state)?;
@@ -78,13 +85,15 @@ pub(super) async fn admit<D: Downstream, P>(
     state.attempts.model = Some(model.clone());
 
     // Before the hold, which is for what is really sent.
-    render(state, &mut call).await?;
+    if call.template.is_some() {
+        Box::pin(render(state, &mut call)).await?;
+    }
     let is_output_capped = key.account.caps.bound_output() && operation == Operation::Chat;
     let output_max = bound_output(&mut call, is_output_capped, model.route.output_tokens_max)?;
     let input_max = hold_tokens(gateway, state, &call, &model, output_max, time).await?;
-    let input_estimate = usage::estimate(&call.prompt_size);
+    let input_estimate = usage::estimate(&call.prompt_size, &model.media).min(input_max);
     // From here on a crash leaves a row of its own.
-    state.open(gateway, input_estimate.saturating_add(output_max))?;
+    state.open(gateway, Tokens { input: input_max, output: output_max, ..Tokens::default() })?;
     let is_output_told = call.output_tokens_max.is_some();
     Ok(Admitted { call, model, input_estimate, input_max, output_max, is_output_told, is_output_capped })
 }
@@ -109,14 +118,14 @@ async fn hold_tokens(
     let key = state.identity.key.as_ref().expect("a call is authenticated before it is held for");
     let hold = state.reservation.hold.as_mut().expect("a call is held for before its body is read");
     let has_tools = call.field("tools").is_some() || call.field("functions").is_some();
-    let beside = BesideText { media: call.prompt_size.media, bounds: model.media, has_tools };
+    let beside = NonTextInput { media: call.prompt_size.media, bounds: model.media, has_tools };
     let input_max = usage::input_bound(call.prompt_bytes(), &beside);
     let want = |input: u64| input.saturating_add(output_max);
     match hold.extend(&[claim(key, want(input_max))], time) {
         Ok(()) => Ok(input_max),
         // Where there is no room for the answer alone, no count makes any.
         Err(refused) if refused.remaining > output_max => {
-            let counted = counted_input_max(gateway, call, model, beside).await;
+            let counted = Box::pin(counted_input_max(gateway, call, model, beside)).await;
             let input_max = counted.map_or(input_max, |counted| counted.min(input_max));
             hold.extend(&[claim(key, want(input_max))], time).map_err(boxed)?;
             Ok(input_max)
@@ -142,7 +151,7 @@ pub(super) fn hold_again(gateway: &Gateway, state: &mut CallState) -> Result<(),
 }
 
 /// The most input tokens that the call may use, counted away from the workers, a few calls at a time.
-async fn counted_input_max(gateway: &Gateway, call: &Call, model: &Model, beside: BesideText) -> Option<u64> {
+async fn counted_input_max(gateway: &Gateway, call: &Call, model: &Model, beside: NonTextInput) -> Option<u64> {
     let _permit = gateway.counting.acquire().await.ok()?;
     let (counter, body) = (gateway.counter(), call.body().clone());
     let models: Vec<String> = model.counted_as().map(str::to_owned).collect();

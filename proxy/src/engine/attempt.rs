@@ -1,6 +1,6 @@
 //! One attempt at one target: encode, sign, exchange, and hand the answer on.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     admit::Admitted,
     attempt_error::AttemptError,
-    call_io::CallIo,
+    call_io::{CallIo, turn_before},
     call_state::{CallState, Ending},
     client::Downstream,
     providers::{Exchange, Providers},
@@ -17,13 +17,14 @@ use super::{
 };
 use crate::{
     call::{Blame, Call, Failure, FailureKind, OutputBound},
-    gateway::Gateway,
     plugin::{Auth, Body, Context, PluginError, Request, StreamPlace, View, Work},
     sign,
     snapshot::ModelTarget,
     upstream::{Answer, Outgoing, Picked, UpstreamError},
 };
 
+/// Connections of one attempt that may turn out to be closed already, beside the last.
+const STALE_MAX: u32 = 2;
 /// How much of an error's body is read, in bytes.
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 
@@ -54,7 +55,7 @@ async fn exchange<D: Downstream, P: Providers>(
     target: &ModelTarget,
 ) -> Result<Ending, AttemptError> {
     let now_ms = io.gateway.now_ms();
-    let picked = target.provider.keys.pick(now_ms);
+    let picked = target.provider.keys.pick(Instant::now());
     let request_id = state.identity.request_id.clone();
     let context = Context {
         request_id: &request_id,
@@ -66,7 +67,7 @@ async fn exchange<D: Downstream, P: Providers>(
         seed: state.identity.seed(),
         state: None,
     };
-    let (request, body) = encode(target, &context, admitted, picked.as_ref()).await?;
+    let (request, body) = encode(target, &context, admitted, picked.as_ref(), io.client).await?;
     let stream_place = stream_place(target, admitted, &request)?;
     let key = picked.as_ref().map(|picked| picked.index);
     let began = Instant::now();
@@ -79,24 +80,25 @@ async fn exchange<D: Downstream, P: Providers>(
     let (first_byte_by, total_by) = (sent_at + clocks.first_byte, sent_at + clocks.total);
     let sent = Sent { target, request, context, stream_place, exchange, answer, first_byte_by, total_by };
     let outcome = if !(200..300).contains(&sent.answer.status) {
-        Err(refused(io, state, sent).await)
+        Err(Box::pin(refused(io, state, sent)).await)
     } else if admitted.call.stream {
         streamed::answer(io, state, admitted, sent).await
     } else {
         whole::answer(io, state, admitted, sent).await.map(|()| Ending::GOOD)
     };
     if let Err(AttemptError::Provider(failure)) = &outcome {
-        rest_key(io.gateway, target, key, failure);
+        rest_key(target, key, failure);
     }
     outcome
 }
 
 /// The provider's request for this call, and its body.
-async fn encode(
+async fn encode<D: Downstream>(
     target: &ModelTarget,
     context: &Context<'_>,
     admitted: &Admitted,
     picked: Option<&Picked<'_>>,
+    client: &mut D,
 ) -> Result<(Request, Bytes), AttemptError> {
     let call = &admitted.call;
     let secret = picked.map(|picked| picked.secret.expose().as_bytes());
@@ -104,7 +106,8 @@ async fn encode(
         View::Head => Cow::Owned(call.head()),
         View::Whole => Cow::Borrowed(text(call)),
     };
-    let turn = target.adapter.turn(Work::Encode { streaming: call.stream }, view.len()).await?;
+    let turn = target.adapter.turn(Work::Encode { streaming: call.stream }, view.len());
+    let turn = turn_before(None, client, turn).await?;
     let mut request = turn.run(|| target.adapter.encode(context, &view, secret))??;
     let (body, may_lift) = match std::mem::replace(&mut request.body, Body::Edits(Vec::new())) {
         Body::Edits(edits) => (call.edited(&edits), Call::output_bound_is_edited(&edits)),
@@ -121,8 +124,8 @@ fn stays_within(body: &[u8], output_max: u64) -> Result<(), AttemptError> {
     let bound = OutputBound::of(body);
     let message = match bound.tokens {
         Some(tokens) if bound.total(tokens) <= output_max => return Ok(()),
-        Some(_) => "the adapter asks the provider for more output tokens than the call may use",
-        None => "the adapter does not tell the provider how many output tokens the call may use",
+        Some(_) => "The adapter asks the provider for more output tokens than the call may use.",
+        None => "The adapter does not tell the provider how many output tokens the call may use.",
     };
     Err(AttemptError::of_provider(FailureKind::Internal, message))
 }
@@ -142,7 +145,8 @@ fn text(call: &Call) -> &str {
     std::str::from_utf8(call.body()).expect("a call's body was found to be UTF-8 when it was parsed")
 }
 
-/// Sends the request and reads the head of the answer; once more on a fresh connection where a kept one was closed.
+/// Sends the request and reads the head of the answer; anew where a kept connection was closed before the provider took
+/// the request, but not without end: over HTTP/2 a provider may refuse every stream of a connection that it keeps.
 async fn send<D: Downstream, P: Providers>(
     io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
@@ -157,6 +161,7 @@ async fn send<D: Downstream, P: Providers>(
     let credential = sign::apply(auth, secret, io.gateway.now_ms())
         .map_err(|error| AttemptError::of_provider(FailureKind::Authentication, error.to_string()))?;
     let path = credential.extend_path(&request.path);
+    let mut stale_left = STALE_MAX;
     loop {
         let outgoing = Outgoing {
             method: request.method,
@@ -183,7 +188,10 @@ async fn send<D: Downstream, P: Providers>(
         };
         match (head, taken) {
             (Ok(Ok(answer)), _) => return Ok((exchange, answer, sent_at)),
-            (Ok(Err(UpstreamError::Stale)), _) | (_, Err(UpstreamError::Stale)) => state.attempts.unsent(),
+            (Ok(Err(UpstreamError::Stale)), _) | (_, Err(UpstreamError::Stale)) => {
+                state.attempts.unsent();
+                stale_left = stale_left.checked_sub(1).ok_or(UpstreamError::Reset)?;
+            }
             (Ok(Err(trouble)), Ok(())) | (_, Err(trouble)) => return Err(trouble.into()),
             (Err(_), Ok(())) => return Err(UpstreamError::FirstByteTimeout.into()),
         }
@@ -209,21 +217,20 @@ async fn refused<D: Downstream, P: Providers>(
     };
     let text = String::from_utf8_lossy(&body);
     let headers = shown_headers(&sent.answer.headers);
-    let Sent { target, context, exchange, answer, .. } = sent;
+    let Sent { target, context, exchange, answer, total_by, .. } = sent;
     io.providers.release(exchange).await;
-    let classified = match target.adapter.turn(Work::Classify, text.len()).await {
-        Ok(turn) => turn.run(|| target.adapter.classify(&context, answer.status, &headers, &text)),
-        Err(fault) => Err(fault),
-    };
-    match classified {
-        Ok(failure) => failure.into(),
-        Err(fault) => fault.into(),
+    let turn = target.adapter.turn(Work::Classify, text.len());
+    match turn_before(Some(total_by), io.client, turn).await {
+        Ok(turn) => turn
+            .run(|| target.adapter.classify(&context, answer.status, &headers, &text))
+            .map_or_else(AttemptError::from, AttemptError::from),
+        Err(error) => error,
     }
 }
 
-fn rest_key(gateway: &Gateway, target: &ModelTarget, key: Option<usize>, failure: &Failure) {
+fn rest_key(target: &ModelTarget, key: Option<usize>, failure: &Failure) {
     if let Some(index) = key.filter(|_| failure.blame == Blame::Credential) {
-        let rests_ms = failure.retry_after_ms.unwrap_or(target.provider.key_rest.as_millis() as u64);
-        target.provider.keys.rest(index, gateway.now_ms().saturating_add(rests_ms));
+        let rest = failure.retry_after_ms.map_or(target.provider.key_rest, Duration::from_millis);
+        target.provider.keys.rest(index, Instant::now(), rest);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::client::{Gone, Interruption};
+use super::client::{ClientGoneError, Interruption};
 use crate::{
     call::{Blame, Failure, FailureKind},
     error::{Error, RequestError},
@@ -21,6 +21,8 @@ pub(super) enum AttemptError {
     Plugin(PluginError),
     /// The provider's verdict, as the adapter or its dialect tells it.
     Provider(Failure),
+    /// A success that cannot be read. It brings no verdict: the provider has worked, whatever it says.
+    Unreadable(Failure),
     /// Another attempt would fail alike.
     Final(Box<Error>),
 }
@@ -36,7 +38,7 @@ impl AttemptError {
         match self {
             AttemptError::ClientGone | AttemptError::Stopping | AttemptError::Final(_) => true,
             AttemptError::Provider(failure) => failure.blame == Blame::Request,
-            AttemptError::Upstream(_) | AttemptError::Plugin(_) => false,
+            AttemptError::Upstream(_) | AttemptError::Plugin(_) | AttemptError::Unreadable(_) => false,
         }
     }
 
@@ -44,7 +46,7 @@ impl AttemptError {
     pub(super) fn class(&self) -> Option<Class> {
         match self {
             AttemptError::Upstream(trouble) => trouble.class(),
-            AttemptError::Provider(failure) => match failure.kind {
+            AttemptError::Provider(failure) | AttemptError::Unreadable(failure) => match failure.kind {
                 FailureKind::Authentication | FailureKind::Permission | FailureKind::Quota => Some(Class::Credential),
                 FailureKind::RateLimited => Some(Class::RateLimit),
                 _ if failure.retryable => Some(Class::Server),
@@ -77,14 +79,16 @@ impl AttemptError {
                 tracing::warn!(provider, kind, detail, "a plugin failed: {fault}");
                 Error::Plugin { provider, fault }
             }
-            AttemptError::Provider(failure) => Error::Provider { provider, failure },
+            AttemptError::Provider(failure) | AttemptError::Unreadable(failure) => {
+                Error::Provider { provider, failure }
+            }
             AttemptError::Final(error) => return error,
         })
     }
 }
 
-impl From<Gone> for AttemptError {
-    fn from(_: Gone) -> Self {
+impl From<ClientGoneError> for AttemptError {
+    fn from(_: ClientGoneError) -> Self {
         AttemptError::ClientGone
     }
 }

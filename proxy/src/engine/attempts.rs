@@ -92,18 +92,22 @@ impl Attempts {
         &self.spent
     }
 
-    /// The attempt under way, as a row tells of it where nobody else can: it used what the call held.
-    pub(super) fn under_way(&self, tokens_held: u64) -> Attempt {
+    /// The call as its row tells of it where nobody else can: the attempt under way used all that is `held` for it, and
+    /// those before it what they were found to have used.
+    pub(super) fn under_way(&self, held: &Tokens) -> Attempt {
         let Some(target) = self.target() else { return Attempt::default() };
-        let held = Tokens { input: tokens_held, ..Tokens::default() };
-        let price = target.price.as_ref();
+        let mut all = self.spent;
+        all.add(held, Source::Estimated, target.price.as_ref());
         Attempt {
             provider: target.provider.name.to_string(),
             upstream_model: target.upstream_model.clone(),
-            currency: price.map_or_else(String::new, |price| price.currency.to_string()),
-            charge_nanos: price.map_or(0, |price| usage::charge(&held, price)),
-            priced: price.is_some(),
+            currency: all.currency.map_or_else(String::new, |currency| currency.to_string()),
+            charge_nanos: all.charge_nanos,
+            priced: target.price.is_some() && !all.is_unpriced,
             attempts: self.count,
+            output_tokens_held: held.output,
+            input_tokens_spent: self.spent.tokens.input,
+            output_tokens_spent: self.spent.tokens.output,
         }
     }
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{attempts::Attempts, received::Received};
 use crate::{
-    call::Operation,
+    call::{Operation, Tokens},
     dialect::{AnswerName, Dialect},
     error::Error,
     gateway::{Gateway, InFlight},
@@ -28,8 +28,8 @@ pub(super) struct CallState {
     /// What has been received of the attempt under way.
     pub(super) received: Received,
     pub(super) reservation: Reservation,
-    /// Counted as in flight until dropped.
-    _in_flight: InFlight,
+    /// Counted as in flight until it ends or is dropped.
+    in_flight: InFlight,
 }
 
 /// What the call is called, and who makes it.
@@ -57,8 +57,8 @@ pub(super) struct Timing {
 #[derive(Default)]
 pub(super) struct Reservation {
     pub(super) hold: Option<Hold>,
-    /// What one attempt is taken to use where nobody can say, in tokens.
-    held_per_attempt: u64,
+    /// What is held for one attempt: what it is taken to use where nobody can say.
+    held_per_attempt: Tokens,
     /// What is held, in tokens, for attempts that have ended.
     pub(super) held_for_ended: u64,
     /// Present once the call is admitted.
@@ -103,15 +103,16 @@ impl CallState {
             attempts: Attempts::default(),
             received: Received::default(),
             reservation: Reservation::default(),
-            _in_flight: gateway.begin(),
+            in_flight: gateway.begin(),
         }
     }
 
-    /// The call is admitted: from here on a crash leaves a row, with the hold as what it used.
+    /// The call is admitted: from here on a crash leaves a row. Once something has gone to a provider, that row says that
+    /// the call used all that is `held` for it, besides what its earlier attempts used.
     ///
     /// # Errors
     /// [`Error::Unrecorded`] where there is no room for its row.
-    pub(super) fn open(&mut self, gateway: &Gateway, tokens_held: u64) -> Result<(), Box<Error>> {
+    pub(super) fn open(&mut self, gateway: &Gateway, held: Tokens) -> Result<(), Box<Error>> {
         let Record { request_id, started_ms, key_id, key_name, user, model, dialect, operation, streamed, .. } =
             self.record(&Ending::GOOD);
         let ticket = gateway.ledger.open_call(Opened {
@@ -124,10 +125,10 @@ impl CallState {
             dialect,
             operation,
             streamed,
-            tokens_held,
+            tokens_held: held.total(),
             ..Opened::default()
         });
-        self.reservation.held_per_attempt = tokens_held;
+        self.reservation.held_per_attempt = held;
         self.reservation.ticket = Some(ticket.map_err(|_| Box::new(Error::Unrecorded))?);
         Ok(())
     }
@@ -138,9 +139,8 @@ impl CallState {
         if let Some(hold) = &mut self.reservation.hold {
             hold.sent();
         }
-        let held = self.reservation.held_per_attempt.saturating_add(self.reservation.held_for_ended);
         if let Some(ticket) = &mut self.reservation.ticket {
-            ticket.sent(self.attempts.under_way(held));
+            ticket.sent(self.attempts.under_way(&self.reservation.held_per_attempt));
         }
     }
 
@@ -165,6 +165,11 @@ impl CallState {
         }
         let ticket = self.reservation.ticket.take();
         gateway.record(ticket, record).map_err(|_| Box::new(Error::Unrecorded))
+    }
+
+    /// What is left to do is to tell the client: that takes none of the places for calls.
+    pub(super) fn leave_flight(&mut self) {
+        self.in_flight.end();
     }
 
     /// What the answer calls itself.

@@ -12,7 +12,7 @@ pub trait Downstream: Send {
     fn header(&self, name: HeaderName) -> Option<&[u8]>;
 
     /// The whole body, within the bounds of size and time that the implementation was made with.
-    fn body(&mut self) -> impl Future<Output = Result<Bytes, BodyFault>> + Send;
+    fn body(&mut self) -> impl Future<Output = Result<Bytes, BodyError>> + Send;
 
     /// Reads what is left of the body and forgets it, so that an early answer keeps the connection usable.
     fn discard_body(&mut self) -> impl Future<Output = ()> + Send;
@@ -21,10 +21,10 @@ pub trait Downstream: Send {
     fn interrupted(&mut self) -> impl Future<Output = Interruption> + Send;
 
     /// Sends the answer's head. Once only.
-    fn begin(&mut self, head: Head) -> impl Future<Output = Result<(), Gone>> + Send;
+    fn begin(&mut self, head: Head) -> impl Future<Output = Result<(), ClientGoneError>> + Send;
 
     /// Sends a piece of the answer, the last one with `end`.
-    fn write(&mut self, bytes: Bytes, end: bool) -> impl Future<Output = Result<(), Gone>> + Send;
+    fn write(&mut self, bytes: Bytes, end: bool) -> impl Future<Output = Result<(), ClientGoneError>> + Send;
 
     /// Lets the connection end with this answer.
     fn close_after(&mut self);
@@ -32,7 +32,7 @@ pub trait Downstream: Send {
 
 /// The client has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone;
+pub struct ClientGoneError;
 
 /// Why a call is to end at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +44,11 @@ pub enum Interruption {
 
 /// Why a body could not be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyFault {
+pub enum BodyError {
     /// Larger than this many bytes.
     TooLarge(usize),
+    /// All bodies together have no room for it.
+    NoRoom,
     Slow,
     Broken,
     /// Encoded in a way that is not taken.

@@ -4,10 +4,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::{attempt_error::AttemptError, received::Received, sent::Sent};
 use crate::{
-    call::{Blame, Event, FailureKind, Tokens},
+    call::{Blame, Event, Failure, FailureKind, Tokens},
     dialect::StreamEncoder,
     framing::{Frame, Framing, Splitter},
-    plugin::{Adapter, Context, PluginError, Stream, StreamPlace, Work},
+    plugin::{Adapter, Context, PluginError, Stream, StreamPlace, Turn},
     upstream::UpstreamError,
 };
 
@@ -18,6 +18,9 @@ pub(super) enum Progress {
     /// The answer is whole; what has not been written is the end of it.
     Done,
 }
+
+/// Room for at most so many frames is kept from one piece to the next.
+const FRAMES_KEPT_MAX: usize = 4;
 
 /// Turns the pieces of one answer into the client's bytes.
 pub(super) struct Decoder<'a> {
@@ -54,20 +57,36 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Takes a piece of the answer, none at its end, and adds what the client may see to `out`.
+    /// The adapter whose turn each piece needs. None where every frame is forwarded.
+    pub(super) fn adapter(&self) -> Option<&'a Adapter> {
+        self.translation.as_ref().map(|translation| translation.adapter)
+    }
+
+    /// Takes a piece of the answer, none at its end, in the adapter's `turn`, and adds what the client may see to `out`.
     ///
     /// # Errors
     /// [`AttemptError`] where the answer breaks off or tells an error. `out` has what came before.
-    pub(super) async fn take(
+    pub(super) fn take(
         &mut self,
+        turn: Option<Turn<'_>>,
         piece: Option<Bytes>,
         received: &mut Received,
         out: &mut BytesMut,
     ) -> Result<Progress, AttemptError> {
-        let Some(translation) = &self.translation else { return self.take_now(piece, received, out) };
-        let adapter = translation.adapter;
-        let turn = adapter.turn(Work::Push, piece.as_ref().map_or(0, Bytes::len)).await?;
-        turn.run(|| self.take_now(piece, received, out))
+        run(turn, || self.take_now(piece, received, out))
+    }
+
+    /// Whether an answer that broke off is whole all the same, since it had said why it ends. Adds what is left of it to
+    /// `out`.
+    pub(super) fn is_whole_if_cut(
+        &mut self,
+        turn: Option<Turn<'_>>,
+        received: &mut Received,
+        out: &mut BytesMut,
+    ) -> bool {
+        // The adapter may have kept the reason until the end.
+        let told = run(turn, || self.translate(&[], true, received, out));
+        told.is_ok() && self.encoder.is_finished()
     }
 
     fn take_now(
@@ -82,16 +101,18 @@ impl<'a> Decoder<'a> {
             None => self.splitter.finish(&mut self.frames),
         }
         .map_err(|broken| {
-            let message = format!("the provider's stream cannot be read: {broken}");
-            AttemptError::of_provider(FailureKind::Upstream, message)
+            let message = format!("The provider's stream cannot be read: {broken}.");
+            AttemptError::Unreadable(Failure::of_provider(FailureKind::Upstream, message))
         })?;
         let frames = std::mem::take(&mut self.frames);
         let progress = match &mut self.translation {
             None => self.forward(&frames, received, out),
             Some(_) => self.translate(&frames, ended, received, out),
         };
-        self.frames = frames;
-        self.frames.clear();
+        if frames.capacity() <= FRAMES_KEPT_MAX {
+            self.frames = frames;
+            self.frames.clear();
+        }
         match (progress?, ended) {
             // Servers that leave the end mark out have said why they finished.
             (Progress::More, true) if self.encoder.is_finished() => Ok(Progress::Done),
@@ -132,14 +153,15 @@ impl<'a> Decoder<'a> {
         out: &mut BytesMut,
     ) -> Result<Progress, AttemptError> {
         let raw = (self.framing == Framing::Sse).then_some(&*frame.raw);
-        let seen = self.encoder.frame(&frame.event, &frame.data, raw, out)?;
-        if let Some(tokens) = seen.usage {
-            received.report(tokens);
-        }
+        let seen = self.encoder.frame(&frame.event, &frame.data, raw, out);
+        let seen = seen.map_err(|failure| in_a_stream(failure, std::slice::from_ref(frame)))?;
         if seen.done {
             return Ok(Progress::Done);
         }
         received.chunk(&frame.data);
+        if let Some(tokens) = seen.usage {
+            received.report(tokens);
+        }
         Ok(Progress::More)
     }
 
@@ -153,7 +175,7 @@ impl<'a> Decoder<'a> {
         let Some(translation) = &mut self.translation else { return Ok(Progress::More) };
         let mut events = Vec::new();
         if !frames.is_empty() {
-            events = translation.stream()?.push(frames)??;
+            events = translation.stream()?.push(frames)?.map_err(|failure| in_a_stream(failure, frames))?;
         }
         let mut progress = self.events(&events, frames, received, out)?;
         if ended && progress == Progress::More {
@@ -193,7 +215,7 @@ impl<'a> Decoder<'a> {
                 Event::Usage(tokens) => received.report(*tokens),
                 // The answer is whole: nothing that follows can take it back.
                 _ if progress == Progress::Done => {}
-                Event::Failed(failure) => return Err(failure.clone().into()),
+                Event::Failed(failure) => return Err(in_a_stream(failure.clone(), frames)),
                 Event::Forward(index) => {
                     if let Some(frame) = frames.get(*index as usize) {
                         progress = self.forward_frame(frame, received, out)?;
@@ -217,8 +239,26 @@ impl<'a> Decoder<'a> {
             _ => {}
         }
         self.encoder.event(event, out).map_err(|misfit| {
-            AttemptError::of_provider(FailureKind::Internal, format!("the adapter's events do not fit: {misfit}"))
+            AttemptError::of_provider(
+                FailureKind::Internal,
+                format!("The adapter's events do not fit together: {misfit}."),
+            )
         })
+    }
+}
+
+/// A failure that was found in these frames: the provider's own words, or that nobody can read them.
+fn in_a_stream(failure: Failure, frames: &[Frame]) -> AttemptError {
+    let tells_error =
+        |frame: &Frame| &*frame.event == b"error" || memchr::memmem::find(&frame.data, b"\"error\"").is_some();
+    let is_verdict = failure.kind != FailureKind::Upstream || frames.iter().any(tells_error);
+    if is_verdict { AttemptError::Provider(failure) } else { AttemptError::Unreadable(failure) }
+}
+
+fn run<R>(turn: Option<Turn<'_>>, work: impl FnOnce() -> R) -> R {
+    match turn {
+        Some(turn) => turn.run(work),
+        None => work(),
     }
 }
 

@@ -44,7 +44,7 @@ impl Providers for Connector {
     }
 
     async fn release(&self, exchange: upstream::Exchange) {
-        Connector::release(self, exchange).await;
+        Connector::release(self, exchange);
     }
 
     async fn drain_aside(&self, exchange: upstream::Exchange) {

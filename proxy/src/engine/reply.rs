@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, header};
 
 use super::{
     call_state::CallState,
-    client::{Downstream, Gone, Head},
+    client::{ClientGoneError, Downstream, Head},
 };
 use crate::{error::Verdict, gateway::Gateway, limit::Caps};
 
@@ -19,7 +19,7 @@ pub(super) async fn json<D: Downstream>(
     state: &CallState,
     body: Bytes,
     client: &mut D,
-) -> Result<(), Gone> {
+) -> Result<(), ClientGoneError> {
     let mut head = Head::whole(200, JSON, body.len());
     name_call(gateway, state, &mut head);
     client.begin(head).await?;
@@ -31,7 +31,7 @@ pub(super) async fn begin_stream<D: Downstream>(
     gateway: &Gateway,
     state: &CallState,
     client: &mut D,
-) -> Result<(), Gone> {
+) -> Result<(), ClientGoneError> {
     let mut head = Head { status: 200, content_type: EVENTS, length: None, headers: Vec::with_capacity(4) };
     name_call(gateway, state, &mut head);
     head.headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
@@ -46,7 +46,7 @@ pub(super) async fn error<D: Downstream>(
     state: &CallState,
     verdict: &Verdict,
     client: &mut D,
-) -> Result<(), Gone> {
+) -> Result<(), ClientGoneError> {
     let body = state.identity.dialect.refuse(&verdict.refusal());
     let mut head = Head::whole(verdict.status, JSON, body.len());
     name_call(gateway, state, &mut head);
@@ -67,7 +67,7 @@ pub(super) async fn error<D: Downstream>(
 /// Ends a stream that the client has seen the beginning of.
 pub(super) async fn break_off<D: Downstream>(state: &CallState, verdict: &Verdict, client: &mut D) {
     let event = state.identity.dialect.break_off(&verdict.refusal());
-    if client.write(event.into(), true).await == Err(Gone) {
+    if client.write(event.into(), true).await == Err(ClientGoneError) {
         client.close_after();
     }
 }

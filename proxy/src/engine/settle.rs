@@ -6,7 +6,7 @@ use crate::{
     dialect::canonical,
     gateway::Gateway,
     snapshot::ModelTarget,
-    usage::{self, Explained, Source},
+    usage::{self, ReportBounds, Source},
 };
 
 /// Adds what an attempt used that has answered, and returns it.
@@ -17,15 +17,26 @@ pub(super) async fn answered(
     target: &ModelTarget,
 ) -> Tokens {
     let received = take_received(gateway, state, admitted);
-    let (tokens, source) = match (received.whole_report(), received.reported) {
+    let has_output = admitted.call.operation != Operation::Embeddings;
+    let (tokens, source) = match (received.whole_report(has_output), received.reported) {
         (Some(tokens), _) => (tokens, Source::Provider),
         (None, told) => {
-            let (counted, source) = counted(gateway, admitted, target, received).await;
+            let (counted, source) = Box::pin(counted(gateway, admitted, target, received)).await;
             (merged(told, counted), source)
         }
     };
+    let overrun = overrun(admitted, &tokens);
+    if overrun > 0 {
+        state.attempts.metrics(&state.snapshot).overrun(overrun);
+    }
     state.attempts.add(&tokens, source);
     tokens
+}
+
+/// What was used beyond what was held: of the prompt, and of the answer where the provider was told how long it may be.
+fn overrun(admitted: &Admitted, used: &Tokens) -> u64 {
+    let output_max = if admitted.is_output_told { admitted.output_max } else { u64::MAX };
+    used.input.saturating_sub(admitted.input_max).saturating_add(used.output.saturating_sub(output_max))
 }
 
 /// Adds what an attempt used that has failed. A refusal costs nothing beyond what the provider told before it.
@@ -56,7 +67,7 @@ pub(super) async fn unfinished(gateway: &Gateway, state: &mut CallState, admitte
     let counted = if received.is_empty() {
         Tokens { input: admitted.input_estimate, ..Tokens::default() }
     } else {
-        counted(gateway, admitted, target, received).await.0
+        Box::pin(counted(gateway, admitted, target, received)).await.0
     };
     state.attempts.add(&merged(told, counted), Source::Estimated);
 }
@@ -65,7 +76,7 @@ pub(super) async fn unfinished(gateway: &Gateway, state: &mut CallState, admitte
 fn take_received(gateway: &Gateway, state: &mut CallState, admitted: &Admitted) -> Received {
     let mut received = std::mem::take(&mut state.received);
     let Some(told) = received.reported else { return received };
-    let explained = Explained {
+    let explained = ReportBounds {
         input_tokens_max: admitted.input_max,
         answer_bytes: received.bytes(),
         output_tokens_max: if admitted.is_output_told { admitted.output_max } else { 0 },
@@ -83,28 +94,41 @@ fn take_received(gateway: &Gateway, state: &mut CallState, admitted: &Admitted) 
     received
 }
 
-/// Has the oldest text of a long answer counted away from the workers.
-pub(super) fn shrink(gateway: &Gateway, state: &mut CallState, target: &ModelTarget) {
+/// Has the oldest text of a long answer counted away from the workers. Waits for its turn, so that no more is received
+/// than can be counted.
+pub(super) async fn shrink(gateway: &Gateway, state: &mut CallState, target: &ModelTarget) {
     let Some(oldest) = state.received.overflow() else { return };
+    let turn = gateway.settling.clone().acquire_owned().await;
     let count_as = state.attempts.model.as_ref().and_then(|model| model.count_as.as_deref());
     let (counter, model) = (gateway.counter(), count_as.unwrap_or(&target.upstream_model).to_owned());
-    tokio::task::spawn_blocking(move || oldest.count(&counter, &model));
+    tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        oldest.count(&counter, &model)
+    });
 }
 
-/// Of an answer that was not told of to its end: the prompt as the provider told it, the answer as it was counted.
+/// Of an answer that was not told of to its end: the prompt as the provider told it, unless it told nothing of it, and
+/// the answer as it was counted.
 fn merged(told: Option<Tokens>, counted: Tokens) -> Tokens {
-    told.map_or(counted, |told| Tokens { output: told.output.max(counted.output), ..told })
+    let Some(told) = told else { return counted };
+    let input = if told.input == 0 { counted.input } else { told.input };
+    Tokens { input, output: told.output.max(counted.output), ..told }
 }
 
-/// Counts prompt and answer with a tokenizer, away from the proxy's workers.
+/// Counts prompt and answer with a tokenizer, away from the proxy's workers. The prompt counts no more than is held for
+/// it, which is the most that it may be.
 async fn counted(gateway: &Gateway, admitted: &Admitted, target: &ModelTarget, received: Received) -> (Tokens, Source) {
     let model = admitted.model.count_as.as_deref().unwrap_or(&target.upstream_model).to_owned();
-    let (counter, overhead) = (gateway.counter(), usage::overhead(&admitted.call.prompt_size));
+    let overhead = usage::overhead(&admitted.call.prompt_size, &admitted.model.media);
+    let (counter, input_max) = (gateway.counter(), admitted.input_max);
     let (body, embeddings) = (admitted.call.body().clone(), admitted.call.operation == Operation::Embeddings);
+    // A few at one time: a thousand answers that break off together would take a thread and its tables each.
+    let turn = gateway.settling.clone().acquire_owned().await;
     let counting = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let mut prompt = String::new();
         canonical::prompt_text(&body, &mut prompt);
-        let input = counter.count(&model, &prompt) + overhead;
+        let input = counter.count(&model, &prompt).saturating_add(overhead).min(input_max);
         let output = if embeddings { 0 } else { received.count(&counter, &model) };
         Tokens { input, output, ..Tokens::default() }
     });

@@ -3,22 +3,18 @@
 //! Nothing goes to the client before the first event that it can use, so that an error inside a successful answer can
 //! still be retried. The last event waits for the row.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    task::Poll,
-    time::Duration,
-};
+use std::{pin::pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
     admit::Admitted,
     attempt_error::AttemptError,
-    call_io::CallIo,
+    call_io::{CallIo, turn_before},
     call_state::{CallState, Ending},
-    client::{Downstream, Gone, Interruption},
+    client::{ClientGoneError, Downstream, Interruption},
     decode::{Decoder, Progress},
     providers::{Exchange, Providers},
     received::Received,
@@ -29,8 +25,9 @@ use super::{
 use crate::{
     call::{Failure, FailureKind, Tokens},
     framing::Framing,
+    plugin::{Turn, Work},
     snapshot::ModelTarget,
-    upstream::UpstreamError,
+    upstream::{UpstreamError, ready},
 };
 
 /// Silence after which the client is sent a comment, so that nothing between takes the connection for dead.
@@ -51,18 +48,22 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
     mut sent: Sent<'_, P::Exchange>,
 ) -> Result<Ending, AttemptError> {
     if is_document(&sent) {
-        return Err(document(io, state, sent).await);
+        return Err(Box::pin(document(io, state, admitted, sent)).await);
     }
+    // Nobody asks for them again, and a stream may be long.
+    sent.answer.headers = HeaderMap::new();
     let name = (!sent.request.passthrough).then(|| state.name());
     let encoder = state.identity.dialect.stream(&admitted.call, name);
     let mut decoder = Decoder::new(&mut sent, encoder, io.gateway.bounds.frame_bytes_max);
     let mut committed = false;
     match pump(io, state, &mut sent, &mut decoder, &mut committed).await {
-        Ok(()) => {
+        Ok(end) => {
             let Sent { target, exchange, .. } = sent;
             let tokens = settle::answered(io.gateway, state, admitted, target).await;
-            finish(io, state, decoder, &tokens, committed).await?;
-            io.providers.drain_aside(exchange).await;
+            finish(io, state, decoder, &tokens).await;
+            if end == End::Told {
+                Box::pin(io.providers.drain_aside(exchange)).await;
+            }
             Ok(Ending::GOOD)
         }
         Err(error) if committed => {
@@ -70,7 +71,7 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
             // Stops the provider.
             drop(sent);
             settle::unfinished(io.gateway, state, admitted, target).await;
-            Ok(broken_off(io, state, error, target).await)
+            Ok(Box::pin(broken_off(io, state, error, target)).await)
         }
         Err(error) => Err(error),
     }
@@ -84,29 +85,31 @@ fn is_document<E>(sent: &Sent<'_, E>) -> bool {
     is_document && sent.request.framing == Framing::Sse
 }
 
-/// Lets the adapter read a document in a stream's place. One that turns out to be an answer is of no use: the client
-/// waits for a stream.
+/// Lets the adapter read a document in a stream's place. One that turns out to be an answer is of no use, for the client
+/// waits for a stream; its provider has worked for it all the same.
 async fn document<D: Downstream, P: Providers>(
     io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
+    admitted: &Admitted,
     mut sent: Sent<'_, P::Exchange>,
 ) -> AttemptError {
     let began = Instant::now();
     let mut body = Body::default();
     let collected = sent.collect(&mut body, DOCUMENT_BYTES_MAX, io.client).await;
     state.timing.waited(began.elapsed());
-    let translated = match collected {
-        Ok(_) => whole::translated(&sent, &body.into_bytes()).await,
-        Err(error) => Err(error),
-    };
-    match translated {
+    let body = body.into_bytes();
+    state.received = Received::unread(body.len(), admitted.output_max);
+    if let Err(error) = collected {
+        return error;
+    }
+    match whole::translated(&sent, &body, io.client).await {
         Ok((body, reported)) => {
             state.received = Received::answer(body);
             if let Some(tokens) = reported {
                 state.received.report(tokens);
             }
-            let message = "the provider answered a streamed call without a stream";
-            AttemptError::Provider(Failure::of_provider(FailureKind::Upstream, message))
+            let message = "The provider answered a streamed call without a stream.";
+            AttemptError::Unreadable(Failure::of_provider(FailureKind::Upstream, message))
         }
         Err(error) => error,
     }
@@ -118,14 +121,23 @@ enum Wake {
     Clock,
 }
 
-/// Reads pieces and writes events until the stream is done or broken. The decoder keeps the last event.
+/// How the exchange stands when its answer is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The provider has said that it is: the connection may serve again.
+    Told,
+    /// The provider had only said why it would end.
+    Cut,
+}
+
+/// Reads pieces and writes events until the stream is done, and begun, or broken. The decoder keeps the last event.
 async fn pump<D: Downstream, P: Providers>(
     io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
     sent: &mut Sent<'_, P::Exchange>,
     decoder: &mut Decoder<'_>,
     committed: &mut bool,
-) -> Result<(), AttemptError> {
+) -> Result<End, AttemptError> {
     let idle = sent.target.provider.clocks.idle;
     let (mut heard_at, mut wrote_at) = (Instant::now(), Instant::now());
     // One timer, moved only when it has fired: a busy stream never touches it.
@@ -145,12 +157,10 @@ async fn pump<D: Downstream, P: Providers>(
             Wake::Interrupted(why) => return Err(why.into()),
             Wake::Clock => {
                 let silence_ends = if *committed { heard_at + idle } else { sent.first_byte_by };
-                if now >= sent.total_by {
-                    return Err(UpstreamError::TotalTimeout.into());
-                }
-                if now >= silence_ends {
-                    let trouble = if *committed { UpstreamError::IdleTimeout } else { UpstreamError::FirstByteTimeout };
-                    return Err(trouble.into());
+                if let Some(trouble) = timed_out(now, sent.total_by, silence_ends, *committed) {
+                    end_cut(trouble.into(), io.client, sent, decoder, &mut state.received, &mut out).await?;
+                    decoder.hold_back(out);
+                    return Ok(End::Cut);
                 }
                 if *committed && now >= wrote_at + KEEP_ALIVE_EVERY {
                     io.client.write(state.identity.dialect.keep_alive(), false).await?;
@@ -161,13 +171,18 @@ async fn pump<D: Downstream, P: Providers>(
             }
             Wake::Piece(piece) => {
                 heard_at = now;
-                let gathered = gather(sent, decoder, &mut state.received, piece, &mut out).await;
+                let mut end = End::Told;
+                let mut gathered = gather(io.client, sent, decoder, &mut state.received, piece, &mut out).await;
+                if let Err(error @ AttemptError::Upstream(_)) = gathered {
+                    end = End::Cut;
+                    gathered = end_cut(error, io.client, sent, decoder, &mut state.received, &mut out).await;
+                }
                 // A client that has seen the beginning is owed all that came before the fault.
                 if gathered.is_err() && *committed && !out.is_empty() {
-                    io.client.write(out.split().freeze(), false).await?;
+                    io.client.write(std::mem::take(&mut out).freeze(), false).await?;
                 }
                 let progress = gathered?;
-                settle::shrink(io.gateway, state, sent.target);
+                settle::shrink(io.gateway, state, sent.target).await;
                 if !*committed && (progress == Progress::Done || !out.is_empty()) {
                     *committed = true;
                     state.timing.first_byte();
@@ -176,10 +191,11 @@ async fn pump<D: Downstream, P: Providers>(
                 }
                 if progress == Progress::Done {
                     decoder.hold_back(out);
-                    return Ok(());
+                    return Ok(end);
                 }
                 if !out.is_empty() {
-                    io.client.write(out.split().freeze(), false).await?;
+                    // Taken whole: what is left of a buffer would be kept through the silence that follows.
+                    io.client.write(std::mem::take(&mut out).freeze(), false).await?;
                     wrote_at = now;
                 }
             }
@@ -188,31 +204,61 @@ async fn pump<D: Downstream, P: Providers>(
 }
 
 /// Takes `piece` and what has arrived meanwhile, to go out in one write.
-async fn gather<E: Exchange>(
+async fn gather<D: Downstream, E: Exchange>(
+    client: &mut D,
     sent: &mut Sent<'_, E>,
     decoder: &mut Decoder<'_>,
     received: &mut Received,
     piece: Result<Option<Bytes>, UpstreamError>,
     out: &mut BytesMut,
 ) -> Result<Progress, AttemptError> {
-    let mut progress = decoder.take(piece?, received, out).await?;
-    while progress == Progress::More
-        && out.len() < WRITE_BYTES_MAX
-        && let Some(piece) = ready(sent.exchange.piece()).await
-    {
-        progress = decoder.take(piece?, received, out).await?;
+    let mut piece = piece?;
+    out.reserve(piece.as_ref().map_or(0, Bytes::len));
+    loop {
+        let turn = turn(client, sent, decoder, piece.as_ref().map_or(0, Bytes::len)).await?;
+        let progress = decoder.take(turn, piece, received, out)?;
+        if progress == Progress::Done || out.len() >= WRITE_BYTES_MAX {
+            return Ok(progress);
+        }
+        let Some(next) = ready(sent.exchange.piece()).await else { return Ok(progress) };
+        piece = next?;
     }
-    Ok(progress)
 }
 
-/// What `future` yields without waiting. It must be safe to drop.
-async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
+/// The adapter's turn to read so many bytes. None where there is nothing to translate.
+async fn turn<'a, D: Downstream, E>(
+    client: &mut D,
+    sent: &Sent<'a, E>,
+    decoder: &Decoder<'a>,
+    bytes: usize,
+) -> Result<Option<Turn<'a>>, AttemptError> {
+    let Some(adapter) = decoder.adapter() else { return Ok(None) };
+    turn_before(Some(sent.total_by), client, adapter.turn(Work::Push, bytes)).await.map(Some)
+}
+
+/// Ends an answer that broke off.
+///
+/// # Errors
+/// `error`, unless the provider had said why it would end: then the answer is whole.
+async fn end_cut<D: Downstream, E>(
+    error: AttemptError,
+    client: &mut D,
+    sent: &Sent<'_, E>,
+    decoder: &mut Decoder<'_>,
+    received: &mut Received,
+    out: &mut BytesMut,
+) -> Result<Progress, AttemptError> {
+    let Ok(turn) = turn(client, sent, decoder, 0).await else { return Err(error) };
+    if decoder.is_whole_if_cut(turn, received, out) { Ok(Progress::Done) } else { Err(error) }
+}
+
+/// Which clock has run out.
+fn timed_out(now: Instant, total_by: Instant, silence_ends: Instant, committed: bool) -> Option<UpstreamError> {
+    if now >= total_by {
+        return Some(UpstreamError::TotalTimeout);
+    }
+    let silent = if committed { UpstreamError::IdleTimeout } else { UpstreamError::FirstByteTimeout };
+    (now >= silence_ends).then_some(silent)
 }
 
 /// The stream is whole and settled: write the row, then let the last events go.
@@ -221,19 +267,14 @@ async fn finish<D: Downstream, P>(
     state: &mut CallState,
     mut decoder: Decoder<'_>,
     tokens: &Tokens,
-    committed: bool,
-) -> Result<(), AttemptError> {
+) {
     if let Err(error) = state.end(io.gateway, Ending::GOOD) {
-        if !committed {
-            return Err(AttemptError::Final(error));
-        }
         reply::break_off(state, &error.verdict(&state.snapshot.redactor), io.client).await;
-        return Ok(());
+        return;
     }
-    if io.client.write(decoder.last(tokens), true).await == Err(Gone) {
+    if io.client.write(decoder.last(tokens), true).await == Err(ClientGoneError) {
         io.client.close_after();
     }
-    Ok(())
 }
 
 /// Ends a stream that the client has seen the beginning of, and tells the client if it is still there.

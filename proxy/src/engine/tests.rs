@@ -5,6 +5,7 @@ mod client;
 mod failover;
 mod gone;
 mod providers;
+mod settled;
 mod setup;
 mod streams;
 mod wholes;

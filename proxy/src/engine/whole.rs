@@ -6,9 +6,9 @@ use tokio::time::Instant;
 use super::{
     admit::Admitted,
     attempt_error::AttemptError,
-    call_io::CallIo,
+    call_io::{CallIo, turn_before},
     call_state::{CallState, Ending},
-    client::{Downstream, Gone},
+    client::{ClientGoneError, Downstream},
     providers::{Exchange, Providers},
     received::Received,
     reply,
@@ -42,17 +42,16 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
         Ok(true) => {}
         Ok(false) => return Err(over_long(state, admitted)),
         Err(error) => {
-            state.received =
-                if sent.request.passthrough { Received::answer(body) } else { Received::unread(body.len()) };
+            state.received = heard(&sent, admitted, &body);
             return Err(error);
         }
     }
-    let (body, reported) = if sent.request.passthrough {
-        let reported = canonical::whole(&body)?;
-        (state.identity.dialect.answer(&admitted.call, body, None)?, reported)
-    } else {
-        let (body, reported) = translated(&sent, &body).await?;
-        (state.identity.dialect.answer(&admitted.call, body, Some(state.name()))?, reported)
+    let (body, reported) = match read(state, admitted, &sent, &body, io.client).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            state.received = heard(&sent, admitted, &body);
+            return Err(error);
+        }
     };
     let target = sent.target;
     io.providers.release(sent.exchange).await;
@@ -63,33 +62,69 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
     settle::answered(io.gateway, state, admitted, target).await;
     state.end(io.gateway, Ending::GOOD).map_err(AttemptError::Final)?;
     // The row is written: a client that leaves now has left a call that is settled.
-    if reply::json(io.gateway, state, body, io.client).await == Err(Gone) {
+    if reply::json(io.gateway, state, body, io.client).await == Err(ClientGoneError) {
         io.client.close_after();
     }
     Ok(())
+}
+
+/// The answer as the client is given it, and what its provider reports.
+async fn read<D: Downstream, E: Exchange>(
+    state: &CallState,
+    admitted: &Admitted,
+    sent: &Sent<'_, E>,
+    body: &Bytes,
+    client: &mut D,
+) -> Result<(Bytes, Option<Tokens>), AttemptError> {
+    let (canonical, reported, name) = if sent.request.passthrough {
+        let reported = canonical::whole(body).map_err(|failure| in_place_of_an_answer(failure, body))?;
+        (body.clone(), reported, None)
+    } else {
+        let (canonical, reported) = translated(sent, body, client).await?;
+        (canonical, reported, Some(state.name()))
+    };
+    let answer = state.identity.dialect.answer(&admitted.call, canonical, name).map_err(AttemptError::Unreadable)?;
+    Ok((answer, reported))
+}
+
+/// What is to be counted of an answer that is of no use.
+fn heard<E>(sent: &Sent<'_, E>, admitted: &Admitted, body: &Bytes) -> Received {
+    let is_canonical = sent.request.passthrough && body.trim_ascii_start().starts_with(b"{");
+    if is_canonical { Received::answer(body.clone()) } else { Received::unread(body.len(), admitted.output_max) }
+}
+
+/// A failure that was found where an answer should be: the provider's own words, or that nobody can read it.
+pub(super) fn in_place_of_an_answer(failure: Failure, body: &[u8]) -> AttemptError {
+    let is_verdict = failure.kind != FailureKind::Upstream || canonical::tells_error(body);
+    if is_verdict { AttemptError::Provider(failure) } else { AttemptError::Unreadable(failure) }
 }
 
 /// An answer in the provider's dialect, as canonical JSON.
 ///
 /// # Errors
 /// [`AttemptError`] where the adapter finds an error in it, or fails.
-pub(super) async fn translated<E: Exchange>(
+pub(super) async fn translated<D: Downstream, E: Exchange>(
     sent: &Sent<'_, E>,
     body: &Bytes,
+    client: &mut D,
 ) -> Result<(Bytes, Option<Tokens>), AttemptError> {
-    let text = std::str::from_utf8(body)
-        .map_err(|_| AttemptError::of_provider(FailureKind::Upstream, "the provider's answer is not UTF-8"))?;
+    let text = std::str::from_utf8(body).map_err(|_| {
+        AttemptError::Unreadable(Failure::of_provider(FailureKind::Upstream, "The provider's answer is not UTF-8."))
+    })?;
     let headers = shown_headers(&sent.answer.headers);
-    let turn = sent.target.adapter.turn(Work::Decode, text.len()).await?;
-    let answer = turn.run(|| sent.target.adapter.decode(&sent.context, sent.answer.status, &headers, text))??;
+    let adapter = &sent.target.adapter;
+    let turn = turn_before(Some(sent.total_by), client, adapter.turn(Work::Decode, text.len())).await?;
+    let answer = turn.run(|| adapter.decode(&sent.context, sent.answer.status, &headers, text))?;
+    let answer = answer.map_err(|failure| in_place_of_an_answer(failure, body))?;
     Ok((answer.body.into(), answer.usage))
 }
 
-/// An answer past the bound: the client gets an error, but the provider has done the work, so the hold is charged.
+/// An answer past the bound: the client gets an error, but the provider has done the work. It is charged for the prompt's
+/// estimate and for the longest answer that the call may have.
 fn over_long(state: &mut CallState, admitted: &Admitted) -> AttemptError {
     let tokens = Tokens { input: admitted.input_estimate, output: admitted.output_max, ..Tokens::default() };
     state.attempts.add(&tokens, Source::Estimated);
-    let failure = Failure::of_provider(FailureKind::Upstream, "the provider's answer is too long");
+    let failure = Failure::of_provider(FailureKind::Upstream, "The provider's answer is too long.");
     match state.attempts.target() {
         Some(target) => AttemptError::Final(AttemptError::Provider(failure).into_error(target)),
         None => AttemptError::Provider(failure),

@@ -63,6 +63,24 @@ fn a_cap_that_waiting_does_not_bring_back_is_not_worth_a_retry() {
 }
 
 #[test]
+fn a_provider_is_quoted_as_it_spells_and_no_message_forges_a_line() {
+    let shown = |message: &str| verdict(provider(FailureKind::InvalidRequest, message, None)).message;
+    for message in [
+        "max_tokens: 999999 > 8192, which is the maximum for this model",
+        "`top_k` must be positive",
+        "模型不支持该参数",
+        "参数错误。",
+        "iPhone",
+    ] {
+        assert_eq!(shown(message), message);
+    }
+    assert_eq!(shown("bad\u{1b}[2J\r\nvalue"), "bad\\u{1b}[2J\\u{d} value");
+    let long = shown(&"é".repeat(2000));
+    assert!(long.starts_with("éé") && long.ends_with('…') && long.len() <= MESSAGE_BYTES_MAX + '…'.len_utf8());
+    assert_eq!(shown(" "), "The provider failed without saying why.");
+}
+
+#[test]
 fn messages_are_sentences_of_bounded_length() {
     assert_eq!(sentence("the model `x` does not exist"), "The model `x` does not exist.");
     assert_eq!(sentence("really?"), "Really?");

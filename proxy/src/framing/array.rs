@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Frame, FramingError, frame_of, trimmed};
+use super::frame::{Frame, FramingError, frame_of, trimmed};
 
 /// Finds the ends of an array's elements, which are objects or arrays. An object in place of the array is taken for
 /// its one element: so providers report errors.

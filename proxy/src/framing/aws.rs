@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Frame, FramingError};
+use super::frame::{Frame, FramingError};
 use crate::call::json::push_quoted;
 
 /// Total length, length of the headers, CRC-32 of both.

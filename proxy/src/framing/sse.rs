@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Frame, FramingError, trimmed};
+use super::frame::{Frame, FramingError, trimmed};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 

@@ -111,6 +111,16 @@ pub(super) fn front(bytes: &[u8]) -> Front<'_> {
     }
 }
 
+/// What the front of some bytes claims to be: the length and the checksum of a payload that may be there whole.
+pub(super) fn claim(bytes: &[u8]) -> Option<(u32, u32)> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (checksum, rest) = rest.split_first_chunk()?;
+    let length = u32::from_le_bytes(*length);
+    let length = if length.to_le_bytes()[3] == VOID { length & LENGTH_MASK } else { length };
+    let is_plausible = length > 0 && length as usize <= PAYLOAD_BYTES_MAX.min(rest.len());
+    is_plausible.then_some((length, u32::from_le_bytes(*checksum)))
+}
+
 /// The entry of a payload whose checksum held.
 pub(super) fn parse(payload: &[u8]) -> Result<Entry, Error> {
     match payload.split_first() {

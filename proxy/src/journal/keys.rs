@@ -1,15 +1,11 @@
-//! The keys as the journal knows them, and their changes.
-//!
-//! A change is decided and written under one lock. A key is made only once it is on the disk. A key is revoked at
-//! once, also where the disk takes nothing: the change then waits, and is written when the disk takes it.
+//! The keys as the journal knows them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     sync::Arc,
 };
 
-use super::shared::{Shared, Unflushed};
 use crate::store::{KeyChange, KeyEntry};
 
 /// Why keys were not changed.
@@ -19,6 +15,8 @@ pub enum KeyError {
     Exists(String),
     #[error("there is no key `{0}`")]
     NotFound(String),
+    #[error("the gateway takes no more than {0} keys, revoked ones among them")]
+    Full(usize),
     #[error("the change could not be written to the disk, and was not made: {0}")]
     Unwritten(#[source] io::Error),
 }
@@ -36,13 +34,22 @@ pub struct Revoked {
 pub(super) struct KeyTable {
     by_id: BTreeMap<String, Arc<KeyEntry>>,
     ids_by_name: HashMap<String, Vec<String>>,
+    /// Names of keys that are being written.
+    pub(super) coming: HashSet<String>,
     /// Changes that the disk did not take.
-    waiting: Vec<KeyChange>,
+    pub(super) waiting: Vec<KeyChange>,
+    pub(super) keys_max: usize,
 }
 
 impl KeyTable {
-    pub(super) fn new(entries: Vec<KeyEntry>) -> KeyTable {
-        let mut table = KeyTable { by_id: BTreeMap::new(), ids_by_name: HashMap::new(), waiting: Vec::new() };
+    pub(super) fn new(entries: Vec<KeyEntry>, keys_max: usize) -> KeyTable {
+        let mut table = KeyTable {
+            by_id: BTreeMap::new(),
+            ids_by_name: HashMap::new(),
+            coming: HashSet::new(),
+            waiting: Vec::new(),
+            keys_max,
+        };
         entries.into_iter().for_each(|entry| table.apply(&KeyChange::Put(entry)));
         table
     }
@@ -51,13 +58,13 @@ impl KeyTable {
         self.by_id.values().cloned().collect()
     }
 
-    fn named<'t>(&'t self, name: &str) -> impl Iterator<Item = &'t Arc<KeyEntry>> {
+    pub(super) fn named<'t>(&'t self, name: &str) -> impl Iterator<Item = &'t Arc<KeyEntry>> {
         let ids = self.ids_by_name.get(name).map(Vec::as_slice).unwrap_or_default();
         ids.iter().filter_map(|id| self.by_id.get(id))
     }
 
     /// The key of this id; else every active key of this name; else those of it that were revoked before.
-    fn find(&self, wanted: &str) -> Vec<Arc<KeyEntry>> {
+    pub(super) fn find(&self, wanted: &str) -> Vec<Arc<KeyEntry>> {
         if let Some(key) = self.by_id.get(wanted) {
             return vec![key.clone()];
         }
@@ -65,7 +72,17 @@ impl KeyTable {
         if active.is_empty() { revoked } else { active }
     }
 
-    fn apply(&mut self, change: &KeyChange) {
+    /// Whether a further key may be made.
+    pub(super) fn is_full(&self) -> bool {
+        self.by_id.len() + self.coming.len() >= self.keys_max
+    }
+
+    pub(super) fn has_room_for(&self, changes: &[KeyChange]) -> bool {
+        let is_new = |change: &&KeyChange| matches!(change, KeyChange::Put(key) if !self.by_id.contains_key(&key.id));
+        self.by_id.len() + self.coming.len() + changes.iter().filter(is_new).count() <= self.keys_max
+    }
+
+    pub(super) fn apply(&mut self, change: &KeyChange) {
         let id = match change {
             KeyChange::Put(entry) => &entry.id,
             KeyChange::Remove(id) => id,
@@ -82,73 +99,5 @@ impl KeyTable {
             self.ids_by_name.entry(entry.name.clone()).or_default().push(id.clone());
             self.by_id.insert(id.clone(), Arc::new(entry.clone()));
         }
-    }
-}
-
-impl Shared {
-    pub(super) fn create_key(&self, entry: KeyEntry) -> Result<Arc<KeyEntry>, KeyError> {
-        let mut keys = self.keys.lock();
-        if keys.named(&entry.name).any(|key| key.revoked_ms.is_none()) {
-            return Err(KeyError::Exists(entry.name));
-        }
-        let change = KeyChange::Put(entry.clone());
-        self.write_whole(std::slice::from_ref(&change))?;
-        keys.apply(&change);
-        Ok(Arc::new(entry))
-    }
-
-    pub(super) fn revoke_keys(&self, wanted: &str, now_ms: u64) -> Result<Revoked, KeyError> {
-        let mut table = self.keys.lock();
-        let found = table.find(wanted);
-        if found.is_empty() {
-            return Err(KeyError::NotFound(wanted.to_owned()));
-        }
-        let revoked =
-            found.iter().map(|key| KeyEntry { revoked_ms: key.revoked_ms.or(Some(now_ms)), ..(**key).clone() });
-        let revoked: Vec<KeyEntry> = revoked.collect();
-        let changes: Vec<KeyChange> = revoked.iter().cloned().map(KeyChange::Put).collect();
-        changes.iter().for_each(|change| table.apply(change));
-        let mut is_durable = true;
-        if let Err(Unflushed { is_written, source }) = self.write_change(&changes, true) {
-            tracing::error!(error = %source, "a revocation holds, but is not on the disk yet");
-            is_durable = false;
-            if !is_written {
-                table.waiting.extend(changes);
-            }
-        }
-        Ok(Revoked { keys: revoked.into_iter().map(Arc::new).collect(), is_durable })
-    }
-
-    pub(super) fn change_keys(&self, changes: &[KeyChange]) -> Result<(), KeyError> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let mut keys = self.keys.lock();
-        self.write_whole(changes)?;
-        changes.iter().for_each(|change| keys.apply(change));
-        Ok(())
-    }
-
-    /// Writes the changes that the disk did not take before.
-    pub(super) fn write_waiting_keys(&self) -> io::Result<()> {
-        let mut keys = self.keys.lock();
-        if keys.waiting.is_empty() {
-            return Ok(());
-        }
-        match self.write_change(&keys.waiting, true) {
-            Err(Unflushed { is_written: false, source }) => Err(source),
-            // What is written and not flushed is flushed with the store.
-            Ok(()) | Err(_) => {
-                keys.waiting.clear();
-                Ok(())
-            }
-        }
-    }
-
-    fn write_whole(&self, changes: &[KeyChange]) -> Result<(), KeyError> {
-        self.write_change(changes, false).map_err(|unflushed| {
-            tracing::error!(error = %unflushed.source, "a change of keys was refused: it could not be written");
-            KeyError::Unwritten(unflushed.source)
-        })
     }
 }

@@ -67,6 +67,13 @@ impl Mapped {
         }
     }
 
+    /// Flushes go to a pipe, which can do none.
+    #[cfg(test)]
+    pub(super) fn unable_to_flush(self) -> Mapped {
+        let (_reader, pipe) = io::pipe().unwrap();
+        Mapped { file: Arc::new(File::from(std::os::fd::OwnedFd::from(pipe))), ..self }
+    }
+
     /// The file, for a flush that nobody is kept waiting by.
     pub(super) fn file(&self) -> Arc<File> {
         self.file.clone()

@@ -23,7 +23,7 @@ pub struct Opened {
     pub config: String,
     pub group: String,
     pub agent: String,
-    /// What the call's hold set aside: what it is taken to have used if nobody can say.
+    /// What is held for one attempt, input and output together: what it is taken to have used if nobody can say.
     pub tokens_held: u64,
 }
 
@@ -33,12 +33,17 @@ pub struct Attempt {
     pub provider: String,
     pub upstream_model: String,
     pub currency: String,
-    /// What the hold costs at this target, in billionths of a unit of `currency`.
+    /// What the hold costs at this target, and what the attempts before it cost, in billionths of a unit of `currency`.
     pub charge_nanos: u64,
-    /// Whether a price is known.
+    /// Whether all of them have a price.
     pub priced: bool,
     /// Attempts so far, this one among them.
     pub attempts: u32,
+    /// The part of [`Opened::tokens_held`] that is output.
+    pub output_tokens_held: u64,
+    /// What the attempts before this one used.
+    pub input_tokens_spent: u64,
+    pub output_tokens_spent: u64,
 }
 
 /// A call that ended without saying how.
@@ -92,11 +97,17 @@ impl Attempt {
 }
 
 impl CutCall {
-    /// The row of the call: what a provider had counts its hold as input, by estimate; what none had counts nothing.
+    /// The row of the call: what a provider had counts its hold and the attempts before, by estimate; what none had
+    /// counts nothing.
     pub fn into_record(self, error_class: &str, total_us: u64) -> Record {
         let CutCall { opened, attempt } = self;
-        let input = if attempt.is_some() { opened.tokens_held } else { 0 };
+        let held = if attempt.is_some() { opened.tokens_held } else { 0 };
         let attempt = attempt.unwrap_or_default();
+        let tokens = Tokens {
+            input: held.saturating_sub(attempt.output_tokens_held).saturating_add(attempt.input_tokens_spent),
+            output: attempt.output_tokens_held.saturating_add(attempt.output_tokens_spent),
+            ..Tokens::default()
+        };
         Record {
             request_id: opened.request_id,
             started_ms: opened.started_ms,
@@ -109,7 +120,7 @@ impl CutCall {
             dialect: opened.dialect,
             operation: opened.operation,
             error_class: error_class.to_owned(),
-            tokens: Tokens { input, ..Tokens::default() },
+            tokens,
             usage_source: Source::Estimated,
             charge_nanos: attempt.charge_nanos,
             currency: attempt.currency,

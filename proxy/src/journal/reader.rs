@@ -10,6 +10,7 @@ use std::{
 use super::{
     Error,
     frame::{self, Entry, Front, HEADER_BYTES},
+    search::Search,
     segments,
 };
 use crate::store::Position;
@@ -74,6 +75,7 @@ impl Reader {
 pub(super) fn scan(bytes: &[u8], last: bool, entries_max: usize) -> Result<Portion, Error> {
     let mut portion = Portion::default();
     let mut at = 0;
+    let mut search = None;
     while at < bytes.len() && portion.entries.len() < entries_max {
         match frame::front(&bytes[at..]) {
             Front::Payload(payload) => {
@@ -86,8 +88,12 @@ pub(super) fn scan(bytes: &[u8], last: bool, entries_max: usize) -> Result<Porti
                 at += HEADER_BYTES + length;
             }
             Front::Zeros if last && bytes[at..].iter().all(|&byte| byte == 0) => at = bytes.len(),
+            // A whole frame may begin here: what lies inside of it is not looked at.
+            Front::Partial if !last => break,
             Front::Zeros | Front::Partial | Front::Damaged => {
-                let Some(next) = resume(bytes, at + 1, last) else { break };
+                // Without a further frame: the end, if nothing follows it.
+                let next = search.get_or_insert_with(|| Search::new(bytes)).next(at + 1);
+                let Some(next) = next.or(last.then_some(bytes.len())) else { break };
                 portion.damaged += (next - at) as u64;
                 at = next;
             }
@@ -95,10 +101,4 @@ pub(super) fn scan(bytes: &[u8], last: bool, entries_max: usize) -> Result<Porti
     }
     portion.offset = at as u64;
     Ok(portion)
-}
-
-/// Where the next whole frame begins. Without one: the end, if nothing follows it.
-fn resume(bytes: &[u8], from: usize, last: bool) -> Option<usize> {
-    let is_whole = |at: &usize| matches!(frame::front(&bytes[*at..]), Front::Payload(_) | Front::Void(_));
-    (from..bytes.len()).find(is_whole).or(last.then_some(bytes.len()))
 }

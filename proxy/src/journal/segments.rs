@@ -77,9 +77,26 @@ pub(super) struct Segments {
     reserved: usize,
     /// Why the last segment could not be made. Calls do not try again; the journal's thread does.
     full: Option<io::ErrorKind>,
+    /// Former segments that are not known to be on the disk, and whether the current one is.
+    unsynced: Vec<Arc<File>>,
+    is_synced: bool,
     /// Frames and bytes ever written.
     pub(super) frames_written: u64,
     pub(super) bytes_written: u64,
+}
+
+/// Where a change was written.
+pub(super) struct Unflushed {
+    file: Arc<File>,
+    dir: PathBuf,
+}
+
+impl Unflushed {
+    /// Flushes the change, and the name of its file, without which it is not found after a power cut.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.file.sync_data()?;
+        File::open(&self.dir)?.sync_all()
+    }
 }
 
 impl Segments {
@@ -100,6 +117,8 @@ impl Segments {
             held: None,
             reserved: 0,
             full: None,
+            unsynced: Vec::new(),
+            is_synced: true,
             frames_written: 0,
             bytes_written: 0,
         };
@@ -138,12 +157,12 @@ impl Segments {
 
     /// Writes a change of keys, also where calls find no room any more. Nothing from it on is taken over until
     /// [`Segments::release_change`]. Returns what is to be flushed.
-    pub(super) fn append_change(&mut self, frame: &[u8]) -> io::Result<Arc<File>> {
+    pub(super) fn append_change(&mut self, frame: &[u8]) -> io::Result<Unflushed> {
         if self.room_after(frame.len()).is_none_or(|room| room < self.reserved) {
             self.make_segment()?;
         }
         self.held = Some(self.append(frame)?);
-        Ok(self.current.file())
+        Ok(Unflushed { file: self.current.file(), dir: self.dir.clone() })
     }
 
     /// The change is flushed, or stays although it could not be: it may be taken over.
@@ -206,6 +225,20 @@ impl Segments {
             ends.insert(held.segment, held.offset);
         }
         ends
+    }
+
+    /// The files that have what is not known to be on the disk. Where one cannot be flushed, all of them come back to
+    /// [`Segments::keep_unsynced`].
+    pub(super) fn take_unsynced(&mut self) -> Vec<Arc<File>> {
+        let mut files = std::mem::take(&mut self.unsynced);
+        if !std::mem::replace(&mut self.is_synced, true) {
+            files.push(self.current.file());
+        }
+        files
+    }
+
+    pub(super) fn keep_unsynced(&mut self, files: Vec<Arc<File>>) {
+        self.unsynced.extend(files);
     }
 
     /// Forgets the segments before this one, which nobody will read again.
@@ -274,6 +307,7 @@ impl Segments {
         debug_assert!(frame.len() > HEADER_BYTES);
         let at = Position { segment: self.number, offset: self.end as u64 };
         self.end += frame.len();
+        self.is_synced = false;
         self.frames_written += 1;
         self.bytes_written += frame.len() as u64;
         Ok(at)
@@ -282,6 +316,9 @@ impl Segments {
     fn next_segment(&mut self) -> io::Result<()> {
         let (number, next) = self.ready.pop_front().ok_or(io::ErrorKind::StorageFull)?;
         self.sealed.insert(self.number, self.end as u64);
+        if !std::mem::replace(&mut self.is_synced, true) {
+            self.unsynced.push(self.current.file());
+        }
         self.retired.push((self.number, std::mem::replace(&mut self.current, next)));
         self.number = number;
         self.end = 0;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, time::Duration};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
     Clock, Error, Lag,
@@ -21,8 +21,10 @@ const HOUR_MS: u64 = 3_600_000;
 pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) tail: Mutex<Tail>,
-    /// Locked before `tail`, and while a change of keys is decided and written.
+    /// Locked while a change of keys is decided and told, and never while the disk is waited for.
     pub(super) keys: Mutex<KeyTable>,
+    /// Locked before `tail`, while a change of keys is written and flushed.
+    pub(super) changing: Mutex<()>,
     refusals: Mutex<BTreeMap<&'static str, u64>>,
     progress: Mutex<Progress>,
     /// Something is asked of the thread.
@@ -65,6 +67,7 @@ impl Shared {
             clock,
             tail: Mutex::new(Tail { segments, slots, rows_lost: 0 }),
             keys: Mutex::new(keys),
+            changing: Mutex::default(),
             refusals: Mutex::default(),
             progress: Mutex::default(),
             asked: Condvar::new(),
@@ -101,7 +104,6 @@ impl Shared {
         let mut tail = self.tail.lock();
         let written = match place {
             Some(Place { slot, reserved }) => {
-                tail.slots.close(slot);
                 let written = tail.segments.append_reserved(&frame, reserved);
                 tail.slots.empty(slot);
                 written
@@ -146,23 +148,33 @@ impl Shared {
     ///
     /// # Errors
     /// What stood in the way, and whether the change was written all the same.
-    pub(super) fn write_change(&self, changes: &[KeyChange], stays: bool) -> Result<(), Unflushed> {
+    pub(super) fn write_change(&self, changes: &[KeyChange], stays: bool) -> Result<(), UnflushedError> {
+        self.write_change_locked(&self.changing.lock(), changes, stays)
+    }
+
+    /// [`Shared::write_change`] for who holds `changing`: one change is flushed at a time.
+    pub(super) fn write_change_locked(
+        &self,
+        _changing: &MutexGuard<'_, ()>,
+        changes: &[KeyChange],
+        stays: bool,
+    ) -> Result<(), UnflushedError> {
         let frame = frame::keys(changes);
         if frame.len() > frame::PAYLOAD_BYTES_MAX {
-            return Err(Unflushed { is_written: false, source: io::ErrorKind::FileTooLarge.into() });
+            return Err(UnflushedError { is_written: false, source: io::ErrorKind::FileTooLarge.into() });
         }
         let written = self.tail.lock().segments.append_change(&frame);
-        let file = written.map_err(|source| Unflushed { is_written: false, source })?;
-        let flushed = file.sync_data();
+        let unflushed = written.map_err(|source| UnflushedError { is_written: false, source })?;
+        let flushed = unflushed.flush();
         let mut tail = self.tail.lock();
         match flushed {
             Err(source) if !stays => {
                 tail.segments.void_change();
-                Err(Unflushed { is_written: false, source })
+                Err(UnflushedError { is_written: false, source })
             }
             flushed => {
                 tail.segments.release_change();
-                flushed.map_err(|source| Unflushed { is_written: true, source })
+                flushed.map_err(|source| UnflushedError { is_written: true, source })
             }
         }
     }
@@ -177,6 +189,16 @@ impl Shared {
             let (number, made) = make();
             self.tail.lock().segments.provide(number, made)?;
         }
+    }
+
+    /// Makes what was written so far durable. Nobody waits for it.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let files = self.tail.lock().segments.take_unsynced();
+        let synced = files.iter().try_for_each(|file| file.sync_data());
+        if synced.is_err() {
+            self.tail.lock().segments.keep_unsynced(files);
+        }
+        synced
     }
 
     /// Why calls find no room.
@@ -198,7 +220,7 @@ impl Shared {
         Lag {
             rows: tail.segments.frames_written.saturating_sub(frames_stored),
             bytes: tail.segments.bytes_written.saturating_sub(bytes_stored),
-            allocated_bytes: tail.segments.allocated_bytes(),
+            allocated_bytes: tail.segments.allocated_bytes() + tail.slots.allocated_bytes(),
             rows_lost: tail.rows_lost,
             failures,
         }
@@ -236,7 +258,7 @@ impl Shared {
 
 /// A change of keys that is not known to be on the disk.
 #[derive(Debug)]
-pub(super) struct Unflushed {
+pub(super) struct UnflushedError {
     /// Whether it is in the journal all the same, where a kill does not undo it.
     pub(super) is_written: bool,
     pub(super) source: io::Error,

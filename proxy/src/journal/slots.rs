@@ -26,7 +26,7 @@ const ATTEMPT_BYTES: usize = 152;
 const CALL_BYTES: usize = SLOT_BYTES - STATE_BYTES - 2 * ATTEMPT_BYTES;
 /// What texts are cut to where a call does not fit its slot.
 const SHORT_TEXT_BYTES: usize = 20;
-const ATTEMPT_TEXT_BYTES: usize = 48;
+const ATTEMPT_TEXT_BYTES: usize = 40;
 
 /// The suffix of the table's file.
 pub(super) const SUFFIX: &str = ".open";
@@ -35,21 +35,12 @@ pub(super) const SUFFIX: &str = ".open";
 const EMPTY: u32 = 0;
 const OPEN: u32 = 1;
 const SENT: [u32; 2] = [2, 3];
-/// Added while the row is being written: the call may have it or not.
-const CLOSING: u32 = 16;
-
-/// A call that the last process left open.
-#[derive(Debug)]
-pub(super) struct LeftCall {
-    pub(super) call: CutCall,
-    /// Whether its row may be there all the same.
-    pub(super) was_closing: bool,
-}
-
 /// What a table says.
 #[derive(Debug, Default)]
 pub(super) struct Left {
-    pub(super) calls: Vec<LeftCall>,
+    /// Calls that the last process left open. A row may be there all the same: of one that was closing, or of any
+    /// after a power cut, which may take the table back to an older state than the rows.
+    pub(super) calls: Vec<CutCall>,
     /// Slots that make no sense.
     pub(super) damaged: u64,
 }
@@ -121,16 +112,15 @@ impl Slots {
         set_state(bytes, SENT[next]);
     }
 
-    /// The call's row is about to be written.
-    pub(super) fn close(&mut self, slot: u32) {
-        let bytes = self.slot(slot);
-        set_state(bytes, state(bytes) | CLOSING);
-    }
-
     /// The call's row is written.
     pub(super) fn empty(&mut self, slot: u32) {
         set_state(self.slot(slot), EMPTY);
         self.free.push(slot);
+    }
+
+    /// Bytes that are allocated on the disk.
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        self.map.len() as u64
     }
 
     fn slot(&mut self, slot: u32) -> &mut [u8] {
@@ -166,17 +156,26 @@ fn read(table: &[u8]) -> Left {
     left
 }
 
-fn read_slot(slot: &[u8]) -> Option<LeftCall> {
+fn read_slot(slot: &[u8]) -> Option<CutCall> {
     let state = state(slot);
     let opened = decode(&slot[STATE_BYTES..])?;
-    let attempt = match state & !CLOSING {
+    let attempt = match state {
         OPEN => None,
         sent => {
             let place = SENT.iter().position(|&it| it == sent)?;
-            Some(decode(&slot[STATE_BYTES + CALL_BYTES + place * ATTEMPT_BYTES..])?)
+            Some(decode_attempt(&slot[STATE_BYTES + CALL_BYTES + place * ATTEMPT_BYTES..])?)
         }
     };
-    Some(LeftCall { call: CutCall { opened, attempt }, was_closing: state & CLOSING != 0 })
+    Some(CutCall { opened, attempt })
+}
+
+/// An attempt, also one of a build that kept less of it: the bytes of that end before the fields of this one.
+fn decode_attempt(bytes: &[u8]) -> Option<Attempt> {
+    let before = || {
+        let (provider, upstream_model, currency, charge_nanos, priced, attempts) = decode(bytes)?;
+        Some(Attempt { provider, upstream_model, currency, charge_nanos, priced, attempts, ..Attempt::default() })
+    };
+    decode(bytes).or_else(before)
 }
 
 fn state(slot: &[u8]) -> u32 {

@@ -32,8 +32,6 @@ pub(super) struct Taker {
     pub(super) is_dirty: bool,
     /// What was taken since the last flush: a store that is opened again may have lost it.
     unflushed: VecDeque<(Position, Taken)>,
-    /// Rows taken since the store was opened.
-    pub(super) rows_since_open: u64,
 }
 
 /// What one batch took over.
@@ -67,7 +65,6 @@ impl Taker {
             entries_max: entries_max.max(1),
             is_dirty: false,
             unflushed: VecDeque::new(),
-            rows_since_open: 0,
         })
     }
 
@@ -77,13 +74,11 @@ impl Taker {
             Some(refused) => Some(refused),
             None => self.read(ends)?,
         };
-        let Some((batch, taken)) = next else { return Ok(None) };
-        if let Err(error) = self.store.append(&batch) {
-            self.refused = Some((batch, taken));
-            return Err(error.into());
-        }
+        let Some(next) = next else { return Ok(None) };
+        // Kept until the store has it, also where its library panics.
+        self.store.append(&self.refused.insert(next).0)?;
+        let Some((batch, taken)) = self.refused.take() else { return Ok(None) };
         self.is_dirty = true;
-        self.rows_since_open += taken.rows;
         (self.stored, self.at) = (batch.to, batch.to);
         self.unflushed.push_back((batch.to, taken));
         Ok(Some(taken))
@@ -106,7 +101,6 @@ impl Taker {
         self.store.reopen()?;
         self.stored = self.store.position()?;
         self.at = self.stored;
-        self.rows_since_open = 0;
         let mut reopened = Reopened::default();
         if let Some((batch, taken)) = self.refused.take().filter(|(batch, _)| batch.to == self.stored) {
             self.unflushed.push_back((batch.to, taken));
@@ -128,11 +122,10 @@ impl Taker {
             if left.damaged > 0 {
                 tracing::error!(calls = left.damaged, "the table of open calls is damaged, what can be read is kept");
             }
-            for cut in left.calls {
-                if !cut.was_closing || self.store.find(&cut.call.opened.request_id)?.is_none() {
-                    batch.rows.push((self.rules.cut_short)(cut.call));
-                }
-            }
+            let ids: Vec<_> = left.calls.iter().map(|cut| cut.opened.request_id.clone()).collect();
+            let recorded = self.store.have_rows(&ids.iter().map(String::as_str).collect::<Vec<_>>())?;
+            let cut = left.calls.into_iter().filter(|cut| !recorded.contains(cut.opened.request_id.as_str()));
+            batch.rows.extend(cut.map(|cut| (self.rules.cut_short)(cut)));
             if !batch.rows.is_empty() {
                 batch.metas = vec![(CLOSED_TABLE.to_owned(), number.to_be_bytes().to_vec())];
             }

@@ -29,29 +29,40 @@ pub(crate) struct House {
     pub(crate) disk: Disk,
 }
 
-/// A disk that can be full.
+/// A disk that can be full, or fail to flush.
 #[derive(Clone, Default)]
-pub(crate) struct Disk(Arc<AtomicBool>);
+pub(crate) struct Disk {
+    is_full: Arc<AtomicBool>,
+    fails_to_flush: Arc<AtomicBool>,
+}
 
 /// The journal's thread, which is the test: nothing happens until [`ByHand::round`].
 pub(crate) struct ByHand(Writer);
 
 impl ByHand {
     pub(crate) fn round(&mut self) -> Result<(), Error> {
-        self.0.round()
+        self.0.caught(Writer::round)
     }
 }
 
 impl Disk {
     pub(crate) fn fill(&self, is_full: bool) {
-        self.0.store(is_full, Ordering::Relaxed);
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Whether segments that are made from now on fail to flush.
+    pub(crate) fn fail_to_flush(&self, fails: bool) {
+        self.fails_to_flush.store(fails, Ordering::Relaxed);
     }
 
     fn create(&self) -> Create {
-        let disk = self.0.clone();
-        Arc::new(move |path, bytes| match disk.load(Ordering::Relaxed) {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => mapped::create(path, bytes),
+        let disk = self.clone();
+        Arc::new(move |path, bytes| {
+            if disk.is_full.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let made = mapped::create(path, bytes)?;
+            Ok(if disk.fails_to_flush.load(Ordering::Relaxed) { made.unable_to_flush() } else { made })
         })
     }
 }

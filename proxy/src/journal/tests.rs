@@ -8,7 +8,10 @@ use super::{
     slots::{self, Slots},
     *,
 };
-use crate::call::Tokens;
+use crate::{
+    call::Tokens,
+    store::{KeyChange, KeyEntry, Store},
+};
 
 /// Rules for rows that nobody adds up.
 const RULES: RowRules = RowRules { add_up: |_| {}, cut_short: |cut| cut.into_record("cut", 0) };
@@ -43,7 +46,6 @@ fn a_table_of_open_calls_tells_each_call_by_its_last_whole_part() {
     for provider in ["one", "two", "three"] {
         slots.sent(taken[1], &slots::encode_attempt(&attempt(provider)).unwrap());
     }
-    slots.close(taken[2]);
     taken[3..].iter().for_each(|&slot| slots.empty(slot));
     drop(slots);
 
@@ -51,12 +53,12 @@ fn a_table_of_open_calls_tells_each_call_by_its_last_whole_part() {
     let told: Vec<_> = left
         .calls
         .iter()
-        .map(|left| {
-            let provider = left.call.attempt.as_ref().map(|attempt| attempt.provider.as_str());
-            (left.call.opened.request_id.as_str(), provider, left.was_closing)
+        .map(|call| {
+            let provider = call.attempt.as_ref().map(|attempt| attempt.provider.as_str());
+            (call.opened.request_id.as_str(), provider)
         })
         .collect();
-    assert_eq!(told, [("req_0", None, false), ("req_1", Some("three"), false), ("req_2", None, true)]);
+    assert_eq!(told, [("req_0", None), ("req_1", Some("three")), ("req_2", None)]);
     assert_eq!(left.damaged, 0);
 
     // Any byte of the first slot may be damaged: it is noticed, and costs no other call.
@@ -70,6 +72,45 @@ fn a_table_of_open_calls_tells_each_call_by_its_last_whole_part() {
         assert!(left.calls.len() + left.damaged as usize >= 3 || (4..8).contains(&at), "byte {at}");
         assert!(left.calls.len() >= 2, "byte {at}");
     }
+}
+
+#[test]
+fn a_key_is_revoked_before_the_disk_answers_and_other_keys_as_well() {
+    let house = testing::House::new();
+    let (journal, mut hand, _) = house.by_hand(house.store(), Settings::default(), RULES).unwrap();
+    let key = |name: &str| KeyEntry {
+        id: format!("key_{name}"),
+        name: name.to_owned(),
+        hash: [7; 32],
+        prefix: String::new(),
+        models: Vec::new(),
+        caps: Default::default(),
+        created_ms: 0,
+        expires_ms: None,
+        revoked_ms: None,
+        user: String::new(),
+        origin: crate::store::Origin::Admin,
+    };
+    for name in ["one", "other"] {
+        journal.create_key(key(name), |_| {}).unwrap();
+    }
+    let (told, hears) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        // A disk that does not answer keeps whoever writes a change waiting.
+        let hung = journal.shared.changing.lock();
+        let (journal, told) = (&journal, &told);
+        scope.spawn(|| journal.create_key(key("new"), |_| {}).unwrap());
+        for name in ["one", "other"] {
+            scope.spawn(move || journal.revoke_keys(name, 7, |key| told.send(key.name.clone()).unwrap()).unwrap());
+        }
+        let mut revoked = [(); 2].map(|()| hears.recv().unwrap());
+        revoked.sort();
+        assert_eq!(revoked, ["one", "other"]);
+        hand.round().unwrap();
+        assert_eq!(journal.keys().len(), 2, "a key is made when it is on the disk");
+        drop(hung);
+    });
+    assert_eq!(journal.keys().len(), 3);
 }
 
 #[test]

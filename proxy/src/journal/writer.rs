@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,15 +17,18 @@ use super::{
     slots::{self, Slots},
     taker::{Reopened, Taker},
 };
-use crate::{limit::DAY_MS, store::Store};
+use crate::{
+    limit::DAY_MS,
+    store::{self, Store},
+};
 
-/// Blocks of rows removed at once, so that a long absence is made up for bit by bit.
-const PRUNE_BLOCKS: usize = 256;
+/// Files of rows removed at once, so that a long absence is made up for bit by bit.
+const PRUNE_FILES: usize = 16;
 const PRUNE_INTERVAL_MS: u64 = 60_000;
 /// The longest pause after a failure, however many there were: what heals is seen within this time.
 const PAUSE_MS_MAX: u64 = 3_000;
-/// A store is opened anew after this many times `snapshot_rows`, also where it never rests.
-const SNAPSHOT_BUSY: u64 = 8;
+/// Segments that were taken over and wait for the store to be flushed.
+const SEGMENTS_WAITING_MAX: usize = 2;
 /// How much the thread gives way to the workers.
 const NICE: i32 = 5;
 
@@ -34,6 +38,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     taker: Taker,
     horizon: Horizon,
+    synced_ms: u64,
     flushed_ms: u64,
     pruned_ms: u64,
     /// Rounds that failed, one after the other.
@@ -44,7 +49,22 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Takes over what a former process left, and begins a new segment.
+    ///
+    /// # Errors
+    /// [`store::Error::DiskFull`] in place of any that a full disk is behind.
     pub(super) fn recover(
+        dir: &Path,
+        store: Arc<dyn Store>,
+        settings: Settings,
+        rules: RowRules,
+        clock: Clock,
+        create: Create,
+    ) -> Result<(Writer, Recovered), Error> {
+        Writer::take_up(dir, store, settings, rules, clock, create)
+            .map_err(|error| store::full_disk_behind(&error, dir).map_or(error, Error::Store))
+    }
+
+    fn take_up(
         dir: &Path,
         store: Arc<dyn Store>,
         settings: Settings,
@@ -63,7 +83,8 @@ impl Writer {
             recovered.bytes_damaged += taken.damaged;
         }
         recovered.calls_crashed = taker.close_cut(tables)?;
-        if taker.is_dirty {
+        if !left.is_empty() || taker.is_dirty {
+            // Also what the last process had stored and not flushed: its segments go now.
             taker.flush()?;
         }
         left.keys().try_for_each(|&number| std::fs::remove_file(segments::path(dir, number))).map_err(failed)?;
@@ -74,7 +95,7 @@ impl Writer {
             left.keys().copied().chain([taker.at.segment, taker.closed_table()?]).max().unwrap_or_default() + 1;
         let slots = Slots::begin(dir, number, &create, settings.calls_max).map_err(failed)?;
         let tail = Segments::begin(dir, number, create, settings.segment_bytes).map_err(failed)?;
-        let keys = KeyTable::new(taker.store.keys()?);
+        let keys = KeyTable::new(taker.store.keys()?, settings.keys_max);
         let shared = Arc::new(Shared::new(clock, tail, slots, keys));
         taker.begin_at(number);
         let writer = Writer {
@@ -83,6 +104,7 @@ impl Writer {
             shared,
             taker,
             horizon: Horizon::default(),
+            synced_ms: now_ms,
             flushed_ms: now_ms,
             pruned_ms: 0,
             failures: 0,
@@ -100,10 +122,19 @@ impl Writer {
         // What the thread does can wait for what the calls do; it may keep its rank where the system says so.
         let _ = rustix::process::nice(NICE);
         while !self.shared.rest(Duration::from_millis(self.pause_ms())) {
-            let failure = self.round().err();
+            let failure = self.caught(Writer::round).err();
             self.note(failure);
         }
-        self.drain()
+        self.caught(Writer::drain)
+    }
+
+    /// Runs a part of the thread. sled panics where a disk fails at a bad moment: that is a store that fails, which is
+    /// opened again.
+    pub(super) fn caught(&mut self, part: fn(&mut Writer) -> Result<(), Error>) -> Result<(), Error> {
+        std::panic::catch_unwind(AssertUnwindSafe(|| part(self))).unwrap_or_else(|_| {
+            self.has_store_failed = true;
+            Err(Error::Panicked)
+        })
     }
 
     /// Until the next round: the usual interval, and twice as long after each failure, to a bound.
@@ -116,7 +147,7 @@ impl Writer {
     fn note(&mut self, failure: Option<Error>) {
         match &failure {
             Some(error) if self.failures == 0 => {
-                tracing::error!(error = %chain(error), "rows wait in the journal: the store or the disk fails");
+                tracing::error!(error = %chain(error), "the journal cannot go on: the store or the disk fails");
             }
             None if self.failures > 0 => tracing::info!("the journal and the store work again"),
             _ => {}
@@ -131,28 +162,47 @@ impl Writer {
     /// One round of everything that is due. What can be done is done, also where another part fails.
     pub(super) fn round(&mut self) -> Result<(), Error> {
         let now_ms = (self.shared.clock.wall_ms)();
-        let extended = self.shared.extend().map_err(|error| Error::NoRoom(error.kind()));
-        let flush_is_due = now_ms.abs_diff(self.flushed_ms) >= self.settings.flush_interval_ms;
-        let written = self.write_waiting(flush_is_due.then_some(now_ms));
-        let kept = self.keep_store(now_ms, flush_is_due);
-        if flush_is_due {
-            self.flushed_ms = now_ms;
+        let extended = self.shared.extend().map_err(|error| Error::NoSegment(error.kind()));
+        let sync_is_due = now_ms.abs_diff(self.synced_ms) >= self.settings.flush_interval_ms;
+        let mut written = self.write_waiting(sync_is_due.then_some(now_ms));
+        if sync_is_due {
+            self.synced_ms = now_ms;
+            written = written.and(self.sync());
         }
+        let kept = self.keep_store(now_ms);
         self.has_store_failed = kept.is_err();
         extended.and(written).and(kept)
     }
 
+    /// What was written so far outlives the machine's power from here on.
+    fn sync(&self) -> Result<(), Error> {
+        self.shared.sync().map_err(|source| Error::Io { path: self.dir.clone(), source })
+    }
+
     /// The store's part of a round.
-    fn keep_store(&mut self, now_ms: u64, flush_is_due: bool) -> Result<(), Error> {
+    fn keep_store(&mut self, now_ms: u64) -> Result<(), Error> {
         if self.has_store_failed {
             self.reopen()?;
         }
-        let taken = self.take_over()?;
-        if self.taker.is_dirty && flush_is_due {
+        self.take_over()?;
+        let is_due = now_ms.abs_diff(self.flushed_ms) >= self.settings.store_interval_ms
+            || self.segments_waiting() > SEGMENTS_WAITING_MAX;
+        if self.taker.is_dirty && is_due {
             self.flush()?;
+            self.flushed_ms = now_ms;
         }
         self.prune(now_ms)?;
-        self.renew_snapshot(taken)
+        if self.taker.store.opens_slowly() {
+            self.flush()?;
+            self.reopen()?;
+        }
+        Ok(())
+    }
+
+    /// Segments that were taken over whole, and are kept until the store is flushed.
+    fn segments_waiting(&self) -> usize {
+        let ends = self.shared.tail.lock().segments.ends();
+        ends.range(..self.taker.at.segment).count()
     }
 
     /// Takes over everything, makes it durable, and leaves the store so that it opens quickly.
@@ -163,7 +213,7 @@ impl Writer {
         self.write_waiting(Some((self.shared.clock.wall_ms)()))?;
         self.take_over()?;
         self.flush()?;
-        if self.taker.rows_since_open > 0 { self.reopen() } else { Ok(()) }
+        if self.taker.store.opens_slowly() { self.reopen() } else { Ok(()) }
     }
 
     /// Writes changes of keys that the disk did not take, and, where it is given the time, counted refusals.
@@ -173,18 +223,15 @@ impl Writer {
         now_ms.map_or(Ok(()), |now_ms| self.shared.write_refusals(now_ms)).map_err(no_room)
     }
 
-    /// Returns how many rows there were.
-    fn take_over(&mut self) -> Result<u64, Error> {
+    fn take_over(&mut self) -> Result<(), Error> {
         let ends = self.shared.tail.lock().segments.ends();
-        let mut rows = 0;
         while let Some(taken) = self.taker.take(&ends)? {
-            rows += taken.rows;
             self.shared.advance(|progress| {
                 progress.frames_stored += taken.frames;
                 progress.bytes_stored += taken.bytes;
             });
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// Makes the store durable, and removes the segments it needs no more.
@@ -209,19 +256,6 @@ impl Writer {
         Ok(())
     }
 
-    /// A store writes down where its log may be read from only when it is opened. Done while there is nothing to do,
-    /// if that comes soon enough.
-    fn renew_snapshot(&mut self, taken: u64) -> Result<(), Error> {
-        let rows = self.taker.rows_since_open;
-        let is_due = rows >= self.settings.snapshot_rows
-            && (taken == 0 || rows >= self.settings.snapshot_rows.saturating_mul(SNAPSHOT_BUSY));
-        if !is_due {
-            return Ok(());
-        }
-        self.flush()?;
-        self.reopen()
-    }
-
     fn prune(&mut self, now_ms: u64) -> Result<(), Error> {
         let trusted_ms = self.horizon.trusted(now_ms, (self.shared.clock.steady_ms)());
         let (Some(days), Some(trusted_ms)) = (self.settings.retention_days, trusted_ms) else { return Ok(()) };
@@ -229,9 +263,7 @@ impl Writer {
             return Ok(());
         }
         let before_ms = trusted_ms.saturating_sub(u64::from(days) * DAY_MS);
-        let removed = self.taker.store.prune(before_ms, PRUNE_BLOCKS)?;
-        self.taker.is_dirty |= removed > 0;
-        if removed < PRUNE_BLOCKS {
+        if self.taker.store.prune(before_ms, PRUNE_FILES)? < PRUNE_FILES {
             self.pruned_ms = now_ms;
         }
         Ok(())

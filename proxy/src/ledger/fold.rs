@@ -62,8 +62,31 @@ fn rollup(row: &Record) -> Rollup {
         reasoning: row.tokens.reasoning,
         charges: Vec::new(),
     };
-    if row.priced {
+    // What had no price leaves the charge of the rest as it is.
+    if row.priced || row.charge_nanos > 0 {
         rollup.add_charge(&row.currency, row.charge_nanos);
     }
     rollup
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Tokens;
+
+    #[test]
+    fn an_attempt_without_a_price_takes_nothing_from_what_the_others_cost() {
+        let row = Record {
+            tokens: Tokens { input: 9, ..Tokens::default() },
+            charge_nanos: 1_000_000_000,
+            currency: "USD".to_owned(),
+            priced: false,
+            ..Record::default()
+        };
+        let rollup = rollup(&row);
+        assert_eq!((rollup.unpriced, rollup.charges.len()), (1, 1));
+        assert_eq!((rollup.charges[0].currency.as_str(), rollup.charges[0].nanos), ("USD", 1_000_000_000));
+        let free = super::rollup(&Record { charge_nanos: 0, currency: String::new(), ..row });
+        assert_eq!((free.unpriced, free.charges.len()), (1, 0));
+    }
 }

@@ -3,9 +3,10 @@
 mod broken;
 mod full_disk;
 mod kept_data;
+mod keys;
 mod kill;
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
         Attempt,
         testing::{ByHand, House, NOW_MS},
     },
-    limit::{DAY_MS, Limiter, Time, day_of, month_of},
+    limit::{Amount, DAY_MS, Limiter, PastPeriod, Time, day_of, month_of},
     store::{Charge, Dimension, SledStore},
 };
 
@@ -39,6 +40,7 @@ fn small() -> Settings {
         calls_max: 1_000,
         batch_rows_max: 7,
         flush_interval_ms: 0,
+        store_interval_ms: 0,
         ..Settings::default()
     }
 }
@@ -51,6 +53,7 @@ fn attempt() -> Attempt {
         charge_nanos: 17,
         priced: true,
         attempts: 1,
+        ..Attempt::default()
     }
 }
 
@@ -215,16 +218,14 @@ fn a_call_cut_by_a_crash_gets_its_row_whatever_its_age() {
         let young = store.find("req_young").unwrap().unwrap();
         assert!(young.model.starts_with("长长长") && young.upstream_model.starts_with("长长长"), "{young:?}");
         let day = day_of(NOW_MS);
+        let of = |number| PastPeriod { number, used: Amount::tokens(103) };
         let past = Past {
-            day,
-            day_tokens: 103,
-            month: month_of(day),
-            month_tokens: 103,
-            total_tokens: 103,
+            days: vec![of(day)],
+            months: vec![of(month_of(day))],
+            total: Amount::tokens(103),
             requests_ms: vec![NOW_MS; 5],
-            ..Past::default()
         };
-        assert_eq!(recovered.accounts, [("key_a".to_owned(), past)]);
+        assert_eq!(recovered.accounts, HashMap::from([("key_a".to_owned(), past)]));
     }
 }
 
@@ -258,7 +259,7 @@ fn refused_calls_and_calls_of_other_minutes_do_not_count_for_the_limiter() {
     ledger.record(None, row("req_4", 0)).unwrap();
     drop((ledger, hand));
     let (_ledger, _hand, recovered) = by_hand(&house, house.store(), small());
-    let mut requests_ms = recovered.accounts[0].1.requests_ms.clone();
+    let mut requests_ms = recovered.accounts["key_a"].requests_ms.clone();
     requests_ms.sort_unstable();
     assert_eq!(requests_ms, [NOW_MS - 59_000, NOW_MS]);
 }

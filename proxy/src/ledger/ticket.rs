@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::ABORTED;
 use crate::journal::{Attempt, CutCall, Journal, OpenCall, Opened, ReadClock};
+
+/// The class of a row whose call ended without saying how.
+pub const ABORTED: &str = "aborted";
 
 /// An admitted call. Hand it back with the row; dropped, it writes a row of its own.
 #[must_use = "a ticket that is dropped at once writes an aborted row"]

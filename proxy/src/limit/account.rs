@@ -109,12 +109,15 @@ impl Account {
         for &request_ms in &past.requests_ms {
             state.minute.add_aged(latest_ms - request_ms, time.monotonic_ms);
         }
-        let of = |tokens, money_nanos| Amount { tokens, money_nanos };
-        state.days.enter(past.day);
-        state.months.enter(past.month);
-        state.days.current_mut().set_settled(of(past.day_tokens, past.day_money_nanos));
-        state.months.current_mut().set_settled(of(past.month_tokens, past.month_money_nanos));
-        state.total.set_settled(of(past.total_tokens, past.total_money_nanos));
+        for day in &past.days {
+            state.days.enter(day.number);
+            state.days.current_mut().set_settled(day.used);
+        }
+        for month in &past.months {
+            state.months.enter(month.number);
+            state.months.current_mut().set_settled(month.used);
+        }
+        state.total.set_settled(past.total);
     }
 
     /// What has been used.

@@ -238,17 +238,18 @@ fn no_sixty_seconds_hold_more_requests_than_the_cap() {
     }
 }
 
+pub(super) fn period(number: u32, tokens: u64) -> PastPeriod {
+    PastPeriod { number, used: Amount::tokens(tokens) }
+}
+
 #[test]
 fn what_was_used_before_a_restart_counts() {
     let day = day_of(NOW_MS);
     let past = Past {
-        day,
-        day_tokens: 10,
-        month: month_of(day),
-        month_tokens: 20,
-        total_tokens: 30,
+        days: vec![period(day, 10)],
+        months: vec![period(month_of(day), 20)],
+        total: Amount::tokens(30),
         requests_ms: vec![NOW_MS - 3_000, NOW_MS - 70_000, NOW_MS - 59_000],
-        ..Past::default()
     };
     let limiter = Limiter::new();
     limiter.restore("key", &past, at(NOW_MS));
@@ -262,11 +263,9 @@ fn what_was_used_before_a_restart_counts() {
 fn a_past_of_other_days_and_months_leaves_only_the_total() {
     let day = day_of(NOW_MS);
     let past = Past {
-        day: day - 40,
-        day_tokens: 1,
-        month: month_of(day) - 1,
-        month_tokens: 2,
-        total_tokens: 3,
+        days: vec![period(day - 40, 1)],
+        months: vec![period(month_of(day) - 1, 2)],
+        total: Amount::tokens(3),
         ..Past::default()
     };
     let limiter = Limiter::new();
@@ -291,7 +290,7 @@ fn what_is_left_is_that_of_the_tightest_cap() {
         ..Caps::default()
     };
     let limiter = Limiter::new();
-    let past = Past { month: month_of(day_of(NOW_MS)), day: day_of(NOW_MS), month_tokens: 120, ..Past::default() };
+    let past = Past { months: vec![period(month_of(day_of(NOW_MS)), 120)], ..Past::default() };
     limiter.restore("key", &past, at(NOW_MS));
     let _hold = reserve(&limiter, "key", &caps, 10, NOW_MS).expect("fits");
     let account = limiter.account("key");

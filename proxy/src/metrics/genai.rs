@@ -7,13 +7,13 @@ use prometheus::proto::MetricFamily;
 use super::table;
 
 /// A family shown a second time.
-pub(super) struct Copied {
-    pub(super) name: &'static str,
+struct Copied {
+    name: &'static str,
     of: &'static str,
     help: &'static str,
 }
 
-pub(super) const COPIES: &[Copied] = &[
+const COPIES: &[Copied] = &[
     Copied {
         name: "gen_ai_server_request_duration_seconds",
         of: table::DURATION.name,
@@ -42,4 +42,9 @@ pub(super) fn add(families: &mut Vec<MetricFamily>) {
         }
         families.push(family);
     }
+}
+
+/// The name of every metric, those for OpenTelemetry included.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    table::ALL.iter().map(|family| family.name).chain(COPIES.iter().map(|copy| copy.name))
 }

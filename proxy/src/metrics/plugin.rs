@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use prometheus::{Histogram, IntCounter};
 
-use super::{Families, Metrics, seconds};
-use crate::plugin::{Called, Function, Observer, Watch};
+use super::families::{Families, seconds};
+use crate::plugin::{Called, Function, Watch};
 
 /// As many as there are functions today; those beyond are looked up on each call.
 const FUNCTIONS: usize = 8;
@@ -29,12 +29,6 @@ impl PluginSeries {
 
     fn call(&self, function: Function) -> Histogram {
         self.families.plugin_call.with_label_values(&[self.name.as_str(), function.as_str()])
-    }
-}
-
-impl Observer for Metrics {
-    fn watch(&self, plugin: &str) -> Arc<dyn Watch> {
-        self.plugin(plugin)
     }
 }
 

@@ -63,7 +63,15 @@ pub(super) const SET_ASIDE: Family = family(
     &["model", "provider"],
     "Counts that a provider reported and the call does not explain: the tokens were counted here instead.",
 );
+pub(super) const OVERRUN: Family = family(
+    "tollgate_overrun_tokens_total",
+    &["model", "provider"],
+    "Tokens that providers reported beyond what calls had set aside: prompts above their bound, answers above what the \
+     provider was told. They are counted and charged like all others.",
+);
 pub(super) const IN_FLIGHT: Family = family("tollgate_calls_in_flight", &[], "Client calls being served now.");
+pub(super) const CONNECTIONS: Family =
+    family("tollgate_connections_open", &[], "Clients' connections that are open now.");
 pub(super) const ATTEMPTS: Family = family(
     "tollgate_upstream_attempts_total",
     &["provider", "outcome"],
@@ -104,8 +112,11 @@ pub(super) const LAG_ROWS: Family =
     family("tollgate_ledger_lag_rows", &[], "Rows written to the journal and not yet in the store.");
 pub(super) const JOURNAL_BYTES: Family =
     family("tollgate_ledger_journal_bytes", &[], "What the journal takes on disk, allocated ahead included.");
-pub(super) const ROWS_LOST: Family =
-    family("tollgate_ledger_rows_lost_total", &[], "Rows of refused requests that the disk did not take.");
+pub(super) const ROWS_LOST: Family = family(
+    "tollgate_ledger_rows_lost_total",
+    &[],
+    "Rows of refused calls that were not kept: the disk is full, or the data directory gone.",
+);
 pub(super) const STORE_BYTES: Family = family("tollgate_store_size_bytes", &[], "What the store takes on disk.");
 pub(super) const BUILD_INFO: Family =
     family("tollgate_build_info", &["version"], "Always 1; the label says which Tollgate this is.");
@@ -116,13 +127,15 @@ pub(super) const TOKEN_USAGE: Family = histogram(
     "OpenTelemetry: tokens used per call.",
 );
 
-const ALL: &[&Family] = &[
+pub(super) const ALL: &[&Family] = &[
     &CALLS,
     &TOKENS,
     &CHARGE,
     &UNPRICED,
     &SET_ASIDE,
+    &OVERRUN,
     &IN_FLIGHT,
+    &CONNECTIONS,
     &ATTEMPTS,
     &FIRST_BYTE,
     &DURATION,
@@ -137,11 +150,6 @@ const ALL: &[&Family] = &[
     &BUILD_INFO,
     &TOKEN_USAGE,
 ];
-
-/// The name of every metric, those for OpenTelemetry included.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|family| family.name).chain(super::genai::COPIES.iter().map(|copy| copy.name))
-}
 
 impl Family {
     pub(super) fn counters(&self, registry: &Registry) -> IntCounterVec {

@@ -7,7 +7,7 @@ use std::{
 
 use prometheus::{Histogram, IntCounter};
 
-use super::{Families, seconds};
+use super::families::{Families, seconds};
 use crate::{call::Tokens, store::Record};
 
 const OK: &str = "ok";
@@ -67,9 +67,10 @@ impl TargetMetrics {
     pub fn count(&self, record: &Record) {
         self.count_ending(record.status, &record.error_class);
         self.count_tokens(&record.tokens, record.usage_source.as_str());
-        if record.priced {
+        if record.priced || record.charge_nanos > 0 {
             self.count_charge(&record.currency, record.charge_nanos);
-        } else if record.tokens.total() > 0 {
+        }
+        if !record.priced && record.tokens.total() > 0 {
             self.unpriced.get_or_init(|| self.families.unpriced.with_label_values(&[&self.model])).inc();
         }
         self.families.overhead.observe(micros(record.overhead_us));
@@ -100,6 +101,11 @@ impl TargetMetrics {
     /// Counts a report of usage that nobody believes.
     pub fn set_aside(&self) {
         self.families.set_aside.with_label_values::<&str>(&[&self.model, &self.provider]).inc();
+    }
+
+    /// Counts tokens that the provider reported beyond what was held for the call.
+    pub fn overrun(&self, tokens: u64) {
+        self.families.overrun.with_label_values::<&str>(&[&self.model, &self.provider]).inc_by(tokens);
     }
 
     fn count_ending(&self, status: u16, code: &str) {

@@ -2,6 +2,8 @@ use std::{
     collections::BTreeSet,
     io::Write,
     process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
 };
 
 use super::*;
@@ -54,6 +56,7 @@ fn filled() -> Metrics {
     target.attempt("ok");
     target.attempt("timeout");
     target.set_aside();
+    target.overrun(5);
     metrics.watch("anthropic").called(&called(Function::Encode, Some("deadline")));
     metrics.set_ledger(3, 4096);
     metrics.set_store_bytes(1 << 20);
@@ -103,11 +106,16 @@ fn a_refusal_counts_under_its_code() {
 fn a_call_without_a_price_is_reported_and_never_charged() {
     let metrics = metrics();
     let target = metrics.target("free", "local");
-    target.count(&Record { priced: false, ..record() });
-    target.count(&Record { priced: false, tokens: Default::default(), ..record() });
+    let unpriced = || Record { priced: false, charge_nanos: 0, currency: String::new(), ..record() };
+    target.count(&unpriced());
+    target.count(&Record { tokens: Default::default(), ..unpriced() });
     let text = rendered(&metrics);
     check(&text, &[r#"tollgate_unpriced_calls_total{model="free"} 1"#]);
     assert!(!text.contains("tollgate_charge_nanos_total"));
+    // Of several attempts one had a price.
+    target.count(&Record { priced: false, ..record() });
+    let charge = r#"tollgate_charge_nanos_total{currency="USD",model="free",provider="local"} 700"#;
+    check(&rendered(&metrics), &[r#"tollgate_unpriced_calls_total{model="free"} 2"#, charge]);
 }
 
 #[test]

@@ -1,19 +1,23 @@
 //! An adapter: one provider's dialect. Each call of a function gets an instance of its own.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
-use wasmtime::component::{ComponentExportIndex, ResourceAny};
+use wasmtime::component::ComponentExportIndex;
 
 use super::{
-    Answer, Capabilities, Function, HostShared, LoadError, PluginError, Request, Stream, StreamPlace, Turn, Work,
-    bindings::adapter::{exports::tollgate::plugin::adapter as exported, tollgate::plugin::types as wire},
+    Answer, Capabilities, Function, LoadError, PluginError, Request, Stream, StreamPlace, Turn, Work,
+    bindings::{
+        ADAPTER_INTERFACE,
+        adapter::{exports::tollgate::plugin::adapter as exported, tollgate::plugin::types as wire},
+    },
     compile::Compiled,
     guest::{CallInput, Guest, Instance},
+    shared::HostShared,
+    stream::Streamed,
     validate::{self, ValidateError},
 };
 use crate::call::{Failure, Operation};
 
-const INTERFACE: &str = "tollgate:plugin/adapter@0.1.0";
 const SCHEMA_BYTES_MAX: usize = 64 << 10;
 const SCHEMA_DEPTH_MAX: usize = 32;
 
@@ -62,7 +66,7 @@ struct Loaded {
     guest: Guest,
     exports: Exports,
     /// The same component, where streams live.
-    streamed: Streamed,
+    streamed: Arc<Streamed>,
     description: Description,
 }
 
@@ -73,23 +77,11 @@ struct Exports {
     classify: ComponentExportIndex,
 }
 
-/// An adapter's component as streams use it.
-pub(super) struct Streamed {
-    pub(super) guest: Guest,
-    pub(super) open: ComponentExportIndex,
-    pub(super) push: ComponentExportIndex,
-    pub(super) finish: ComponentExportIndex,
-}
-
 type Encode<'a> = (&'a wire::CallContext<'a>, &'a str);
 type Encoded = (Result<wire::UpstreamRequest, wire::Failure>,);
 type Reply<'a> = (&'a wire::CallContext<'a>, u16, &'a [wire::HeaderParam<'a>], &'a str);
 type Decoded = (Result<wire::Answer, wire::Failure>,);
 type Classified = (wire::Failure,);
-pub(super) type Open<'a> = (&'a wire::CallContext<'a>,);
-pub(super) type Push<'a> = (ResourceAny, &'a [wire::Frame<'a>]);
-pub(super) type Finish = (ResourceAny,);
-pub(super) type Events = (Result<Vec<wire::Event>, wire::Failure>,);
 
 impl Adapter {
     /// Links the component, checks each function against the contract, and asks it who it is.
@@ -104,13 +96,13 @@ impl Adapter {
         let exports = Exports::find(&guest)?;
         let streamed = Streamed::find(Guest::link(shared, &context, &compiled.streams, granted)?)?;
         let first_call = |fault| LoadError::FirstCall { function: "describe", fault };
-        let mut instance = first_instance(shared, &guest).map_err(first_call)?;
+        let mut instance = guest.first_instance().map_err(first_call)?;
         exports.agree(&mut instance)?;
         let (described,) = instance.call::<(), (exported::Description,)>(&exports.describe, ()).map_err(first_call)?;
         let description = description(described).map_err(|invalid| first_call(invalid.into()))?;
         drop(instance);
-        streamed.agree(&mut first_instance(shared, &streamed.guest).map_err(first_call)?)?;
-        Ok(Adapter(Arc::new(Loaded { guest, exports, streamed, description })))
+        streamed.agree(&mut streamed.guest.first_instance().map_err(first_call)?)?;
+        Ok(Adapter(Arc::new(Loaded { guest, exports, streamed: Arc::new(streamed), description })))
     }
 
     pub fn description(&self) -> &Description {
@@ -200,17 +192,13 @@ impl Adapter {
     /// # Errors
     /// [`PluginError`] if the guest failed.
     pub fn stream(&self, place: StreamPlace, context: &Context<'_>) -> Result<Stream, PluginError> {
-        Stream::open(self.clone(), place, &lowered(context))
-    }
-
-    pub(super) fn streamed(&self) -> &Streamed {
-        &self.0.streamed
+        Stream::open(Arc::clone(&self.0.streamed), place, &lowered(context))
     }
 }
 
 impl Exports {
     fn find(guest: &Guest) -> Result<Exports, LoadError> {
-        let export = |function| guest.export(INTERFACE, function);
+        let export = |function| guest.export(ADAPTER_INTERFACE, function);
         Ok(Exports {
             describe: export("describe")?,
             encode: export("encode")?,
@@ -225,27 +213,6 @@ impl Exports {
         instance.agrees::<Reply<'_>, Decoded>("decode", &self.decode)?;
         instance.agrees::<Reply<'_>, Classified>("classify", &self.classify)
     }
-}
-
-impl Streamed {
-    fn find(guest: Guest) -> Result<Streamed, LoadError> {
-        let export = |function| guest.export(INTERFACE, function);
-        let (open, push) = (export("[constructor]stream")?, export("[method]stream.push")?);
-        let finish = export("[method]stream.finish")?;
-        Ok(Streamed { guest, open, push, finish })
-    }
-
-    fn agree(&self, instance: &mut Instance) -> Result<(), LoadError> {
-        instance.agrees::<Open<'_>, (ResourceAny,)>("stream", &self.open)?;
-        instance.agrees::<Push<'_>, Events>("stream.push", &self.push)?;
-        instance.agrees::<Finish, Events>("stream.finish", &self.finish)
-    }
-}
-
-/// The instance that a component is asked in who it is.
-pub(super) fn first_instance(shared: &HostShared, guest: &Guest) -> Result<Instance, PluginError> {
-    let place = shared.calls.take().ok_or(PluginError::Busy)?;
-    guest.enter(place, Instant::now(), shared.settings.describe_deadline_ms, CallInput::default())
 }
 
 /// The guest's success through `admit`, or its refusal.

@@ -1,5 +1,8 @@
 //! The contract of `wit/` as Rust types. Generated; nothing else in the room names the wire types' layout.
 
+/// The exported interface of adapters.
+pub(super) const ADAPTER_INTERFACE: &str = "tollgate:plugin/adapter@0.1.0";
+
 /// The world of provider adapters.
 pub(super) mod adapter {
     wasmtime::component::bindgen!({

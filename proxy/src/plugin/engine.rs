@@ -162,10 +162,5 @@ fn tick(engines: [EngineWeak; 2]) -> Result<JoinHandle<()>, LoadError> {
         .map_err(|error| LoadError::Engine(format!("no thread for the guests' clock: {error}")))
 }
 
-/// Pays a thread's first-call cost (some hundred microseconds) at once. For each thread that will call guests.
-pub fn warm_thread() {
-    Engine::tls_eager_initialize();
-}
-
 #[cfg(test)]
 mod tests;

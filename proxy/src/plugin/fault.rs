@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
+use super::{ValidateError, printable::printable};
+
 /// Bytes of a guest's own words that are kept for the operator.
 const DETAIL_BYTES_MAX: usize = 512;
 
@@ -49,19 +51,19 @@ pub enum PluginError {
     #[error("all places for plugin calls are in use")]
     Busy,
     /// The plugin has failed too often lately, and was not called.
-    #[error("rests after too many failures")]
+    #[error("failed too often lately and is not called for a while")]
     Resting { retry_after_ms: u64 },
     /// The guest's answer breaks the rules of the component model: a bad pointer, bad UTF-8, a bad discriminant.
     #[error("gave a malformed answer")]
     Malformed { detail: String },
     /// The guest's answer is well-formed and forbidden.
     #[error("gave a forbidden answer: {0}")]
-    Invalid(#[from] super::validate::ValidateError),
+    Invalid(#[from] ValidateError),
     /// The stream's pushes together took more processor time than one stream may.
     #[error("used up its stream's processor time")]
     Exhausted,
     /// The stream has swallowed more than it may without an event.
-    #[error("swallowed too much of the stream without an event")]
+    #[error("took too much of the stream without giving an event")]
     Silent,
     /// A stream was used again after it had ended.
     #[error("stream has ended")]
@@ -154,30 +156,6 @@ fn detail(error: &wasmtime::Error) -> String {
         let _ = write!(text, "{separator}{cause}");
     }
     printable(&text, DETAIL_BYTES_MAX)
-}
-
-/// `text` on one line without control characters, at most `bytes_max` bytes long (an ellipsis marks a cut).
-pub(super) fn printable(text: &str, bytes_max: usize) -> String {
-    let mut line = String::with_capacity(text.len().min(bytes_max));
-    for character in text.chars() {
-        if line.len() + character.len_utf8() > bytes_max {
-            line.push('…');
-            break;
-        }
-        match character {
-            '\n' | '\t' => line.push(' '),
-            // Includes the C1 controls and the marks that reorder text: both can forge what a terminal shows.
-            character if character.is_control() || is_reordering(character) => {
-                let _ = write!(line, "\\u{{{:x}}}", u32::from(character));
-            }
-            character => line.push(character),
-        }
-    }
-    line
-}
-
-fn is_reordering(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use wasmparser::{CanonicalFunction, CanonicalOption, Encoding, MemoryType, Parser, Payload, TableType};
 
-use super::{Capabilities, LoadError, Settings, engine, fault::printable};
+use super::{Capabilities, LoadError, Settings, engine, printable::printable};
 
 const FUNCTIONS_MAX: u32 = 50_000;
 const CODE_BYTES_MAX: u32 = 24 << 20;

@@ -11,10 +11,11 @@ use wasmtime::{
 };
 
 use super::{
-    Called, Capabilities, Function, HostShared, LoadError, PluginError,
+    Called, Capabilities, Function, LoadError, PluginError,
     bindings::adapter::tollgate::plugin::{log, sign, tokenize},
     place::Place,
     share::Kind,
+    shared::HostShared,
     state::{Deadline, MemoryBound, PluginContext, State},
     turn::{Turn, Work, turn},
 };
@@ -72,6 +73,12 @@ impl Guest {
             .get_export_index(None, interface)
             .and_then(|instance| component.get_export_index(Some(&instance), function))
             .ok_or_else(|| LoadError::refused(&format!("exports no function `{function}` in `{interface}`")))
+    }
+
+    /// The instance that a component is asked in who it is.
+    pub(super) fn first_instance(&self) -> Result<Instance, PluginError> {
+        let place = self.shared.calls.take().ok_or(PluginError::Busy)?;
+        self.enter(place, Instant::now(), self.shared.settings.describe_deadline_ms, CallInput::default())
     }
 
     /// Does `work` in a fresh instance, and reports how it went.

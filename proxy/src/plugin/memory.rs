@@ -69,13 +69,18 @@ fn admits(total: usize, own: usize, bytes_max: usize, instance_bytes: usize) -> 
     own <= most
 }
 
-/// A quarter of the memory that this process may use: the machine's, or its control group's where that is less.
+/// A quarter of the memory that this process may use.
 pub(super) fn default_bytes_max() -> usize {
+    usable_memory_bytes() / 4
+}
+
+/// The memory that this process may use: the machine's, or its control group's where that is less.
+pub fn usable_memory_bytes() -> usize {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| machine_bytes(&text));
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = limit_files(&groups).into_iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
     let bytes = limits.chain(machine).min().unwrap_or(FALLBACK_BYTES);
-    usize::try_from(bytes / 4).unwrap_or(usize::MAX)
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// Taken for the machine's memory where the kernel does not tell.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use wasmtime::component::ComponentExportIndex;
 
 use super::{
-    Capabilities, Function, HostShared, LoadError, PluginError, Turn, Work,
-    adapter::first_instance,
+    Capabilities, Function, LoadError, PluginError, Turn, Work,
     bindings::renderer::exports::tollgate::plugin::renderer as exported,
     compile::Compiled,
-    fault::printable,
     guest::{CallInput, Guest},
+    printable::printable,
+    shared::HostShared,
     validate::{self, ValidateError},
 };
 
@@ -69,7 +69,7 @@ impl Renderer {
         let export = |function| guest.export(INTERFACE, function);
         let (describe, check, render) = (export("describe")?, export("check")?, export("render")?);
         let first_call = |fault| LoadError::FirstCall { function: "describe", fault };
-        let mut instance = first_instance(shared, &guest).map_err(first_call)?;
+        let mut instance = guest.first_instance().map_err(first_call)?;
         instance.agrees::<(), (exported::Description,)>("describe", &describe)?;
         instance.agrees::<Check<'_>, Checked>("check", &check)?;
         instance.agrees::<Render<'_>, Rendered>("render", &render)?;

@@ -21,9 +21,9 @@ use super::{
     Settings, Tokenize, Watch,
     bindings::adapter::tollgate::plugin::{log, sign, tokenize, types},
     engine,
-    fault::printable,
     health::{Health, RestRule},
     memory::{MemoryBudget, MemoryShare},
+    printable::printable,
     share::CpuShare,
 };
 

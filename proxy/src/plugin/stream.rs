@@ -2,28 +2,58 @@
 //!
 //! Invariant: after any fault, any refusal and `finish`, the instance is gone and the stream only says that it ended.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use wasmtime::component::ResourceAny;
+use wasmtime::component::{ComponentExportIndex, ResourceAny};
 
 use super::{
-    Function, PluginError, StreamPlace,
-    adapter::{Adapter, Events, Finish, Open, Push},
-    bindings::adapter::tollgate::plugin::types as wire,
-    guest::{CallInput, Instance, Spent},
-    validate::{self, Turn},
+    Function, LoadError, PluginError, StreamPlace,
+    bindings::{ADAPTER_INTERFACE, adapter::tollgate::plugin::types as wire},
+    guest::{CallInput, Guest, Instance, Spent},
+    validate::{self, EventRules},
 };
 use crate::{
     call::{Event, Failure},
     framing::Frame,
 };
 
+/// An adapter's component as streams use it.
+pub(super) struct Streamed {
+    pub(super) guest: Guest,
+    open: ComponentExportIndex,
+    push: ComponentExportIndex,
+    finish: ComponentExportIndex,
+}
+
+type Open<'a> = (&'a wire::CallContext<'a>,);
+type Push<'a> = (ResourceAny, &'a [wire::Frame<'a>]);
+type Finish = (ResourceAny,);
+type Events = (Result<Vec<wire::Event>, wire::Failure>,);
+
+impl Streamed {
+    pub(super) fn find(guest: Guest) -> Result<Streamed, LoadError> {
+        let export = |function| guest.export(ADAPTER_INTERFACE, function);
+        let (open, push) = (export("[constructor]stream")?, export("[method]stream.push")?);
+        let finish = export("[method]stream.finish")?;
+        Ok(Streamed { guest, open, push, finish })
+    }
+
+    pub(super) fn agree(&self, instance: &mut Instance) -> Result<(), LoadError> {
+        instance.agrees::<Open<'_>, (ResourceAny,)>("stream", &self.open)?;
+        instance.agrees::<Push<'_>, Events>("stream.push", &self.push)?;
+        instance.agrees::<Finish, Events>("stream.finish", &self.finish)
+    }
+}
+
 /// A stream being decoded. Occupies a sandbox until it ends or is dropped.
 pub struct Stream {
-    adapter: Adapter,
+    streamed: Arc<Streamed>,
     /// None once the stream has ended.
     live: Option<Live>,
-    turn: Turn,
+    rules: EventRules,
     /// Processor time of all pushes so far.
     spent: Duration,
     /// Bytes pushed since the last event.
@@ -37,18 +67,18 @@ struct Live {
 
 impl Stream {
     pub(super) fn open(
-        adapter: Adapter,
+        streamed: Arc<Streamed>,
         place: StreamPlace,
         context: &wire::CallContext<'_>,
     ) -> Result<Stream, PluginError> {
         let began = Instant::now();
-        let live = Live::open(&adapter, place, began, context);
+        let live = Live::open(&streamed, place, began, context);
         let instance = live.as_ref().ok().map(|live| &live.instance);
         let spent = Spent::since(began, instance.map(Instance::deadline));
         let memory_bytes = instance.map_or(0, Instance::memory_bytes);
-        adapter.streamed().guest.report(Function::Open, spent, memory_bytes, live.as_ref().err());
+        streamed.guest.report(Function::Open, spent, memory_bytes, live.as_ref().err());
         let (live, spent) = (Some(live?), spent.cost);
-        Ok(Stream { adapter, live, turn: Turn::default(), spent, silent_bytes: 0 })
+        Ok(Stream { streamed, live, rules: EventRules::default(), spent, silent_bytes: 0 })
     }
 
     /// What `frames`, the next of the answer, mean.
@@ -62,14 +92,14 @@ impl Stream {
             bytes += frame.event.len() + frame.data.len();
             pushed.push(wire::Frame { event: text(&frame.event)?, data: text(&frame.data)? });
         }
-        let result = self.call(Function::Push, frames.len(), bytes, |adapter, live| {
-            live.instance.call::<Push<'_>, Events>(&adapter.streamed().push, (live.stream, &pushed))
+        let result = self.call(Function::Push, frames.len(), bytes, |streamed, live| {
+            live.instance.call::<Push<'_>, Events>(&streamed.push, (live.stream, &pushed))
         });
         let Ok(Ok(events)) = &result else {
             return result;
         };
         self.silent_bytes = if events.is_empty() { self.silent_bytes.saturating_add(bytes) } else { 0 };
-        if self.silent_bytes > self.adapter.streamed().guest.shared().settings.silent_bytes_max {
+        if self.silent_bytes > self.streamed.guest.shared().settings.silent_bytes_max {
             self.live = None;
             return Err(PluginError::Silent);
         }
@@ -81,8 +111,8 @@ impl Stream {
     /// # Errors
     /// As [`Stream::push`].
     pub fn finish(&mut self) -> Result<Result<Vec<Event>, Failure>, PluginError> {
-        let result = self.call(Function::Finish, 0, 0, |adapter, live| {
-            live.instance.call::<Finish, Events>(&adapter.streamed().finish, (live.stream,))
+        let result = self.call(Function::Finish, 0, 0, |streamed, live| {
+            live.instance.call::<Finish, Events>(&streamed.finish, (live.stream,))
         });
         self.live = None;
         result
@@ -94,13 +124,13 @@ impl Stream {
         function: Function,
         frames: usize,
         bytes: usize,
-        work: impl FnOnce(&Adapter, &mut Live) -> Result<Events, PluginError>,
+        work: impl FnOnce(&Streamed, &mut Live) -> Result<Events, PluginError>,
     ) -> Result<Result<Vec<Event>, Failure>, PluginError> {
         let mut live = self.live.take().ok_or(PluginError::Ended)?;
-        let settings = &self.adapter.streamed().guest.shared().settings;
+        let settings = &self.streamed.guest.shared().settings;
         let began = Instant::now();
         live.instance.renew(began, settings.push_deadline_ms, settings.output_bytes_max, bytes);
-        let said = work(&self.adapter, &mut live);
+        let said = work(&self.streamed, &mut live);
         let spent = Spent::since(began, Some(live.instance.deadline()));
         self.spent += spent.cost;
         let said = match said {
@@ -108,11 +138,11 @@ impl Stream {
             said => said,
         };
         let result = said.and_then(|(said,)| match said {
-            Ok(events) => Ok(Ok(self.turn.events(events, frames, settings.events_per_push_max)?)),
+            Ok(events) => Ok(Ok(self.rules.events(events, frames, settings.events_per_push_max)?)),
             Err(failure) => Ok(Err(validate::failure(failure))),
         });
-        self.adapter.streamed().guest.report(function, spent, live.instance.memory_bytes(), result.as_ref().err());
-        if matches!(result, Ok(Ok(_))) && !self.turn.failed {
+        self.streamed.guest.report(function, spent, live.instance.memory_bytes(), result.as_ref().err());
+        if matches!(result, Ok(Ok(_))) && !self.rules.failed {
             self.live = Some(live);
         }
         result
@@ -121,15 +151,15 @@ impl Stream {
 
 impl Live {
     fn open(
-        adapter: &Adapter,
+        streamed: &Streamed,
         place: StreamPlace,
         began: Instant,
         context: &wire::CallContext<'_>,
     ) -> Result<Live, PluginError> {
-        let guest = &adapter.streamed().guest;
+        let guest = &streamed.guest;
         let deadline_ms = guest.shared().settings.push_deadline_ms;
         let mut instance = guest.enter(place.0, began, deadline_ms, CallInput::default())?;
-        let (stream,) = instance.call::<Open<'_>, (ResourceAny,)>(&adapter.streamed().open, (context,))?;
+        let (stream,) = instance.call::<Open<'_>, (ResourceAny,)>(&streamed.open, (context,))?;
         Ok(Live { instance, stream })
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{HostShared, PluginError, share::Kind, state::PluginContext};
+use super::{PluginError, share::Kind, shared::HostShared, state::PluginContext};
 
 /// Work that is given more text than this is long, in bytes.
 const LONG_BYTES: usize = 256 << 10;

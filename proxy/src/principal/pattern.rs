@@ -17,12 +17,17 @@ pub enum PatternError {
     Empty,
     #[error("may have a `*` at its end only")]
     InnerStar,
+    #[error("has a control character")]
+    Control,
 }
 
 impl Pattern {
     pub fn parse(text: &str) -> Result<Pattern, PatternError> {
         if text.is_empty() {
             return Err(PatternError::Empty);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(PatternError::Control);
         }
         let stem = text.strip_suffix('*');
         let fixed = stem.unwrap_or(text);

@@ -4,7 +4,6 @@ use std::fmt;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
 
 use super::MasterKey;
 
@@ -39,9 +38,4 @@ impl fmt::Debug for KeyHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyHasher")
     }
-}
-
-/// Whether two texts are the same, in a time that depends on their lengths alone.
-pub fn equal(one: &[u8], other: &[u8]) -> bool {
-    one.ct_eq(other).into()
 }

@@ -1,8 +1,8 @@
 //! What the first start leaves behind: the data directory, the admin token, client keys that nobody chose.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::ClientKey;
+use super::fault::Error;
 use crate::{
     config::{ClientKey as Meant, Config},
     journal::Journal,
@@ -15,8 +15,15 @@ use crate::{
 
 /// In the data directory: the token of the admin listener.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
-/// In the data directory: the client keys that the gateway drew, by their names in the configuration.
+/// In the data directory: the client keys that the gateway made, by their names in the configuration.
 pub const CLIENT_KEYS_DIR: &str = "client-keys";
+
+/// A client key that the gateway made itself.
+pub struct ClientKey {
+    /// Only on the start that made it.
+    pub generated: Option<Secret>,
+    pub file: PathBuf,
+}
 
 /// In the store's named values: what tells whether a master key is the one that the store was made with.
 const MASTER_KEY_CHECK: &str = "master_key.check";
@@ -26,7 +33,7 @@ const MASTER_KEY_CHECK: &str = "master_key.check";
 ///
 /// # Errors
 /// Where the key is missing or another one, and where the store fails.
-pub fn master_key(store: &dyn Store, given: Option<MasterKey>, data_dir: &Path) -> Result<MasterKey, super::Error> {
+pub fn master_key(store: &dyn Store, given: Option<MasterKey>, data_dir: &Path) -> Result<MasterKey, Error> {
     let check = store.meta(MASTER_KEY_CHECK)?;
     let key = MasterKey::open_checked(check.as_deref(), given, data_dir, &mut fill_from_system)?;
     if check.is_none() {
@@ -36,19 +43,27 @@ pub fn master_key(store: &dyn Store, given: Option<MasterKey>, data_dir: &Path) 
     Ok(key)
 }
 
-/// The admin token, drawn on the first start.
-pub(super) fn kept_admin_token(data_dir: &Path) -> Result<Secret, SecretFileError> {
-    Ok(keep(&data_dir.join(ADMIN_TOKEN_FILE), &mut fill_from_system, |fill| admin_token(fill))?.secret)
+/// The admin token, generated on the first start.
+pub(super) fn kept_admin_token(data_dir: &Path) -> Result<Secret, Error> {
+    let path = data_dir.join(ADMIN_TOKEN_FILE);
+    let token = keep(&path, &mut fill_from_system, |fill| admin_token(fill))?.secret;
+    if token.expose().len() < ADMIN_TOKEN_BYTES_MIN {
+        return Err(Error::AdminToken { path, least: ADMIN_TOKEN_BYTES_MIN });
+    }
+    Ok(token)
 }
 
-/// Brings the keys of the configuration among the stored ones. Returns one that the gateway drew, if there is one.
+/// An operator may write a token of their own, but not one that can be guessed.
+const ADMIN_TOKEN_BYTES_MIN: usize = 16;
+
+/// Brings the keys of the configuration among the stored ones. Returns one that the gateway made, if there is one.
 pub(super) fn config_keys(
     config: &Config,
     data_dir: &Path,
     journal: &Journal,
     hasher: &KeyHasher,
     now_ms: u64,
-) -> Result<Option<ClientKey>, super::Error> {
+) -> Result<Option<ClientKey>, Error> {
     let stored: Vec<_> = journal.keys().into_iter().filter(|entry| entry.origin == Origin::Config).collect();
     let known = |id: &str| stored.iter().find(|known| known.id == id).map(|known| known.as_ref());
     let mut changes = Vec::new();
@@ -58,9 +73,9 @@ pub(super) fn config_keys(
             Meant::Given(secret) => (secret.clone(), None),
             Meant::Generate => {
                 let file = data_dir.join(CLIENT_KEYS_DIR).join(name);
-                let kept = drawn(&file)?;
-                let drawn = kept.made.then(|| kept.secret.clone());
-                (kept.secret, Some(ClientKey { drawn, file }))
+                let kept = generated(&file)?;
+                let generated = kept.made.then(|| kept.secret.clone());
+                (kept.secret, Some(ClientKey { generated, file }))
             }
         };
         shown = shown.or(file);
@@ -93,19 +108,57 @@ fn entry(name: &str, key: &crate::config::Key, secret: &Secret, hasher: &KeyHash
 /// How much of a key is kept for people to tell keys apart.
 const PREFIX_CHARS: usize = 10;
 
-/// The key as it is to be stored, if that is another than the known one. A key that was revoked stays so until its
-/// text changes.
+/// The key as it is to be stored, if that is another than the known one. A name that was revoked stays so for good,
+/// whatever its text becomes: who gives it a former text again must not open it.
 fn changed(known: Option<&KeyEntry>, mut entry: KeyEntry) -> Option<KeyEntry> {
     if let Some(known) = known {
         entry.created_ms = known.created_ms;
-        entry.revoked_ms = known.revoked_ms.filter(|_| known.hash == entry.hash);
+        entry.revoked_ms = known.revoked_ms;
+        if known.revoked_ms.is_some() && known.hash != entry.hash {
+            tracing::warn!(
+                key = entry.name,
+                "this key was revoked and stays so, although its text has changed: give the new one another name"
+            );
+        }
     }
     (known != Some(&entry)).then_some(entry)
 }
 
-fn drawn(file: &Path) -> Result<Kept, SecretFileError> {
+fn generated(file: &Path) -> Result<Kept, SecretFileError> {
     if let Some(dir) = file.parent() {
         make_private_dir(dir)?;
     }
     keep(file, &mut fill_from_system, |fill| virtual_key(fill))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::secret::MasterKey;
+
+    #[test]
+    fn a_revoked_name_stays_revoked_whatever_its_text_becomes() {
+        let config = crate::config::build("[keys.app]\nkey = 'sk-tg-0123456789'", |_| None).unwrap();
+        let hasher = KeyHasher::new(&MasterKey::parse(&"ab".repeat(32)).unwrap());
+        let entry = |text: &str| entry("app", &config.keys["app"], &Secret::new(text), &hasher, 1);
+        let revoked = KeyEntry { revoked_ms: Some(5), ..entry("sk-tg-first-text") };
+        let second = changed(Some(&revoked), entry("sk-tg-second-text")).expect("the hash has changed");
+        assert_eq!(second.revoked_ms, Some(5));
+        let back = changed(Some(&second), entry("sk-tg-first-text")).expect("the hash has changed");
+        assert_eq!(back.revoked_ms, Some(5));
+        assert_eq!(changed(Some(&back), back.clone()), None);
+    }
+
+    #[test]
+    fn an_admin_token_that_can_be_guessed_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(kept_admin_token(dir.path()).is_ok());
+        for text in ["", "\n", "short\n"] {
+            fs::write(dir.path().join(ADMIN_TOKEN_FILE), text).unwrap();
+            let refused = kept_admin_token(dir.path());
+            assert!(matches!(refused, Err(Error::AdminToken { least: 16, .. })), "{text:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 #[cfg(feature = "fakes")]
 use tollgate_fakes::{Dialect, Fake};
 
-use super::Error;
+use super::fault::Error;
 use crate::{
     config::{Config, ProviderKeys},
     secret::Secret,

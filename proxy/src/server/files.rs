@@ -17,6 +17,8 @@ pub(super) struct Shares {
 pub(super) const OPERATOR_CONNECTIONS_MAX: usize = 32;
 /// What the process has open besides: the store, the journal, the log, listeners, pollers, a plugin being compiled.
 const OWN_FILES: usize = 64;
+/// With fewer the process cannot even start.
+pub(super) const FILES_MIN: usize = 96;
 /// Connections to providers that are worth keeping while unused.
 const IDLE_MAX: usize = 1024;
 

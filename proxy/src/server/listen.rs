@@ -1,6 +1,12 @@
 //! The listeners: one for calls, one with TLS, and two on loopback for the operator.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use axum::{Router, http::header, routing::get};
@@ -15,35 +21,50 @@ use pingora::{
 };
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Error, files::OPERATOR_CONNECTIONS_MAX};
+use super::{fault::Error, files::OPERATOR_CONNECTIONS_MAX, folders::Folders, give_back::GiveBack};
 use crate::{
     admin,
-    config::{Config, Tls},
+    config::{self, Config, Tls},
     edge::{Edge, Listener, Settings},
     gateway::Gateway,
     metrics,
-    plugin::Host,
+    plugin::{self, Host},
     secret::Secret,
 };
 
 /// Everything that listens, bound and ready to run, and where it listens.
-pub(super) struct Doors {
+pub(super) struct Listeners {
     pub(super) server: Server,
     pub(super) listen: SocketAddr,
     pub(super) admin_listen: Option<SocketAddr>,
     pub(super) metrics_listen: Option<SocketAddr>,
 }
 
-/// Binds every address of the configuration. `connections_max` bounds the connections of clients; `cut`
-/// becomes true when calls that have not ended are cut.
-pub(super) fn doors(
+/// As [`bind_all`], and names every address that is taken.
+pub(super) fn listeners(
     config: &Config,
     gateway: &Arc<Gateway>,
     host: Arc<Host>,
     admin_token: Secret,
     connections_max: usize,
     cut: &watch::Receiver<bool>,
-) -> Result<Doors, Error> {
+    collect: fn(),
+) -> Result<Listeners, Error> {
+    bind_all(config, gateway, host, admin_token, connections_max, cut, collect)
+        .map_err(|error| with_all_taken(error, &config.server))
+}
+
+/// Binds every address of the configuration. `connections_max` bounds the connections of clients; `cut`
+/// becomes true when calls that have not ended are cut; `collect` gives back what the calling thread holds free.
+fn bind_all(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    host: Arc<Host>,
+    admin_token: Secret,
+    connections_max: usize,
+    cut: &watch::Receiver<bool>,
+    collect: fn(),
+) -> Result<Listeners, Error> {
     let mut server = Server::new_with_opt_and_conf(None, server_conf(config));
     let settings = edge_settings(config);
     let mut calls =
@@ -52,12 +73,13 @@ pub(super) fn doors(
     if let Some(tls) = &config.server.tls {
         bind(&mut calls, tls.listen, Some(tls_settings(tls)?))?;
     }
-    server.add_service(Calls(Some(calls)));
+    let give_back = Arc::new(GiveBack { gateway: gateway.clone(), threads: threads(config), collect });
+    server.add_service(Calls { listener: Some(calls), give_back });
 
     let mut pages = Vec::new();
     let mut page = |name, router, address: Option<SocketAddr>, body_bytes_max| {
         let Some(address) = address else { return Ok(None) };
-        let settings = Settings { h2c: false, body_bytes_max, ..settings.clone() };
+        let settings = Settings { h2c: false, body_bytes_max, bodies_bytes_max: usize::MAX, ..settings.clone() };
         let mut listener = Listener::new(name, Edge::pages(router, settings, cut.clone()), OPERATOR_CONNECTIONS_MAX);
         let bound = bind(&mut listener, address, None)?;
         pages.push(listener);
@@ -68,16 +90,22 @@ pub(super) fn doors(
     let admin = admin::router(live, admin_token, component_bytes_max);
     let admin_listen = page("admin", admin, config.server.admin_listen, component_bytes_max)?;
     let metrics_listen = page("metrics", metrics_router(gateway.clone()), config.server.metrics_listen, 0)?;
-    let operator = Operator { gateway: gateway.clone(), listeners: Mutex::new(pages) };
+    let folders = Folders::open([config.server.store_dir(), config.server.journal_dir()]).map_err(Error::Folders)?;
+    let operator = Operator { gateway: gateway.clone(), listeners: Mutex::new(pages), folders };
     server.add_service(background_service("operator", operator));
-    Ok(Doors { server, listen, admin_listen, metrics_listen })
+    Ok(Listeners { server, listen, admin_listen, metrics_listen })
+}
+
+/// Threads that serve calls.
+fn threads(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    config.server.threads.unwrap_or_else(cores)
 }
 
 fn server_conf(config: &Config) -> ServerConf {
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let in_data_dir = |name: &str| config.server.data_dir.join(name).to_string_lossy().into_owned();
     ServerConf {
-        threads: config.server.threads.unwrap_or_else(cores),
+        threads: threads(config),
         work_stealing: true,
         pid_file: in_data_dir("pid"),
         upgrade_sock: in_data_dir("upgrade.sock"),
@@ -98,13 +126,43 @@ fn edge_settings(config: &Config) -> Settings {
         write: Duration::from_secs(server.write_timeout_s),
         body: Duration::from_secs(server.read_timeout_s),
         body_bytes_max: server.body_bytes_max,
+        // Room for the largest one at least, or it could never be served.
+        bodies_bytes_max: config
+            .limits
+            .bodies_bytes_max
+            .unwrap_or_else(|| plugin::usable_memory_bytes() / 8)
+            .max(server.body_bytes_max),
         headers_max: server.headers_max,
         header_bytes_max: server.header_bytes_max,
     }
 }
 
 fn bind(listener: &mut Listener, address: SocketAddr, tls: Option<TlsSettings>) -> Result<SocketAddr, Error> {
-    listener.bind(address, tls).map_err(|source: io::Error| Error::Listen { address, source })
+    listener.bind(address, tls).map_err(|source: io::Error| Error::Listen { addresses: vec![address], source })
+}
+
+/// Names every address of the configuration that is taken, where one was found to be.
+fn with_all_taken(error: Error, server: &config::Server) -> Error {
+    match error {
+        Error::Listen { addresses, source } if source.kind() == io::ErrorKind::AddrInUse => {
+            let tls = server.tls.as_ref().map(|tls| tls.listen);
+            let wanted = [Some(server.listen), tls, server.admin_listen, server.metrics_listen];
+            let is_taken = |address: &SocketAddr| {
+                addresses.contains(address)
+                    || TcpListener::bind(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+            };
+            Error::Listen { addresses: wanted.into_iter().flatten().filter(is_taken).collect(), source }
+        }
+        other => other,
+    }
+}
+
+/// Whether the TLS listener can be opened with its certificate and key.
+///
+/// # Errors
+/// [`Error::Tls`]
+pub fn check_tls(tls: &Tls) -> Result<(), Error> {
+    tls_settings(tls).map(drop)
 }
 
 fn tls_settings(tls: &Tls) -> Result<TlsSettings, Error> {
@@ -139,13 +197,18 @@ fn metrics_router(gateway: Arc<Gateway>) -> Router {
 }
 
 /// Serves clients' calls until the process stops.
-struct Calls(Option<Listener>);
+struct Calls {
+    listener: Option<Listener>,
+    give_back: Arc<GiveBack>,
+}
 
 #[async_trait]
 impl Service for Calls {
     async fn start_service(&mut self, _: Option<ListenFds>, shutdown: ShutdownWatch, _: usize) {
-        if let Some(listener) = self.0.take() {
-            listener.run(shutdown).await;
+        let Some(listener) = self.listener.take() else { return };
+        tokio::select! {
+            () = listener.run(shutdown) => {}
+            () = self.give_back.run() => {}
         }
     }
 
@@ -158,6 +221,7 @@ impl Service for Calls {
 struct Operator {
     gateway: Arc<Gateway>,
     listeners: Mutex<Vec<Listener>>,
+    folders: Folders,
 }
 
 const TICK_EVERY: Duration = Duration::from_secs(1);
@@ -174,7 +238,10 @@ impl BackgroundService for Operator {
         let mut tick = tokio::time::interval(TICK_EVERY);
         loop {
             tokio::select! {
-                _ = tick.tick() => self.gateway.tick(),
+                _ = tick.tick() => {
+                    self.gateway.tick();
+                    self.gateway.set_data_gone(self.folders.are_gone());
+                }
                 _ = shutdown.changed() => break,
             }
         }

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{ClientKey, Error, Given, bootstrap, files::Shares};
+use super::{
+    bootstrap::{self, ClientKey},
+    fault::Error,
+    files::Shares,
+    options::ServeOptions,
+};
 use crate::{
     admin,
     config::Config,
@@ -18,7 +23,7 @@ use crate::{
     usage::Counter,
 };
 
-/// A gateway whose doors are still shut.
+/// A gateway whose listeners are not open yet.
 pub(super) struct Opened {
     pub(super) gateway: Gateway,
     pub(super) host: Arc<Host>,
@@ -26,10 +31,15 @@ pub(super) struct Opened {
     pub(super) client_key: Option<ClientKey>,
 }
 
-pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>, shares: Shares) -> Result<Opened, Error> {
+pub(super) fn open(
+    config: &Config,
+    options: &ServeOptions,
+    counter: &Arc<Counter>,
+    shares: Shares,
+) -> Result<Opened, Error> {
     let dir = config.server.data_dir.as_path();
     make_private_dir(dir)?;
-    let given_key = given.master_key.as_deref().map(MasterKey::parse).transpose()?;
+    let given_key = options.master_key.as_deref().map(MasterKey::parse).transpose()?;
     let admin_token = bootstrap::kept_admin_token(dir)?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), metrics::Bounds::default()));
 
@@ -43,7 +53,7 @@ pub(super) fn open(config: &Config, given: &Given, counter: &Arc<Counter>, share
     restore(&limiter, &recovered);
     let client_key = bootstrap::config_keys(config, dir, ledger.journal(), &hasher, gateway::now_ms())?;
 
-    let host = host(config, given, counter, &metrics)?;
+    let host = host(config, options, counter, &metrics)?;
     let registry = plugins(config, &host)?;
     let created_s = gateway::now_ms() / 1000;
     let snapshot =
@@ -99,11 +109,11 @@ fn restore(limiter: &Limiter, recovered: &Recovered) {
 /// The sandbox, with compiled code kept in the data directory.
 pub(crate) fn host(
     config: &Config,
-    given: &Given,
+    options: &ServeOptions,
     counter: &Arc<Counter>,
     metrics: &Arc<Metrics>,
 ) -> Result<Host, Error> {
-    let compiler = Compiler::Process { program: given.program.clone(), args: vec!["compile-plugin".to_owned()] };
+    let compiler = Compiler::Process { program: options.program.clone(), args: vec!["compile-plugin".to_owned()] };
     let tokenizer = Arc::new(Tokenizer(counter.clone()));
     let cache = config.server.data_dir.join("compiled");
     Host::new(config.plugins.sandbox.clone(), &cache, compiler, tokenizer, metrics.clone()).map_err(Error::Sandbox)

@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::SignError;
+use super::fault::SignError;
 
 pub(super) const NAME: &str = "jwt-hs256";
 const LIFE_MS_MAX: u64 = 24 * 3600 * 1000;

@@ -32,10 +32,10 @@ pub struct Record {
     pub tokens: Tokens,
     /// Who counted the tokens.
     pub usage_source: Source,
-    /// In billionths of a unit of `currency`.
+    /// What all tokens that have a price cost, in billionths of a unit of `currency`.
     pub charge_nanos: u64,
     pub currency: String,
-    /// Whether a price was known; without one the charge is 0 and means nothing.
+    /// Whether every token has a price; if not, the charge lacks some.
     pub priced: bool,
     pub first_byte_us: Option<u64>,
     pub total_us: u64,
@@ -114,26 +114,6 @@ impl Record {
     }
 
     /// Every text of the row, in the order of the fields.
-    pub(super) fn texts(&self) -> [&String; TEXTS] {
-        [
-            &self.request_id,
-            &self.key_id,
-            &self.key_name,
-            &self.user,
-            &self.model,
-            &self.provider,
-            &self.upstream_model,
-            &self.dialect,
-            &self.operation,
-            &self.error_class,
-            &self.currency,
-            &self.config,
-            &self.group,
-            &self.agent,
-        ]
-    }
-
-    /// As [`Record::texts`].
     pub(super) fn texts_mut(&mut self) -> [&mut String; TEXTS] {
         [
             &mut self.request_id,

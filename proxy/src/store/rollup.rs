@@ -1,7 +1,5 @@
 //! Usage added up: by hour for people, by key for the limits.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
 /// What an hour's usage is added up by.
@@ -50,51 +48,19 @@ impl Dimension {
 
 /// A length of time that usage is added up over. Each is a whole number of the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub(super) enum Period {
-    Hour = 0,
-    Day = 1,
+    Day,
     /// 32 days: about a month, and the same length at every time of the year.
-    Long = 2,
+    Long,
 }
 
 impl Period {
-    pub(super) const ALL: [Period; 3] = [Period::Hour, Period::Day, Period::Long];
-
     pub(super) const fn hours(self) -> u32 {
         match self {
-            Period::Hour => 1,
             Period::Day => 24,
             Period::Long => 24 * 32,
         }
     }
-}
-
-/// The fewest whole periods that make up a range of hours, longest first: each a range of the period's numbers.
-/// A range without an end is taken to the end of its last long period.
-pub(super) fn periods(hours: Range<u32>) -> impl Iterator<Item = (Period, Range<u32>)> {
-    let unending = hours.end == u32::MAX;
-    let cover = |Range { start, end }: Range<u32>, period: Period| {
-        let length = period.hours();
-        let first = start.div_ceil(length);
-        let behind = if unending && period == Period::Long { end / length + 1 } else { end / length };
-        (first < behind).then_some(first..behind)
-    };
-    let mut pieces = Vec::with_capacity(5);
-    let mut rest = vec![hours];
-    for period in [Period::Long, Period::Day, Period::Hour] {
-        for piece in std::mem::take(&mut rest) {
-            let Some(covered) = cover(piece.clone(), period) else {
-                rest.push(piece);
-                continue;
-            };
-            let length = period.hours();
-            let (from, to) = (covered.start * length, covered.end.saturating_mul(length));
-            rest.extend([piece.start..from, to..piece.end].into_iter().filter(|piece| piece.start < piece.end));
-            pieces.push((period, covered));
-        }
-    }
-    pieces.into_iter()
 }
 
 /// Which roll-up.
@@ -112,7 +78,7 @@ pub struct Rollup {
     pub calls: u64,
     /// Calls that ended with an error class.
     pub errors: u64,
-    /// Calls that used tokens no price was known for.
+    /// Calls that used tokens no price was known for, all of them or some.
     pub unpriced: u64,
     pub input: u64,
     pub output: u64,

@@ -1,13 +1,13 @@
 //! The store, table by table, and across openings. `layout` is about how it lies on the disk.
 
+mod blocks;
+mod dumps;
 mod layout;
 
 use std::os::unix::fs::PermissionsExt;
 
-use proptest::prelude::*;
-
 use super::{value::Table, *};
-use crate::{call::Tokens, limit::Caps, usage::Source};
+use crate::limit::Caps;
 
 const NOW_MS: u64 = 1_709_164_740_000;
 
@@ -176,20 +176,138 @@ fn a_row_is_found_by_its_id() {
         let own = format!("own-{number}");
         assert_eq!(store.find(&own).unwrap().unwrap().request_id, own);
     }
+    let ids: Vec<String> = [3, 400, 77].map(|number| ulid(NOW_MS + number * 60_000, number)).into();
+    let wanted = [ids[0].as_str(), &ids[1], &ids[2], "own-5", "own-500"];
+    assert_eq!(store.have_rows(&wanted).unwrap(), HashSet::from_iter(wanted.into_iter().take(4)));
     for absent in ["", "req_", "own-500", &ulid(NOW_MS, 77), &ulid(0, 0), "req_!!!!!!!!!!!!!!!!!!!!!!!!!!"] {
         assert_eq!(store.find(absent).unwrap(), None, "{absent}");
     }
 }
 
 #[test]
-fn pruning_removes_old_rows_a_bounded_number_of_blocks_at_a_time() {
+fn pruning_removes_whole_days_of_old_rows_a_bounded_number_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
-    (0..10).for_each(|number| append(&store, vec![row(&format!("req_{number}"), NOW_MS + number * 1_000, 0)]));
-    assert_eq!(store.prune(NOW_MS + 5_000, 3).unwrap(), 3);
-    assert_eq!(store.prune(NOW_MS + 5_000, 3).unwrap(), 2);
-    assert_eq!(store.prune(NOW_MS + 5_000, 3).unwrap(), 0);
+    let day = 86_400_000;
+    for number in 0..10 {
+        append(&store, vec![row(&format!("req_{number}"), NOW_MS + number * day, 0)]);
+        store.flush().unwrap();
+    }
+    assert_eq!(store.prune(NOW_MS + 5 * day, 3).unwrap(), 3);
+    assert_eq!(store.prune(NOW_MS + 5 * day, 3).unwrap(), 2);
+    assert_eq!(store.prune(NOW_MS + 5 * day, 3).unwrap(), 0);
     assert_eq!(listed(&store, 0, u64::MAX, 10), ["req_9", "req_8", "req_7", "req_6", "req_5"]);
+    assert_eq!(store.prune(NOW_MS + 50 * day, 30).unwrap(), 5);
+    append(&store, vec![row("req_after", NOW_MS + 60 * day, 0)]);
+    drop(store);
+    assert_eq!(listed(&open(&dir), 0, u64::MAX, 10), ["req_after"]);
+}
+
+#[test]
+fn a_kill_at_any_point_of_pruning_leaves_the_younger_days_whole() {
+    let day = 86_400_000;
+    for removed in 0..=4 {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(&dir);
+        for number in 0..4 {
+            append(&store, vec![row(&format!("req_{number}"), NOW_MS + number * day, 0)]);
+            store.flush().unwrap();
+        }
+        append(&store, vec![row("req_unflushed", NOW_MS + 3 * day, 0)]);
+        // As a kill leaves it: files are removed one by one, the oldest first, and nothing of it stands in the tree.
+        let entries = std::fs::read_dir(dir.path().join("store/rows")).unwrap();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort_unstable();
+        files.iter().take(removed).for_each(|file| std::fs::remove_file(file).unwrap());
+        store.reopen().unwrap();
+        append(&store, vec![row("req_after", NOW_MS + 3 * day, 0)]);
+        drop(store);
+        let store = open(&dir);
+        let mut expected = vec!["req_after".to_owned()];
+        expected.extend((removed..4).rev().map(|number| format!("req_{number}")));
+        assert_eq!(listed(&store, 0, u64::MAX, 10), expected, "{removed} files were removed");
+        assert_eq!(store.prune(NOW_MS + 30 * day, 10).unwrap(), if removed == 4 { 1 } else { 4 - removed });
+        assert!(listed(&store, 0, u64::MAX, 10).is_empty());
+    }
+}
+
+#[test]
+fn what_a_cut_off_save_left_in_the_files_is_not_read_and_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    append(&store, vec![row("req_1", NOW_MS, 0)]);
+    store.flush().unwrap();
+    drop(store);
+    // A block that the tree never heard of, and a file of the next day.
+    let rows = dir.path().join("store/rows");
+    let file = std::fs::read_dir(&rows).unwrap().next().unwrap().unwrap().path();
+    let block = std::fs::read(&file).unwrap();
+    std::fs::write(&file, [block.as_slice(), &block[..block.len() / 2]].concat()).unwrap();
+    std::fs::write(rows.join("0000000000000001-0000000000000005.rows"), &block).unwrap();
+    std::fs::write(dir.path().join("store/hours/00000007.hours"), &block).unwrap();
+    let store = open(&dir);
+    append(&store, vec![row("req_2", NOW_MS + 1, 0)]);
+    drop(store);
+    assert_eq!(listed(&open(&dir), 0, u64::MAX, 10), ["req_2", "req_1"]);
+    assert_eq!(std::fs::read_dir(&rows).unwrap().count(), 1);
+}
+
+#[test]
+fn a_store_whose_save_failed_takes_nothing_more_and_doubles_nothing_once_it_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    append(&store, vec![row("req_1", NOW_MS, 0)]);
+    store.flush().unwrap();
+    let at = store.position().unwrap();
+    let spent = Sums { total_tokens: 7, ..Sums::default() };
+    let to = Position { offset: at.offset + 1, ..at };
+    // The rows are written, and then the hours cannot be.
+    let hours = dir.path().join("store/hours");
+    std::fs::remove_dir(&hours).unwrap();
+    let rollups = vec![
+        (RollupKey { dimension: Dimension::User, hour: 9, name: "ann".to_owned() }, Rollup::default()),
+        (RollupKey { dimension: Dimension::User, hour: 1, name: "ann".to_owned() }, Rollup::default()),
+    ];
+    let rows = vec![row("req_2", NOW_MS, 0)];
+    let batch = Batch { from: at, to, rows, rollups, sums: vec![("key_a".to_owned(), spent)], ..Batch::default() };
+    store.append(&batch).unwrap();
+    assert!(store.flush().is_err());
+    std::fs::create_dir(&hours).unwrap();
+    assert!(store.flush().is_err() && store.append(&batch).is_err());
+    assert_eq!(listed(&store, 0, u64::MAX, 10), ["req_2", "req_1"]);
+    store.reopen().unwrap();
+    assert_eq!(store.position().unwrap(), at);
+    store.append(&batch).unwrap();
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(listed(&store, 0, u64::MAX, 10), ["req_2", "req_1"]);
+    assert_eq!(store.sums().unwrap(), [("key_a".to_owned(), spent)]);
+}
+
+#[test]
+fn what_was_not_flushed_is_gone_after_a_kill_with_its_position() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    append(&store, vec![row("req_1", NOW_MS, 0)]);
+    store.flush().unwrap();
+    let at = store.position().unwrap();
+    append(&store, vec![row("req_2", NOW_MS, 0)]);
+    assert_eq!(listed(&store, 0, u64::MAX, 10), ["req_2", "req_1"]);
+    store.reopen().unwrap();
+    assert_eq!((store.position().unwrap(), listed(&store, 0, u64::MAX, 10)), (at, vec!["req_1".to_owned()]));
+}
+
+#[test]
+fn the_calls_of_each_key_since_a_moment_are_those_admitted_in_memory_and_on_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let call = |number: u64, admitted| Record { admitted, ..row(&format!("req_{number}"), NOW_MS + number, 0) };
+    append(&store, vec![call(0, true), call(1, true), call(2, false)]);
+    store.flush().unwrap();
+    append(&store, vec![call(3, true), Record { key_id: String::new(), ..call(4, true) }]);
+    let mut calls = store.admitted_since(NOW_MS + 1).unwrap();
+    calls.values_mut().for_each(|calls| calls.sort_unstable());
+    assert_eq!(calls, HashMap::from([("key_a".to_owned(), vec![NOW_MS + 1, NOW_MS + 3])]));
 }
 
 #[test]
@@ -228,7 +346,7 @@ fn a_store_or_a_value_of_another_version_is_refused_with_both_numbers() {
     store.overwrite(b"\x00schema", &[1, 1, 1, 9, 1, 1]);
     drop(store);
     let error = SledStore::open(&dir.path().join("store"), &Settings::default()).unwrap_err();
-    assert!(matches!(error, Error::Schema { what: "a roll-up", found: 9, known: 2 }), "{error}");
+    assert!(matches!(error, Error::Schema { what: "a roll-up of an hour", found: 9, known: 3 }), "{error}");
 
     let broken: Result<Sums, Error> = value::decode(Table::Sums, &[2, 0, 0]);
     assert!(matches!(broken, Err(Error::Schema { what: "the sums of a key", found: 2, known: 1 })));
@@ -240,118 +358,7 @@ fn a_store_or_a_value_of_another_version_is_refused_with_both_numbers() {
 
 #[test]
 fn a_cursor_that_nobody_gave_out_is_refused() {
-    for text in ["", "1", "1-2", "1-2-x", "1-2-fffffffff"] {
+    for text in ["", "x", "1-2", "-1", "11111111111111111"] {
         assert!(text.parse::<Cursor>().is_err(), "{text}");
-    }
-}
-
-/// A store with something in every table.
-fn filled(dir: &tempfile::TempDir) -> SledStore {
-    let store = open(dir);
-    store.put_meta("prices", b"\x00v1").unwrap();
-    let mut rollup = Rollup { calls: 3, input: 5, ..Rollup::default() };
-    rollup.add_charge("USD", 7);
-    let rollup_key = |dimension, hour| RollupKey { dimension, hour, name: "key_a".to_owned() };
-    let batch = Batch {
-        rows: (0..3_000).map(|number| row(&format!("req_{number}"), NOW_MS + number, 5)).collect(),
-        keys: vec![KeyChange::Put(key("key_a"))],
-        to: Position { segment: 4, offset: 77 },
-        rollups: (0..700).map(|hour| (rollup_key(Dimension::ALL[hour % 8], hour as u32), rollup.clone())).collect(),
-        sums: vec![("key_a".to_owned(), Sums { total_tokens: 9, ..Sums::default() })],
-        ..Batch::default()
-    };
-    store.append(&batch).unwrap();
-    store
-}
-
-fn dumped(store: &dyn Store) -> String {
-    let mut text = Vec::new();
-    dump(store, &mut text).unwrap();
-    String::from_utf8(text).unwrap()
-}
-
-#[test]
-fn a_dump_loads_into_an_empty_store_as_it_was() {
-    let (from_dir, to_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let text = dumped(&filled(&from_dir));
-    let store = open(&to_dir);
-    let loaded = load(&store, &mut text.as_bytes()).unwrap();
-    assert_eq!(loaded, Loaded { keys: 1, records: 3_000, rollups: 700 });
-    assert_eq!(dumped(&store), text);
-    assert_eq!(store.position().unwrap(), Position { segment: 4, offset: 77 }, "nothing is taken over twice");
-    assert!(matches!(load(&store, &mut text.as_bytes()), Err(Error::NotEmpty)));
-}
-
-#[test]
-fn a_file_that_is_no_dump_is_refused_with_its_line() {
-    let cases = [
-        ("{}", 1),
-        (r#"{"table":"record","value":{}}"#, 1),
-        (
-            r#"{"table":"sums","value":["key_a",{"day":0,"day_tokens":0,"month":0,"month_tokens":0,"total_tokens":0}]}"#,
-            1,
-        ),
-        ("{\"table\":\"schema\",\"value\":1}\nnonsense", 2),
-    ];
-    for (text, at) in cases {
-        let dir = tempfile::tempdir().unwrap();
-        let error = load(&open(&dir), &mut text.as_bytes()).unwrap_err();
-        assert!(matches!(error, Error::Dump { line, .. } if line == at), "{text}: {error}");
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let newer = load(&open(&dir), &mut r#"{"table":"schema","value":2}"#.as_bytes());
-    assert!(matches!(newer, Err(Error::Schema { found: 2, known: 1, .. })));
-}
-
-fn some_row() -> impl Strategy<Value = Record> {
-    let text = || prop_oneof![Just(String::new()), Just("gpt-4o".to_owned()), ".{0,40}"];
-    (any::<[u64; 9]>(), (text(), text(), text(), text(), text()), any::<[bool; 4]>()).prop_map(
-        |(numbers, (id, key_id, model, error_class, user), flags)| Record {
-            request_id: id,
-            started_ms: numbers[0],
-            key_id,
-            model,
-            error_class,
-            user,
-            tokens: Tokens {
-                input: numbers[1],
-                output: numbers[2],
-                cached: numbers[3],
-                cache_write: numbers[4],
-                reasoning: numbers[5],
-            },
-            usage_source: if flags[0] { Source::Provider } else { Source::Counted },
-            charge_nanos: numbers[6],
-            first_byte_us: flags[1].then_some(numbers[7]),
-            total_us: numbers[8],
-            streamed: flags[2],
-            priced: flags[3],
-            ..Record::default()
-        },
-    )
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn blocks_give_back_the_rows_they_were_made_of(rows in proptest::collection::vec(some_row(), 0..80)) {
-        let blocks = block::encode(&rows);
-        let mut back = Vec::new();
-        for (head, bytes) in &blocks {
-            let rows = block::rows(bytes).unwrap();
-            prop_assert_eq!(*head, block::head(bytes).unwrap());
-            prop_assert_eq!(head.started_ms_min, rows.iter().map(|row| row.started_ms).min().unwrap());
-            prop_assert_eq!(head.started_ms_max, rows.iter().map(|row| row.started_ms).max().unwrap());
-            prop_assert_eq!(head.ended_ms_max, rows.iter().map(Record::ended_ms).max().unwrap());
-            back.extend(rows);
-        }
-        prop_assert_eq!(back, rows);
-    }
-
-    #[test]
-    fn damaged_blocks_are_errors_and_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), version in 0..3_u8) {
-        let bytes = [vec![version], bytes].concat();
-        let _ = (block::head(&bytes), block::rows(&bytes));
     }
 }

@@ -1,11 +1,10 @@
-//! Values as they lie in the tree: a byte of schema version, then postcard.
+//! Values as they lie in the tree: a byte of schema version, then postcard. And where they lie.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::Error;
 
-/// A table, told by the first byte of its keys. The rows come last, so that the small tables share no leaf with them
-/// but one.
+/// A table, told by the first byte of its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Table {
@@ -13,19 +12,21 @@ pub(super) enum Table {
     Own = 0,
     Meta = 1,
     Keys = 2,
-    Rollups = 3,
+    /// Roll-ups of hours that are not over yet.
+    Hours = 3,
     Sums = 4,
-    Rows = 6,
+    /// Roll-ups of days and long periods.
+    Months = 5,
 }
 
 impl Table {
-    pub(super) const ALL: [Table; 6] = [Table::Own, Table::Meta, Table::Keys, Table::Rollups, Table::Sums, Table::Rows];
+    pub(super) const ALL: [Table; 6] = [Table::Own, Table::Meta, Table::Keys, Table::Hours, Table::Sums, Table::Months];
 
-    /// The table's schema. Raised with each change of its keys or values; `tree/schema.rs` reads the one before.
+    /// The table's schema. Raised with each change of its keys or values.
     pub(super) const fn version(self) -> u8 {
         match self {
-            Table::Rollups => 2,
-            Table::Own | Table::Meta | Table::Keys | Table::Sums | Table::Rows => 1,
+            Table::Hours => 3,
+            Table::Own | Table::Meta | Table::Keys | Table::Sums | Table::Months => 1,
         }
     }
 
@@ -35,11 +36,34 @@ impl Table {
             Table::Own => "a value of the store's own",
             Table::Meta => "a named value",
             Table::Keys => "a key",
-            Table::Rollups => "a roll-up",
+            Table::Hours => "a roll-up of an hour",
             Table::Sums => "the sums of a key",
-            Table::Rows => "a block of rows",
+            Table::Months => "a roll-up of a month",
         }
     }
+}
+
+/// Where a value of this name lies.
+pub(super) fn path(table: Table, name: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(1 + name.len());
+    path.push(table as u8);
+    path.extend_from_slice(name);
+    path
+}
+
+/// Where a value of the store's own lies.
+pub(super) fn own(name: &[u8]) -> Vec<u8> {
+    path(Table::Own, name)
+}
+
+/// The value that lies there.
+pub(super) fn get<T: DeserializeOwned>(tree: &sled::Db, table: Table, path: &[u8]) -> Result<Option<T>, Error> {
+    tree.get(path)?.map(|bytes| decode(table, &bytes)).transpose()
+}
+
+/// A name that is part of a key.
+pub(super) fn text(table: Table, bytes: &[u8]) -> Result<String, Error> {
+    String::from_utf8(bytes.to_owned()).map_err(|_| Error::Broken { what: table.entry() })
 }
 
 /// The bytes of a value.
@@ -50,14 +74,12 @@ pub(super) fn encode<T: Serialize + ?Sized>(table: Table, value: &T) -> Vec<u8> 
 
 /// The value of the bytes.
 pub(super) fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, Error> {
-    Ok(decode_front(table, bytes)?.0)
-}
-
-/// The value at the front of the bytes, and the postcard behind it.
-pub(super) fn decode_front<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<(T, &[u8]), Error> {
     let (what, known) = (table.entry(), table.version());
     match bytes.split_first() {
-        Some((&found, rest)) if found == known => postcard::take_from_bytes(rest).map_err(|_| Error::Broken { what }),
+        // Takes as much as the type asks for: the front of a longer value can be read alone.
+        Some((&found, rest)) if found == known => {
+            postcard::take_from_bytes(rest).map(|(value, _)| value).map_err(|_| Error::Broken { what })
+        }
         Some((&found, _)) => Err(Error::Schema { what, found, known }),
         None => Err(Error::Broken { what }),
     }

@@ -1,43 +1,19 @@
 //! One request to a provider and its answer, over HTTP/1.1 or HTTP/2.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use pingora::{
-    ErrorType, RetryType,
-    connectors::{ConnectorOptions, http::Connector as HttpConnector},
-    http::RequestHeader,
-    protocols::http::client::HttpSession,
-    upstreams::peer::HttpPeer,
+    ErrorType, RetryType, http::RequestHeader, protocols::http::v2::client::Http2Session, upstreams::peer::HttpPeer,
 };
-use tokio::sync::Semaphore;
 
 use super::{
-    Picked, Provider, UpstreamError,
+    Answer, Picked, Provider, UpstreamError,
+    http1::Http1,
     scrub::{Needle, Scrubber, blanked},
 };
 use crate::sign::Credential;
-
-/// The pool of connections to providers. One for the whole process.
-pub struct Connector {
-    inner: Arc<HttpConnector>,
-    /// One permit for each answer whose end is being read aside.
-    aside: Arc<Semaphore>,
-}
-
-/// Answers whose end may be read aside at one time.
-const ASIDE_MAX: usize = 256;
-/// How much of such an end is read, in bytes.
-const ASIDE_BYTES_MAX: usize = 64 << 10;
-/// How long it is waited for.
-const ASIDE_WAIT: Duration = Duration::from_secs(5);
 
 /// A request as it goes out: head without framing, and the whole body.
 pub struct Outgoing<'a> {
@@ -51,18 +27,10 @@ pub struct Outgoing<'a> {
     pub body: Bytes,
 }
 
-/// The head of an answer.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-}
-
 /// One exchange under way. Dropping it stops the provider: the connection is closed, or the stream reset.
 pub struct Exchange {
-    session: Option<HttpSession>,
+    session: Session,
     peer: Arc<HttpPeer>,
-    reused: bool,
     keep_idle: Duration,
     /// The request went out whole, so that the connection may serve again.
     sent_whole: bool,
@@ -71,110 +39,48 @@ pub struct Exchange {
     scrubber: Scrubber,
 }
 
-impl Connector {
-    /// `connections_idle_max` bounds the connections kept for reuse.
-    pub fn new(connections_idle_max: usize) -> Self {
-        let inner = HttpConnector::new(Some(ConnectorOptions::new(connections_idle_max)));
-        Connector { inner: Arc::new(inner), aside: Arc::new(Semaphore::new(ASIDE_MAX)) }
-    }
-
-    /// A connection to `provider`, kept-alive or fresh.
-    ///
-    /// Not to be raced against anything: cancelling it can leak a slot of an HTTP/2 connection. It is bounded by the
-    /// provider's connect clock.
-    ///
-    /// # Errors
-    /// [`UpstreamError`] where the provider cannot be reached.
-    pub async fn open(&self, provider: &Provider) -> Result<Exchange, UpstreamError> {
-        let peer = provider.addresses.peer().await.ok_or(UpstreamError::Unresolved)?;
-        match self.inner.get_http_session(&*peer).await {
-            Ok((mut session, reused)) => {
-                session.set_write_timeout(Some(provider.clocks.write));
-                let keep_idle = provider.keep_idle;
-                Ok(Exchange {
-                    session: Some(session),
-                    peer,
-                    reused,
-                    keep_idle,
-                    sent_whole: false,
-                    needle: None,
-                    scrubber: Scrubber::default(),
-                })
-            }
-            Err(error) => {
-                let trouble = trouble(&error, false);
-                if matches!(trouble, UpstreamError::Unreachable | UpstreamError::ConnectTimeout) {
-                    provider.addresses.failed(&peer);
-                }
-                Err(trouble)
-            }
-        }
-    }
-
-    /// Ends an exchange whose answer was read whole, and keeps its connection.
-    pub async fn release(&self, exchange: Exchange) {
-        exchange.release(&self.inner).await;
-    }
-
-    /// Ends an exchange whose answer is complete although its body may not be: what follows is read aside, within
-    /// bounds of time, bytes and number, so that the connection may serve again. The caller does not wait for it.
-    pub async fn drain_aside(&self, mut exchange: Exchange) {
-        let mut bytes_left = ASIDE_BYTES_MAX;
-        // Mostly the end has arrived together with what went before.
-        loop {
-            match ready(exchange.piece()).await {
-                Some(Ok(Some(piece))) if piece.len() <= bytes_left => bytes_left -= piece.len(),
-                Some(Ok(None)) => return exchange.release(&self.inner).await,
-                Some(_) => return,
-                None => break,
-            }
-        }
-        let Ok(place) = self.aside.clone().try_acquire_owned() else { return };
-        let inner = self.inner.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let ended = async {
-                loop {
-                    match exchange.piece().await {
-                        Ok(Some(piece)) if piece.len() <= bytes_left => bytes_left -= piece.len(),
-                        Ok(None) => return true,
-                        Ok(Some(_)) | Err(_) => return false,
-                    }
-                }
-            };
-            if tokio::time::timeout(ASIDE_WAIT, ended).await == Ok(true) {
-                exchange.release(&inner).await;
-            }
-        });
-    }
+/// A connection, or a stream of one, that serves one exchange.
+pub(super) enum Session {
+    Http1(Http1),
+    Http2 {
+        session: Box<Http2Session>,
+        /// The connection has served before, and may have been closed meanwhile.
+        reused: bool,
+    },
 }
 
-/// What `future` yields without waiting. It must be safe to drop.
-async fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
+/// What is left of an exchange whose request went out whole and whose answer was read whole.
+pub(super) struct Ended {
+    pub(super) session: Session,
+    pub(super) peer: Arc<HttpPeer>,
+    pub(super) keep_idle: Duration,
 }
 
 impl Exchange {
+    pub(super) fn new(session: Session, peer: Arc<HttpPeer>, keep_idle: Duration) -> Exchange {
+        Exchange { session, peer, keep_idle, sent_whole: false, needle: None, scrubber: Scrubber::default() }
+    }
+
     /// Sends the request, bounded by the write clock. Once this was dropped half-way the exchange is only good for
     /// dropping too.
     ///
     /// # Errors
     /// [`UpstreamError`] where the provider did not take it. An answer may be there to read all the same.
     pub async fn send(&mut self, provider: &Provider, outgoing: Outgoing<'_>) -> Result<(), UpstreamError> {
-        let head = request_head(provider, &outgoing, matches!(self.session, Some(HttpSession::H2(_))))?;
-        let reused = self.reused;
+        let head = request_head(provider, &outgoing, matches!(self.session, Session::Http2 { .. }))?;
         self.needle = needle(&outgoing);
-        let session = self.session_mut();
-        session.write_request_header(head).await.map_err(|error| trouble(&error, reused))?;
-        if !outgoing.body.is_empty() {
-            session.write_request_body(outgoing.body, true).await.map_err(|error| trouble(&error, reused))?;
+        match &mut self.session {
+            Session::Http1(session) => session.send(&head, &outgoing.body, provider.clocks.write).await?,
+            Session::Http2 { session, reused } => {
+                session.write_timeout = Some(provider.clocks.write);
+                let whole = outgoing.body.is_empty();
+                session.write_request_header(head, whole).map_err(|error| trouble(&error, *reused))?;
+                if !whole {
+                    let taken = session.write_request_body(outgoing.body, true).await;
+                    taken.map_err(|error| trouble(&error, *reused))?;
+                }
+            }
         }
-        session.finish_request_body().await.map_err(|error| trouble(&error, reused))?;
         self.sent_whole = true;
         Ok(())
     }
@@ -184,23 +90,18 @@ impl Exchange {
     /// # Errors
     /// [`UpstreamError`], [`UpstreamError::Stale`] among it.
     pub async fn head(&mut self) -> Result<Answer, UpstreamError> {
-        let reused = self.reused;
-        let session = self.session_mut();
-        loop {
-            session.read_response_header().await.map_err(|error| trouble(&error, reused))?;
-            let Some(head) = session.response_header() else { return Err(UpstreamError::Protocol) };
-            let status = head.status.as_u16();
-            if status == 101 {
-                return Err(UpstreamError::Protocol);
+        let mut answer = match &mut self.session {
+            Session::Http1(session) => session.head().await?,
+            Session::Http2 { session, reused } => {
+                session.read_response_header().await.map_err(|error| trouble(&error, *reused))?;
+                let head = session.response_header().ok_or(UpstreamError::Protocol)?;
+                Answer { status: head.status.as_u16(), headers: head.headers.clone() }
             }
-            if status >= 200 {
-                let mut headers = head.headers.clone();
-                if let Some(needle) = &self.needle {
-                    blank_values(&mut headers, needle);
-                }
-                return Ok(Answer { status, headers });
-            }
+        };
+        if let Some(needle) = &self.needle {
+            blank_values(&mut answer.headers, needle);
         }
+        Ok(answer)
     }
 
     /// The answer's next piece; none at its end. Cancel-safe; the caller brings the clock.
@@ -209,7 +110,12 @@ impl Exchange {
     /// [`UpstreamError::Reset`] where the answer breaks off.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         loop {
-            let read = self.session_mut().read_response_body().await.map_err(|error| trouble(&error, false))?;
+            let read = match &mut self.session {
+                Session::Http1(session) => session.piece().await?,
+                Session::Http2 { session, .. } => {
+                    session.read_response_body().await.map_err(|error| trouble(&error, false))?
+                }
+            };
             let Some(needle) = &self.needle else { return Ok(read) };
             let Some(piece) = read else {
                 let rest = self.scrubber.finish();
@@ -222,16 +128,10 @@ impl Exchange {
         }
     }
 
-    async fn release(mut self, connector: &HttpConnector) {
-        if let Some(session) = self.session.take()
-            && self.sent_whole
-        {
-            connector.release_http_session(session, &*self.peer, Some(self.keep_idle)).await;
-        }
-    }
-
-    fn session_mut(&mut self) -> &mut HttpSession {
-        self.session.as_mut().expect("only `release` takes the session, and it consumes the exchange")
+    /// What may serve again; none where the request did not go out whole.
+    pub(super) fn end(self) -> Option<Ended> {
+        let Exchange { session, peer, keep_idle, sent_whole, .. } = self;
+        sent_whole.then_some(Ended { session, peer, keep_idle })
     }
 }
 
@@ -294,7 +194,8 @@ fn blank_values(headers: &mut HeaderMap, needle: &Needle) {
     }
 }
 
-fn trouble(error: &pingora::Error, reused: bool) -> UpstreamError {
+/// What an error of Pingora's means.
+pub(super) fn trouble(error: &pingora::Error, reused: bool) -> UpstreamError {
     if reused && (matches!(error.retry, RetryType::ReusedOnly) || matches!(error.retry, RetryType::Decided(true))) {
         return UpstreamError::Stale;
     }

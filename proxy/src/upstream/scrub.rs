@@ -38,7 +38,7 @@ impl Scrubber {
             piece
         } else {
             self.held.extend_from_slice(&piece);
-            self.held.split().freeze()
+            std::mem::take(&mut self.held).freeze()
         };
         let mut piece = blanked(needle, piece);
         let begins_at = unfinished(needle, &piece);
@@ -48,7 +48,7 @@ impl Scrubber {
 
     /// What was held back, at the end of the answer.
     pub(super) fn finish(&mut self) -> Bytes {
-        self.held.split().freeze()
+        std::mem::take(&mut self.held).freeze()
     }
 }
 

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::*;
 
 fn rules() -> Retries {
@@ -73,12 +75,13 @@ fn attempts_at_one_target_are_bounded_over_all_classes() {
 #[test]
 fn keys_take_turns_and_a_resting_one_is_passed_over() {
     let pool = KeyPool::new(["a", "b", "c"].map(|key| Secret::new(key.to_owned())).into());
-    let turn = |now_ms| pool.pick(now_ms).map(|picked| picked.index);
+    let (began, ms) = (Instant::now(), Duration::from_millis);
+    let turn = |now_ms| pool.pick(began + ms(now_ms)).map(|picked| picked.index);
     assert_eq!([turn(0), turn(0), turn(0), turn(0)], [Some(0), Some(1), Some(2), Some(0)]);
-    pool.rest(1, 1000);
+    pool.rest(1, began, ms(1000));
     assert!((0..6).all(|_| turn(500) != Some(1)));
     assert!((0..6).any(|_| turn(1000) == Some(1)));
-    (0..3).for_each(|index| pool.rest(index, 5000 + index as u64));
-    assert!(!pool.has_rested(4000));
+    (0..3).for_each(|index| pool.rest(index, began, ms(5000 + index as u64)));
+    assert!(!pool.has_rested(began + ms(4000)));
     assert_eq!(turn(4000), Some(0), "the one that is back soonest");
 }

@@ -27,12 +27,12 @@ pub struct AnswerText {
     blocks_bytes: usize,
     bytes: u64,
     /// Present once something was handed out.
-    oldest: Option<Oldest>,
+    oldest: Option<UncountedText>,
 }
 
 /// Text that was handed out to be counted, on another thread.
 #[derive(Debug, Clone, Default)]
-pub struct Oldest(Arc<Mutex<Counting>>);
+pub struct UncountedText(Arc<Mutex<Counting>>);
 
 #[derive(Debug, Default)]
 struct Counting {
@@ -71,9 +71,9 @@ impl AnswerText {
         self.bytes
     }
 
-    /// The oldest text, where more is kept than should be: to be counted by [`Oldest::count`] on a thread where nobody
+    /// The oldest text, where more is kept than should be: to be counted by [`UncountedText::count`] on a thread where nobody
     /// waits. What is not counted by then is counted at the end.
-    pub fn overflow(&mut self) -> Option<Oldest> {
+    pub fn overflow(&mut self) -> Option<UncountedText> {
         if self.blocks_bytes <= BLOCKS_BYTES_MAX {
             return None;
         }
@@ -121,14 +121,15 @@ impl AnswerText {
         }
         let text = &self.tail.as_bytes()[..end];
         let packed = zstd::bulk::compress(text, LEVEL).expect("memory takes all that is written to it");
-        let block = Block { packed: packed.into_boxed_slice(), pieces };
+        // Copied: an allocator shrinks nothing in place that still fills half of its room.
+        let block = Block { packed: Box::from(&*packed), pieces };
         self.tail.drain(..end);
         self.blocks_bytes += block.packed.len() + size_of::<Block>();
         self.blocks.push(block);
     }
 }
 
-impl Oldest {
+impl UncountedText {
     /// Counts what was handed out, and forgets it.
     pub fn count(&self, counter: &Counter, model: &str) -> Tally {
         let mut counting = self.0.lock();

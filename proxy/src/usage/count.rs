@@ -5,8 +5,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tiktoken_rs::CoreBPE;
 
-use super::family::{Base, Family};
-use crate::call::json::Text;
+use super::family::{BaseTokenizer, Family};
+use crate::call::json::TextSize;
 
 /// Longest text that a tokenizer sees at once, in bytes: on hostile text its work grows faster than the text.
 pub(super) const PIECE_BYTES_MAX: usize = 2048;
@@ -54,14 +54,14 @@ impl Counter {
             return;
         }
         tally.base_tokens += self.base_tokens(Family::of(model).base, text);
-        let size = Text::of(text);
+        let size = TextSize::of(text);
         tally.cjk_chars += size.cjk;
         tally.chars += size.ascii + size.wide;
         tally.bytes += text.len() as u64;
     }
 
     /// Tokens of `text` by one of our own tokenizers.
-    pub(super) fn base_tokens(&self, base: Base, text: &str) -> u64 {
+    pub(super) fn base_tokens(&self, base: BaseTokenizer, text: &str) -> u64 {
         let table = self.table(base);
         pieces(text).map(|piece| table.count_ordinary(piece) as u64).sum()
     }
@@ -74,16 +74,16 @@ impl Counter {
 
     /// The tables that are loaded.
     #[cfg(test)]
-    pub(super) fn loaded(&self) -> Vec<Base> {
-        let tables = [(Base::O200k, &self.o200k), (Base::Cl100k, &self.cl100k)];
+    pub(super) fn loaded(&self) -> Vec<BaseTokenizer> {
+        let tables = [(BaseTokenizer::O200k, &self.o200k), (BaseTokenizer::Cl100k, &self.cl100k)];
         tables.into_iter().filter(|(_, table)| table.lock().is_some()).map(|(base, _)| base).collect()
     }
 
     /// Loads a table once, also when several threads ask at the same time.
-    fn table(&self, base: Base) -> Arc<CoreBPE> {
+    fn table(&self, base: BaseTokenizer) -> Arc<CoreBPE> {
         let (place, load): (_, fn() -> _) = match base {
-            Base::O200k => (&self.o200k, || tiktoken_rs::o200k_base()),
-            Base::Cl100k => (&self.cl100k, || tiktoken_rs::cl100k_base()),
+            BaseTokenizer::O200k => (&self.o200k, || tiktoken_rs::o200k_base()),
+            BaseTokenizer::Cl100k => (&self.cl100k, || tiktoken_rs::cl100k_base()),
         };
         let load = || Arc::new(load().expect("the tables are compiled in, and every test of counting reads them"));
         place.lock().get_or_insert_with(load).clone()

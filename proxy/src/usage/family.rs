@@ -2,20 +2,20 @@
 
 /// The tokenizer that a count begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Base {
+pub(super) enum BaseTokenizer {
     O200k,
     Cl100k,
 }
 
-impl Base {
-    pub(super) const ALL: [Base; 2] = [Base::O200k, Base::Cl100k];
+impl BaseTokenizer {
+    pub(super) const ALL: [BaseTokenizer; 2] = [BaseTokenizer::O200k, BaseTokenizer::Cl100k];
 }
 
 /// A family of models, by how their names begin.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Family {
     prefix: &'static str,
-    pub(super) base: Base,
+    pub(super) base: BaseTokenizer,
     /// The family's tokens for each thousand of the base's, in text without Chinese, Japanese or Korean.
     other_per_mille: u64,
     /// The same in text of nothing else.
@@ -24,12 +24,12 @@ pub(super) struct Family {
     pub(super) is_exact: bool,
 }
 
-const fn family(prefix: &'static str, base: Base, other_per_mille: u64, cjk_per_mille: u64) -> Family {
+const fn family(prefix: &'static str, base: BaseTokenizer, other_per_mille: u64, cjk_per_mille: u64) -> Family {
     Family { prefix, base, other_per_mille, cjk_per_mille, is_exact: false }
 }
 
 /// A family that counts with one of our tokenizers.
-const fn own(prefix: &'static str, base: Base) -> Family {
+const fn own(prefix: &'static str, base: BaseTokenizer) -> Family {
     Family { prefix, base, other_per_mille: 1000, cjk_per_mille: 1000, is_exact: true }
 }
 
@@ -39,34 +39,34 @@ const fn own(prefix: &'static str, base: Base) -> Family {
 /// characters a token, GLM 1.6 to 1.8, Kimi 1.5 to 2, Hunyuan 1.8, Spark 1.5, ERNIE 1) over o200k's 0.68 tokens a
 /// character in ordinary prose. Families without such a statement keep the base's count.
 const FAMILIES: [Family; 24] = [
-    own("gpt-4o", Base::O200k),
-    own("gpt-4.1", Base::O200k),
-    own("gpt-4.5", Base::O200k),
-    own("gpt-5", Base::O200k),
-    own("gpt-oss", Base::O200k),
-    own("chatgpt-4o", Base::O200k),
-    own("o1", Base::O200k),
-    own("o3", Base::O200k),
-    own("o4-mini", Base::O200k),
-    own("gpt-4", Base::Cl100k),
-    own("gpt-3.5", Base::Cl100k),
-    own("gpt-35", Base::Cl100k),
-    own("text-embedding-", Base::Cl100k),
-    family("claude", Base::O200k, 1150, 1300),
-    family("deepseek", Base::O200k, 1040, 885),
-    family("qwen", Base::O200k, 1030, 895),
-    family("qwq", Base::O200k, 1030, 895),
-    family("glm", Base::O200k, 1030, 870),
-    family("chatglm", Base::O200k, 1030, 870),
-    family("kimi", Base::O200k, 1020, 845),
-    family("moonshot", Base::O200k, 1020, 845),
-    family("hunyuan", Base::O200k, 1030, 820),
-    family("spark", Base::O200k, 1000, 985),
-    family("ernie", Base::O200k, 1000, 1475),
+    own("gpt-4o", BaseTokenizer::O200k),
+    own("gpt-4.1", BaseTokenizer::O200k),
+    own("gpt-4.5", BaseTokenizer::O200k),
+    own("gpt-5", BaseTokenizer::O200k),
+    own("gpt-oss", BaseTokenizer::O200k),
+    own("chatgpt-4o", BaseTokenizer::O200k),
+    own("o1", BaseTokenizer::O200k),
+    own("o3", BaseTokenizer::O200k),
+    own("o4-mini", BaseTokenizer::O200k),
+    own("gpt-4", BaseTokenizer::Cl100k),
+    own("gpt-3.5", BaseTokenizer::Cl100k),
+    own("gpt-35", BaseTokenizer::Cl100k),
+    own("text-embedding-", BaseTokenizer::Cl100k),
+    family("claude", BaseTokenizer::O200k, 1150, 1300),
+    family("deepseek", BaseTokenizer::O200k, 1040, 885),
+    family("qwen", BaseTokenizer::O200k, 1030, 895),
+    family("qwq", BaseTokenizer::O200k, 1030, 895),
+    family("glm", BaseTokenizer::O200k, 1030, 870),
+    family("chatglm", BaseTokenizer::O200k, 1030, 870),
+    family("kimi", BaseTokenizer::O200k, 1020, 845),
+    family("moonshot", BaseTokenizer::O200k, 1020, 845),
+    family("hunyuan", BaseTokenizer::O200k, 1030, 820),
+    family("spark", BaseTokenizer::O200k, 1000, 985),
+    family("ernie", BaseTokenizer::O200k, 1000, 1475),
 ];
 
 /// Counted as if it were OpenAI's newest.
-const OTHER: Family = family("", Base::O200k, 1000, 1000);
+const OTHER: Family = family("", BaseTokenizer::O200k, 1000, 1000);
 
 impl Family {
     /// The family of a model, given its name with or without a vendor's prefix.

@@ -2,18 +2,15 @@
 
 use super::{
     count::Counter,
-    family::{Base, Family},
+    family::{BaseTokenizer, Family},
 };
 use crate::call::Media;
 
-/// What opens a prompt and its answer, in tokens. What stands around each message is less than the JSON around it.
+/// What opens a prompt and its answer, in tokens. What a chat format puts around each message is not more than the JSON
+/// around it, which is measured.
 const FRAME_TOKENS: u64 = 8;
 /// What they tell a model that may call tools. Anthropic's is the longest known, with 313 to 804.
 const TOOLS_TOKENS: u64 = 1024;
-/// No sound that models take is shorter for its bytes: Opus at 6 kbit a second.
-const AUDIO_BYTES_PER_SECOND_MIN: u64 = 750;
-/// No page of a PDF is written in fewer bytes, compressed among thousands like it.
-const PAGE_BYTES_MIN: u64 = 64;
 
 /// What media may count at most, in tokens; by the model's own rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +18,12 @@ pub struct MediaBounds {
     /// One image, whatever its size.
     pub image_tokens_max: u64,
     pub audio_tokens_per_second_max: u64,
-    /// Of a sound that the provider fetches.
+    /// The longest sound that the provider takes. One in the call is held for by its bytes where they show how long
+    /// it lasts, one that the provider fetches by this.
     pub audio_seconds_max: u64,
     /// One page of a PDF, its text and its image together.
     pub pdf_page_tokens_max: u64,
-    /// Pages that the provider takes.
+    /// Pages of one PDF that the provider takes.
     pub pdf_pages_max: u64,
     /// One video, whatever its length.
     pub video_tokens_max: u64,
@@ -86,12 +84,11 @@ impl MediaBounds {
     }
 
     /// The most that these media count.
-    fn tokens(&self, media: &Media) -> u64 {
-        let pages = (u64::from(media.documents).saturating_mul(self.pdf_pages_max))
-            .min(decoded(media.document_bytes) / PAGE_BYTES_MIN + u64::from(media.documents))
-            .saturating_add(u64::from(media.documents_remote).saturating_mul(self.pdf_pages_max));
-        let seconds = (decoded(media.audio_bytes) / AUDIO_BYTES_PER_SECOND_MIN + u64::from(media.audios))
-            .saturating_add(u64::from(media.audios_remote).saturating_mul(self.audio_seconds_max));
+    pub(super) fn tokens(&self, media: &Media) -> u64 {
+        // No size says how many pages a PDF has: its list of pages may name one of them many times.
+        let pages = u64::from(media.documents).saturating_mul(self.pdf_pages_max);
+        let seconds = |sounds: u32| u64::from(sounds).saturating_mul(self.audio_seconds_max);
+        let seconds = media.audio_seconds_max.min(seconds(media.audios)).saturating_add(seconds(media.audios_remote));
         [
             (u64::from(media.images), self.image_tokens_max),
             (u64::from(media.videos), self.video_tokens_max),
@@ -103,21 +100,16 @@ impl MediaBounds {
     }
 }
 
-/// Bytes that base64 of this length stands for, at most.
-fn decoded(base64_bytes: u64) -> u64 {
-    base64_bytes.saturating_mul(3).div_ceil(4)
-}
-
 /// What the bounds of a call's input are made of, besides its text.
 #[derive(Debug, Clone, Copy)]
-pub struct BesideText {
+pub struct NonTextInput {
     pub media: Media,
     pub bounds: MediaBounds,
     /// The model is told of tools.
     pub has_tools: bool,
 }
 
-impl BesideText {
+impl NonTextInput {
     fn tokens(&self) -> u64 {
         let tools = if self.has_tools { TOOLS_TOKENS } else { 0 };
         self.bounds.tokens(&self.media).saturating_add(FRAME_TOKENS + tools)
@@ -126,7 +118,7 @@ impl BesideText {
 
 /// The most input tokens that a call with so much text may use, whatever the tokenizer: none makes more than one token
 /// of a byte.
-pub fn input_bound(prompt_bytes: u64, beside: &BesideText) -> u64 {
+pub fn input_bound(prompt_bytes: u64, beside: &NonTextInput) -> u64 {
     prompt_bytes.saturating_add(beside.tokens())
 }
 
@@ -135,8 +127,8 @@ impl Counter {
     ///
     /// For models of other tokenizers than ours this allows for how far theirs may be from ours. Takes as long as
     /// [`Counter::count`], once for each of our tokenizers that is needed.
-    pub fn input_bound<'a>(&self, models: impl Iterator<Item = &'a str>, text: &str, beside: &BesideText) -> u64 {
-        let mut counted = [None; Base::ALL.len()];
+    pub fn input_bound<'a>(&self, models: impl Iterator<Item = &'a str>, text: &str, beside: &NonTextInput) -> u64 {
+        let mut counted = [None; BaseTokenizer::ALL.len()];
         let bounds = models.map(|model| {
             let family = Family::of(model);
             let tokens = *counted[family.base as usize].get_or_insert_with(|| self.base_tokens(family.base, text));

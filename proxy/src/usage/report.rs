@@ -1,10 +1,10 @@
-//! Whether what a provider says it used can be.
+//! Whether a provider's report of usage can be true of its call.
 
 use crate::call::Tokens;
 
-/// What a provider's report is held against.
+/// What is known of a call, to compare a provider's report with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Explained {
+pub struct ReportBounds {
     /// The most input tokens that the call may have used.
     pub input_tokens_max: u64,
     /// What was received of the answer's text, in bytes: none of it is more than one token.
@@ -29,7 +29,7 @@ impl Default for Slack {
 }
 
 /// Whether the call explains the report. One that it does not explain is set aside for a count of our own.
-pub fn is_believable(reported: &Tokens, explained: &Explained, slack: Slack) -> bool {
+pub fn is_believable(reported: &Tokens, explained: &ReportBounds, slack: Slack) -> bool {
     let input_max = explained.input_tokens_max.saturating_add(slack.input_tokens);
     let output_max = explained.answer_bytes.max(explained.output_tokens_max).saturating_add(slack.output_tokens);
     [reported.input, reported.cached, reported.cache_write].into_iter().all(|tokens| tokens <= input_max)

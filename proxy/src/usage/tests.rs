@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     count::{PIECE_BYTES_MAX, pieces},
-    family::{Base, Family},
+    family::{BaseTokenizer, Family},
     *,
 };
 use crate::call::{Bounds, Call, Media, Operation, PromptSize, Tokens};
@@ -127,7 +127,10 @@ fn parts_larger_than_their_whole_are_not_charged_twice() {
 fn estimated_and_counted(counter: &Counter, model: &str, text: &str) -> (u64, u64) {
     let body = json!({"model": model, "messages": [{"role": "user", "content": text}]}).to_string();
     let call = Call::parse(Operation::Chat, Bytes::from(body), &Bounds::default()).unwrap();
-    (estimate(&call.prompt_size), counter.count(model, text) + overhead(&call.prompt_size))
+    (
+        estimate(&call.prompt_size, &MediaBounds::default()),
+        counter.count(model, text) + overhead(&call.prompt_size, &MediaBounds::default()),
+    )
 }
 
 #[test]
@@ -146,16 +149,17 @@ fn an_estimate_errs_high_but_not_far() {
 
 #[test]
 fn what_is_not_text_is_estimated_too() {
+    let bounds = MediaBounds::default();
     let prompt_size = PromptSize {
         messages: 2,
         media: Media { images: 3, ..Media::default() },
         token_ids: 10,
         ..PromptSize::default()
     };
-    assert_eq!(estimate(&prompt_size), 2 * 6 + 3 + 3 * 1100 + 10);
-    assert_eq!(estimate(&PromptSize { token_ids: 10, ..PromptSize::default() }), 10);
+    assert_eq!(estimate(&prompt_size, &bounds), 2 * 6 + 3 + 3 * 1100 + 10);
+    assert_eq!(estimate(&PromptSize { token_ids: 10, ..PromptSize::default() }, &bounds), 10);
     let most = PromptSize { ascii_bytes: u64::MAX, wide_chars: u64::MAX, token_ids: u64::MAX, ..prompt_size };
-    assert_eq!(estimate(&most), u64::MAX);
+    assert_eq!(estimate(&most, &bounds), u64::MAX);
 }
 
 #[test]
@@ -179,9 +183,9 @@ fn tables_are_loaded_when_needed_and_given_back_when_told() {
     counter.count("gpt-4o", "");
     assert_eq!(counter.loaded(), []);
     counter.count("gpt-4o", "a");
-    assert_eq!(counter.loaded(), [Base::O200k]);
+    assert_eq!(counter.loaded(), [BaseTokenizer::O200k]);
     counter.count("gpt-4", "a");
-    assert_eq!(counter.loaded(), [Base::O200k, Base::Cl100k]);
+    assert_eq!(counter.loaded(), [BaseTokenizer::O200k, BaseTokenizer::Cl100k]);
     counter.forget();
     assert_eq!(counter.loaded(), []);
     assert_eq!(counter.count("gpt-4o", "a"), 1);
@@ -190,17 +194,17 @@ fn tables_are_loaded_when_needed_and_given_back_when_told() {
 #[test]
 fn models_are_told_apart_by_their_names() {
     for (model, base) in [
-        ("gpt-4o-mini", Base::O200k),
-        ("gpt-4.1", Base::O200k),
-        ("gpt-4-turbo", Base::Cl100k),
-        ("GPT-35-turbo", Base::Cl100k),
-        ("ft:gpt-3.5-turbo:org", Base::Cl100k),
-        ("openrouter/openai/gpt-4", Base::Cl100k),
-        ("text-embedding-3-small", Base::Cl100k),
-        ("o1", Base::O200k),
-        ("gpt-5", Base::O200k),
-        ("whatever", Base::O200k),
-        ("", Base::O200k),
+        ("gpt-4o-mini", BaseTokenizer::O200k),
+        ("gpt-4.1", BaseTokenizer::O200k),
+        ("gpt-4-turbo", BaseTokenizer::Cl100k),
+        ("GPT-35-turbo", BaseTokenizer::Cl100k),
+        ("ft:gpt-3.5-turbo:org", BaseTokenizer::Cl100k),
+        ("openrouter/openai/gpt-4", BaseTokenizer::Cl100k),
+        ("text-embedding-3-small", BaseTokenizer::Cl100k),
+        ("o1", BaseTokenizer::O200k),
+        ("gpt-5", BaseTokenizer::O200k),
+        ("whatever", BaseTokenizer::O200k),
+        ("", BaseTokenizer::O200k),
     ] {
         assert_eq!(Family::of(model).base, base, "{model}");
     }

@@ -169,7 +169,7 @@ pub(crate) struct Request<'a> {
     pub(crate) body: &'a str,
     /// In the order of the contract: 0 is none, 1 is bearer.
     pub(crate) auth: u8,
-    /// 0 is whole, 1 is server-sent events.
+    /// In the order of the contract: whole, server-sent events, a document a line, an array, frames of AWS.
     pub(crate) framing: u8,
 }
 
@@ -246,6 +246,11 @@ impl Image {
         let mut record = [0; 64];
         record[8..16].copy_from_slice(&list);
         self.place(&record)
+    }
+
+    /// The first frame of the push, as it is.
+    pub(crate) fn forward_event(&mut self) -> [u8; 64] {
+        [0; 64]
     }
 
     pub(crate) fn text_event(&mut self) -> [u8; 64] {

@@ -2,11 +2,12 @@
 //! is killed at any moment.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     net::SocketAddr,
     sync::atomic::{AtomicI64, Ordering},
     thread,
+    time::Duration,
 };
 
 use rustix::process::Signal;
@@ -27,7 +28,7 @@ fn a_call_that_was_delivered_is_in_the_ledger_once_whenever_the_process_is_kille
     let mut gateway = setup.key("other", "").run();
     let (mut delivered, mut chance) = (Vec::new(), Chance(0x5eed));
     for _ in 0..ROUNDS {
-        delivered.extend(drive_until_killed(&gateway, chance.up_to(300)));
+        delivered.extend(drive_until_killed(&gateway, chance.up_to(300), Signal::KILL));
         gateway = gateway.ends().1.restart();
     }
     let stopped = gateway.stop();
@@ -50,6 +51,53 @@ fn a_call_that_was_delivered_is_in_the_ledger_once_whenever_the_process_is_kille
     adds_up(&stopped, &rows);
 }
 
+/// More kills, for a machine that has the time.
+const KILLS_VARIABLE: &str = "TOLLGATE_TEST_KILLS";
+const KILLS: u64 = 20;
+/// The longest time from a start, or from the word to stop, to a kill.
+const MOMENT_US_MAX: i64 = 400_000;
+
+/// Rounds that differ in when the kill comes: some time after the process began, whether its doors are open or not, or
+/// some time after it was asked to stop. Everything is taken over and flushed all the time.
+#[test]
+fn the_next_start_serves_whenever_the_process_is_killed() {
+    let kills = std::env::var_os(KILLS_VARIABLE)
+        .map_or(KILLS, |kills| kills.to_str().expect("digits").parse().expect("a number"));
+    let provider = openai();
+    let busy = "[ledger]\ninterval_ms = 1\nflush_interval_ms = 2\nstore_interval_ms = 3\n";
+    let setup = MODELS.iter().fold(gateway(&provider), |setup, model| setup.serves(model));
+    let mut stopped = setup.key("other", "").with(busy).run().stop();
+    let (mut delivered, mut chance) = (Vec::new(), Chance(0x5eed));
+    for round in 0..kills {
+        let pause = Duration::from_micros(chance.up_to(MOMENT_US_MAX) as u64);
+        let gateway = Gateway::spawn(stopped.house);
+        if round % 3 == 2 {
+            let gateway = gateway.becomes_ready();
+            delivered.extend(drive_until_killed(&gateway, chance.up_to(60), Signal::TERM));
+            thread::park_timeout(pause / 4);
+            let _ = gateway.try_signal(Signal::KILL);
+            stopped = gateway.ends().1;
+        } else {
+            thread::park_timeout(pause);
+            let _ = gateway.try_signal(Signal::KILL);
+            stopped = gateway.ends().1;
+        }
+        if round % 5 == 4 {
+            let gateway = stopped.restart();
+            gateway.still_serves();
+            delivered.extend(drive_until_killed(&gateway, chance.up_to(100), Signal::KILL));
+            stopped = gateway.ends().1;
+        }
+    }
+    let stopped = stopped.restart().stop();
+    let rows = stopped.rows();
+    let ids: HashSet<&str> = rows.iter().map(|row| row.request_id.as_str()).collect();
+    assert_eq!(ids.len(), rows.len(), "no row is there twice");
+    let lost: Vec<_> = delivered.iter().filter(|id| !ids.contains(id.as_str())).collect();
+    assert!(lost.is_empty(), "{lost:?} of {} were delivered and have no row", delivered.len());
+    assert!(delivered.len() as u64 > kills / 2, "only {} calls were delivered", delivered.len());
+}
+
 /// What the caps count is what the rows say, key by key.
 fn adds_up(stopped: &Stopped, rows: &[Row]) {
     let mut expected = HashMap::<String, u64>::new();
@@ -64,11 +112,11 @@ fn adds_up(stopped: &Stopped, rows: &[Row]) {
 
 /// Drives the gateway with several clients. The one that sees the `moments`th piece of an answer kills it, there and
 /// then. Returns the ids of the calls whose last byte was seen.
-fn drive_until_killed(gateway: &Gateway, moments: i64) -> Vec<String> {
+fn drive_until_killed(gateway: &Gateway, moments: i64, signal: Signal) -> Vec<String> {
     let moments = &AtomicI64::new(moments);
     let seen = move || {
         if moments.fetch_sub(1, Ordering::Relaxed) == 1 {
-            gateway.signal(Signal::KILL);
+            gateway.signal(signal);
         }
     };
     thread::scope(|scope| {
@@ -98,6 +146,9 @@ fn drive(address: SocketAddr, client: usize, seen: impl Fn()) -> Vec<String> {
 fn follow(connection: &mut Client, call: &Call, seen: &impl Fn()) -> io::Result<String> {
     connection.try_write(&call.bytes())?;
     let head = connection.try_head()?;
+    if head.status == 503 {
+        return Err(io::Error::other("the gateway is told to end, and takes no further call"));
+    }
     assert_eq!(head.status, 200);
     while connection.try_piece()?.is_some() {
         seen();

@@ -100,10 +100,7 @@ fn an_adapter_that_misbehaves_in_a_stream_ends_it_in_words() {
     let gateway = gateway_with(&good, &format!("http://{}", provider.address()), ONE, &guests);
 
     // Row 30: a trap in mid-stream.
-    let mut client = gateway.begin(&chat("traps").streamed());
-    let mut taken = provider.accept();
-    taken.request();
-    taken.begin_stream();
+    let (mut client, mut taken) = provider.streams(&gateway, &chat("traps").streamed());
     for turn in 0..3 {
         taken.events(&["raw words of the provider"]);
         if turn == 0 {
@@ -121,10 +118,7 @@ fn an_adapter_that_misbehaves_in_a_stream_ends_it_in_words() {
 
     // Nothing has gone out yet: an answer, and no stream.
     for (name, status, code) in [("traps-at-once", 502, "plugin_failed"), ("drips", 504, "plugin_deadline_exceeded")] {
-        let mut client = gateway.begin(&chat(name).streamed());
-        let mut taken = provider.accept();
-        taken.request();
-        taken.begin_stream();
+        let (mut client, mut taken) = provider.streams(&gateway, &chat(name).streamed());
         taken.events(&["words"]);
         client.answer().is_refused(status, code);
         gateway.still_serves();
@@ -142,10 +136,7 @@ fn an_adapter_that_floods_or_hoards_is_stopped() {
     let guests = named(vec![("floods", evil::floods(100_000)), ("hoards", evil::hoards_handles())]);
     let gateway = gateway_with(&good, &format!("http://{}", provider.address()), ONE, &guests);
     for (name, _) in &guests {
-        let mut client = gateway.begin(&chat(name).streamed());
-        let mut taken = provider.accept();
-        taken.request();
-        taken.begin_stream();
+        let (mut client, mut taken) = provider.streams(&gateway, &chat(name).streamed());
         taken.events(&["words"]);
         client.answer().is_refused(502, "plugin_failed");
         taken.is_left();
@@ -173,16 +164,92 @@ fn a_good_adapter_of_the_operators_serves_whole_and_streamed() {
     client.send(&chat("own").streamed());
     taken.request();
     taken.begin_stream();
+    // The adapter says one word for each push, however many frames are in it.
     taken.events(&["one"]);
+    assert_eq!(client.head().status, 200);
+    while !client.event().expect("the stream goes on").contains("hi") {}
     taken.events(&["two"]);
+    while !client.event().expect("the stream goes on").contains("hi") {}
     taken.write("0\r\n\r\n");
-    assert_eq!(client.answer().is_good().said(), "hihi");
+    let rest: Vec<String> = std::iter::from_fn(|| client.event()).collect();
+    assert!(!rest.iter().any(|event| event.contains("hi")), "{rest:?}");
 
     client.send(&chat("own"));
     taken.request();
     taken.answer("429 Too Many Requests", "", "{}");
     client.answer().is_refused(429, "rate_limit_exceeded");
     gateway.still_serves();
+}
+
+/// A canonical chunk in a frame of an AWS event stream.
+fn aws_frame(payload: &str) -> Vec<u8> {
+    let header = |name: &str, value: &str| {
+        let length = u16::try_from(value.len()).expect("values are short").to_be_bytes();
+        let name_length = u8::try_from(name.len()).expect("names are short");
+        [&[name_length], name.as_bytes(), &[7], &length[..], value.as_bytes()].concat()
+    };
+    let headers = [header(":message-type", "event"), header(":event-type", "chunk")].concat();
+    let total = u32::try_from(16 + headers.len() + payload.len()).expect("frames are short");
+    let mut frame =
+        [total.to_be_bytes(), u32::try_from(headers.len()).expect("headers are short").to_be_bytes()].concat();
+    frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+    frame.extend_from_slice(&headers);
+    frame.extend_from_slice(payload.as_bytes());
+    frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+    frame
+}
+
+#[test]
+fn frames_that_an_adapter_forwards_reach_the_client_as_events_whatever_their_framing() {
+    let forwards = |framing: u8| {
+        let mut guest = Guest::requesting(&Request { framing, ..Request::default() });
+        let (push, finish) = (guest.image.events(&[guest::Image::forward_event]), guest.image.events(&[]));
+        (guest.push, guest.finish) = (format!("i32.const {push}"), format!("i32.const {finish}"));
+        guest
+    };
+    let guests =
+        named(vec![("sse", forwards(1)), ("lines", forwards(2)), ("array", forwards(3)), ("aws", forwards(4))]);
+    let framed = |name: &str, index: usize, payload: &str| match name {
+        "sse" => format!("event: chunk\r\ndata: {payload}\r\n\r\n").into_bytes(),
+        "lines" => format!("{payload}\r\n").into_bytes(),
+        "array" => format!("{}{payload}", if index == 0 { "[" } else { "," }).into_bytes(),
+        _ => aws_frame(payload),
+    };
+    let finished = chunk("three").replace(r#""finish_reason":null"#, r#""finish_reason":"stop""#);
+    let usage = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
+    let (good, provider) = (openai(), ByHand::listen());
+    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), ONE, &guests);
+    for (name, _) in &guests {
+        for shows_usage in [false, true] {
+            let call = if shows_usage { chat(name).streamed_with_usage() } else { chat(name).streamed() };
+            let mut client = gateway.begin(&call);
+            let mut taken = provider.accept();
+            taken.request();
+            taken.write("HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\nconnection: close\r\n\r\n");
+            // One at a time: the guest forwards the first frame of each push.
+            for (index, payload) in [&chunk("one"), &chunk("two"), &finished].into_iter().enumerate() {
+                taken.write(framed(name, index, payload));
+                if index == 0 {
+                    assert_eq!(client.head().status, 200, "{name}");
+                }
+                let event = client.event().expect("a chunk");
+                assert_eq!(event.trim(), payload.as_str(), "{name}");
+            }
+            taken.write(framed(name, 3, usage));
+            if name == "array" {
+                taken.write("]");
+            }
+            drop(taken);
+            let shown: Vec<String> = std::iter::from_fn(|| client.event()).collect();
+            let expected: &[&str] = if shows_usage { &[usage, "[DONE]"] } else { &["[DONE]"] };
+            assert_eq!(shown, expected, "{name}");
+            gateway.becomes_idle();
+        }
+    }
+    for row in gateway.stop().rows() {
+        assert_eq!((row.status, row.error_class.as_str()), (200, ""), "{row:?}");
+        assert_eq!((row.tokens.input, row.tokens.output, row.usage_source.as_str()), (7, 3, "provider"), "{row:?}");
+    }
 }
 
 #[test]

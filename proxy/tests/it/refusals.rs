@@ -263,3 +263,54 @@ fn a_bad_configuration_changes_nothing_and_says_every_fault() {
     assert_eq!(fails(&house, &["serve"], 2), said);
     assert!(!house.data_dir().join("store").exists());
 }
+
+/// Requests of nobody. By hand, 200 000 of them grow the disk as little.
+const JUNK: usize = 8_000;
+const JUNK_DISK_BYTES_MAX: u64 = 1_000_000;
+
+#[test]
+fn a_flood_of_junk_leaves_a_count_and_next_to_nothing_on_the_disk() {
+    let provider = openai();
+    let gateway = gateway(&provider).run();
+    let ask = |number: usize| {
+        let key = format!("sk-tg-nobody-{number}");
+        gateway.call(&chat("gpt").with_key(&key)).is_refused(401, "invalid_api_key");
+    };
+    ask(0);
+    let before = allocated_bytes(&gateway.house().data_dir());
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let ask = &ask;
+            scope.spawn(move || (0..JUNK / 4).for_each(|turn| ask(1 + client + 4 * turn)));
+        }
+    });
+    let grown = allocated_bytes(&gateway.house().data_dir()).saturating_sub(before);
+    assert!(grown < JUNK_DISK_BYTES_MAX, "{JUNK} requests of nobody took {grown} bytes");
+    let stopped = gateway.stop();
+    assert!(stopped.rows().is_empty());
+    assert_eq!(stopped.refusals(), counts([("invalid_api_key", 1 + JUNK as u64)]));
+}
+
+/// What a folder takes on the disk. Files that go away meanwhile take nothing.
+fn allocated_bytes(folder: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(file) if file.is_dir() => allocated_bytes(&entry.path()),
+        Ok(file) => file.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.map(bytes).sum()
+}
+
+#[test]
+fn no_log_level_shows_a_providers_key() {
+    let provider = openai();
+    let gateway = gateway(&provider).with("[log]\nlevel = \"trace\"").run();
+    gateway.call(&chat("gpt")).is_good();
+    let log = gateway.log();
+    assert!(log.contains("TRACE") || log.contains("DEBUG"), "the level is in force");
+    for secret in ["sk-good", &key_of("main"), &gateway.admin_token()] {
+        assert!(!log.contains(secret), "the log holds `{secret}`");
+    }
+}

@@ -82,6 +82,31 @@ fn the_drain_has_an_end() {
 }
 
 #[test]
+fn a_stream_in_http2_is_told_that_the_drain_is_over() {
+    let provider = openai();
+    let endless = "fake:slow?frame_ms=20&frames=100000";
+    let gateway = gateway(&provider).serves(endless).server("drain_timeout_s = 1").run();
+    let mut client = H2Client::to(gateway.address);
+    let mut calls: Vec<_> = (0..4).map(|_| client.begin(&chat(endless).streamed())).collect();
+    for call in &mut calls {
+        client.head(call);
+        client.piece(call).expect("the stream goes on").expect("it has begun");
+    }
+    gateway.signal(Signal::TERM);
+    for call in &mut calls {
+        let mut text = String::new();
+        while let Some(piece) = client.piece(call).expect("the stream ends in good order") {
+            text.push_str(&String::from_utf8_lossy(&piece));
+        }
+        assert!(text.contains("gateway_unavailable"), "{text}");
+    }
+    let (status, stopped) = gateway.ends();
+    assert!(status.success(), "{status}");
+    let rows = stopped.rows();
+    assert!(rows.len() == 4 && rows.iter().all(|row| row.error_class == "gateway_unavailable"), "{rows:#?}");
+}
+
+#[test]
 fn a_second_signal_ends_the_drain() {
     let provider = openai();
     let gateway = gateway(&provider).serves("fake:hang").server("drain_timeout_s = 600").run();
@@ -107,11 +132,41 @@ fn an_idle_gateway_stops_at_once_whoever_is_connected() {
 }
 
 #[test]
-fn interrupt_stops_as_well_as_terminate() {
+fn interrupt_and_hang_up_stop_as_well_as_terminate() {
+    let provider = openai();
+    for signal in [Signal::INT, Signal::HUP] {
+        let model = "fake:slow?frame_ms=20&frames=20";
+        let gateway = gateway(&provider).serves(model).run();
+        let mut streaming = gateway.begin(&chat(model).streamed());
+        streaming.head();
+        streaming.events(3);
+        gateway.signal(signal);
+        let mut last = String::new();
+        while let Some(event) = streaming.event() {
+            last = event;
+        }
+        assert_eq!(last, "[DONE]", "{signal:?} lets a call end");
+        let (status, stopped) = gateway.ends();
+        assert_eq!((status.code(), stopped.rows().len()), (Some(0), 1), "{signal:?}");
+    }
+}
+
+#[test]
+fn a_gateway_whose_data_is_moved_away_takes_no_calls_until_it_is_back() {
     let provider = openai();
     let gateway = gateway(&provider).run();
     gateway.call(&chat("gpt")).is_good();
-    gateway.signal(Signal::INT);
-    let (status, stopped) = gateway.ends();
-    assert_eq!((status.code(), stopped.rows().len()), (Some(0), 1));
+    let (data, aside) = (gateway.house().data_dir(), gateway.house().dir().join("aside"));
+    std::fs::rename(&data, &aside).unwrap();
+    let ready = || gateway.call(&get("/readyz"));
+    eventually("the gateway sees it", || (ready().status() == 503).then_some(()));
+    assert!(ready().text().starts_with("the data directory was removed or replaced"));
+    gateway.call(&chat("gpt")).is_refused(503, "ledger_unavailable");
+    assert_eq!(gateway.metric("tollgate_ledger_rows_lost_total", &[]), 1.0);
+    assert!(gateway.log().contains("the data directory was removed"));
+    std::fs::rename(&aside, &data).unwrap();
+    eventually("the gateway sees it", || (ready().status() == 200).then_some(()));
+    gateway.call(&chat("gpt")).is_good();
+    // What was written to the files that were away came back with them.
+    assert_eq!(gateway.stop().rows().len(), 3);
 }

@@ -137,10 +137,7 @@ fn a_provider_that_answers_a_stream_with_a_document_is_not_passed_on() {
 fn a_finished_stream_does_not_wait_for_its_providers_end() {
     let provider = ByHand::listen();
     let gateway = gateway_before("openai", &provider.base_url()).run();
-    let mut client = gateway.begin(&chat("gpt").streamed());
-    let mut taken = provider.accept();
-    taken.request();
-    taken.begin_stream();
+    let (mut client, mut taken) = provider.streams(&gateway, &chat("gpt").streamed());
     let stop = chunk("").replace(r#""finish_reason":null"#, r#""finish_reason":"stop""#);
     taken.events(&[&chunk("all of it"), &stop, "[DONE]"]);
     // The provider's last chunk is still to come.

@@ -44,8 +44,8 @@ fn each_kind_of_token_is_charged_at_its_own_price() {
         .model("reasoning", &[("first", model)], &PRICE.replace(" }", r#", reasoning_per_million = "40" }"#))
         .model(
             "tiny",
-            &[("first", "fake:usage?input=1&output=0")],
-            r#"price = { currency = "EUR", input_per_million = "0.0005", output_per_million = "1" }"#,
+            &[("first", "fake:usage?input=1&output=1")],
+            r#"price = { currency = "EUR", input_per_million = "0.0005", output_per_million = "0" }"#,
         )
         .run();
     let mut client = gateway.client();
@@ -70,12 +70,12 @@ fn a_target_with_a_price_of_its_own_is_charged_at_that() {
     let targets = r#"[models."m"]
         targets = [
           { provider = "first", model = "fake:status?code=500" },
-          { provider = "first", model = "fake:usage?input=1000000&output=0", price = { currency = "USD", input_per_million = "7", output_per_million = "9" } },
+          { provider = "first", model = "fake:usage?input=1000000&output=1", price = { currency = "USD", input_per_million = "7", output_per_million = "9" } },
         ]
         price = { currency = "USD", input_per_million = "1", output_per_million = "1" }"#;
     let gateway = gateway(&provider).with(targets).run();
     gateway.call(&chat("m")).is_good();
-    assert_eq!(gateway.stop().only_row().charge_nanos, 7_000_000_000);
+    assert_eq!(gateway.stop().only_row().charge_nanos, 7_000_009_000);
 }
 
 #[test]
@@ -150,14 +150,24 @@ fn what_is_counted_is_in_the_metrics_too() {
 
 #[test]
 fn usage_beyond_reason_is_set_aside_and_counted_here() {
-    let provider = openai();
+    absurd_usage_is_set_aside(&openai());
+}
+
+#[test]
+fn usage_beyond_reason_that_an_adapter_reads_is_set_aside_too() {
+    absurd_usage_is_set_aside(&anthropic());
+}
+
+fn absurd_usage_is_set_aside(provider: &Provider) {
     let models = [
         "fake:usage?output=99999999999999999999",
         "fake:usage?output=1099511627776",
         "fake:usage?input=99999999999999999999&output=1",
         "fake:usage?input=5&output=1&cached=99999999999999999999",
+        "fake:usage?input=5&output=-3",
+        "fake:usage?input=-1&output=2",
     ];
-    let mut setup = gateway(&provider).limits("tokens_total = 100000");
+    let mut setup = gateway(provider).limits("tokens_total = 100000");
     for model in models {
         setup = setup.model(model, &[("first", model)], PRICE);
     }

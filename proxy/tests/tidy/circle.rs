@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::source::Source;
+use super::source::{Named, Source};
 
 /// A module by its names below the room's own file, which is the empty one.
 type Place = Vec<String>;
@@ -44,7 +44,7 @@ impl Files {
             imports.values().filter(|import| import.passed_on).map(|import| &import.path).collect();
         let mut named = BTreeSet::new();
         for path in source.paths().iter().filter(|path| !path.in_tests && !handed_on.contains(&path.names)) {
-            named.extend(self.resolve(place, source, &path.names, 0));
+            named.extend(self.resolve(place, source, &seen_from_file(path), 0));
         }
         for (name, import) in imports.iter().filter(|(_, import)| import.passed_on) {
             if source.mentions(name) > 1 {
@@ -74,6 +74,14 @@ impl Files {
             _ => Some(file),
         }
     }
+}
+
+/// A path as the file itself would write it: out of a `mod name { … }` of the file, as many `super` lead to the file.
+fn seen_from_file(path: &Named) -> Vec<String> {
+    let ups = path.names.iter().take_while(|name| *name == "super").count();
+    let inside = ups.min(path.modules);
+    let names = path.names[inside..].to_vec();
+    if inside > 0 && ups == inside { [vec!["self".to_owned()], names].concat() } else { names }
 }
 
 fn reached_from(place: &Place, named: &BTreeMap<&Place, BTreeSet<Place>>) -> BTreeSet<Place> {
@@ -111,6 +119,12 @@ fn a_circle_is_found_and_a_door_is_none() {
         ("b", "use crate::room::a::A; pub struct B(A);"),
     ]);
     assert_eq!(siblings.circles(), [["room::a", "room::b"]]);
+    let inline = files(&[
+        ("", "mod a; pub struct B;"),
+        ("a", "mod c { use super::D; } mod d; pub(in super) struct D;"),
+        ("a::d", ""),
+    ]);
+    assert!(inline.circles().is_empty());
     let line = files(&[("", "mod a; mod b;"), ("a", "pub struct A;"), ("b", "use super::a::A; pub struct B(A);")]);
     assert!(line.circles().is_empty());
 }

@@ -168,6 +168,11 @@ fn walk(tokens: &[TokenTree], modules: &mut Vec<String>, found: &mut Vec<Named>)
         match &tokens[at] {
             TokenTree::Group(group) => {
                 let below: Vec<TokenTree> = group.stream().into_iter().collect();
+                // Who may use an item is not what the item uses.
+                if matches!(before(1), Some(TokenTree::Ident(word)) if word == "pub") {
+                    at += 1;
+                    continue;
+                }
                 let module = match (before(2), before(1)) {
                     (Some(TokenTree::Ident(word)), Some(TokenTree::Ident(name))) if word == "mod" => Some(plain(name)),
                     _ => None,
@@ -258,6 +263,7 @@ fn the_reader_of_code_reads_it_right() {
         //! crate::of::a_comment
         use a::{b::{self, c}, d as e};
         pub(super) use super::super::x::Y;
+        pub(in super::super) const Z: u8 = 0;
         mod below;
         fn f<'a>(it: &'a str) -> Vec::<u8> { let q = '"'; it.e::<T>(r#"h::i " j"#, "key_expired"); m::n!(o::p) }
         #[derive(Debug, thiserror::Error)]

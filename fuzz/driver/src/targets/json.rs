@@ -1,7 +1,7 @@
 //! The JSON scanner beside serde_json and beside the plugin kit: all accept the same texts and read the same strings.
 
 use serde_json::Value;
-use tollgate::call::json::{self, JsonError, Scanner, Text, check, push_quoted};
+use tollgate::call::json::{self, JsonError, Scanner, TextSize, check, push_quoted};
 use tollgate_plugin::json as kit;
 
 use super::outcome;
@@ -43,7 +43,7 @@ fn read(text: &str) {
         let meant: String = serde_json::from_str(&quoted).expect("a string in JSON is JSON");
         assert_eq!(token.decode(), meant);
         assert!(token.is(&meant));
-        assert_eq!(format!("{:?}", token.size()), format!("{:?}", Text::of(&meant)), "{quoted}");
+        assert_eq!(format!("{:?}", token.size()), format!("{:?}", TextSize::of(&meant)), "{quoted}");
         let mut again = Vec::new();
         push_quoted(&meant, &mut again);
         assert_eq!(serde_json::from_slice::<String>(&again).ok().as_ref(), Some(&meant));

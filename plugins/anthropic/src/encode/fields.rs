@@ -51,15 +51,15 @@ pub(super) fn check(asked: &Value<'_>) -> Result<(), Failure> {
 impl Type {
     fn check(self, value: &Value<'_>) -> Result<(), &'static str> {
         let (fits, message) = match self {
-            Type::Number => (value.as_f64().is_some(), "this field is a number"),
-            Type::Whole => (value.as_u64().is_some(), "this field is a whole number, and not negative"),
-            Type::Text => (value.as_str().is_some(), "this field is a string"),
-            Type::Flag => (value.as_bool().is_some(), "this field is true or false"),
-            Type::List => (value.as_array().is_some(), "this field is an array"),
-            Type::Object => (value.as_object().is_some(), "this field is an object"),
+            Type::Number => (value.as_f64().is_some(), "This field must be a number."),
+            Type::Whole => (value.as_u64().is_some(), "This field must be a whole number that is not negative."),
+            Type::Text => (value.as_str().is_some(), "This field must be a string."),
+            Type::Flag => (value.as_bool().is_some(), "This field must be true or false."),
+            Type::List => (value.as_array().is_some(), "This field must be an array."),
+            Type::Object => (value.as_object().is_some(), "This field must be an object."),
             Type::TextOrTexts => {
                 let texts = value.as_array().is_some_and(|items| items.iter().all(|item| item.as_str().is_some()));
-                (texts || value.as_str().is_some(), "this field is a string or an array of strings")
+                (texts || value.as_str().is_some(), "This field must be a string or an array of strings.")
             }
         };
         if fits { Ok(()) } else { Err(message) }

@@ -26,7 +26,7 @@ impl<'a> Format<'a> {
         let Some(format) = asked.get("response_format") else { return Ok(Format::Free) };
         let schema = format.get("json_schema").and_then(|named| named.get("schema"));
         if schema.is_some_and(|schema| schema.as_object().is_none()) {
-            return Err(Failure::invalid("response_format.json_schema.schema", "a JSON Schema is an object"));
+            return Err(Failure::invalid("response_format.json_schema.schema", "A JSON Schema must be an object."));
         }
         Ok(match (format.text("type"), schema) {
             (Some("json_schema"), Some(schema)) if model.structured => Format::Native(schema),

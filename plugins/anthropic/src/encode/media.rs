@@ -15,7 +15,7 @@ pub(super) fn block<'a>(url: &'a str, param: &str) -> Result<BlockKind<'a>, Fail
     if strip_prefix_ignoring_case(url, "https://").is_some() || strip_prefix_ignoring_case(url, "http://").is_some() {
         return Ok(BlockKind::Image(Source::Url(url)));
     }
-    Err(refused(param, "an image is given as an http URL or as a base64 data URI"))
+    Err(refused(param, "An image must be given as an http URL or as a base64 data URI."))
 }
 
 /// The data of a file part: a data URI, or base64 whose bytes or whose name say what they are.
@@ -29,12 +29,12 @@ pub(super) fn file<'a>(data: &'a str, name: Option<&str>, param: &str) -> Result
 
 fn data_uri<'a>(rest: &'a str, param: &str) -> Result<BlockKind<'a>, Failure> {
     let Some((head, data)) = rest.split_once(',') else {
-        return Err(refused(param, "the data URI has no data"));
+        return Err(refused(param, "The data URI has no data."));
     };
     let mut attributes = head.split(';');
     let declared = attributes.next().unwrap_or_default().trim();
     if !attributes.any(|attribute| attribute.trim().eq_ignore_ascii_case("base64")) {
-        return Err(refused(param, "the data URI is not base64"));
+        return Err(refused(param, "The data URI must be base64."));
     }
     typed(sniff(data).unwrap_or(declared), data, param)
 }
@@ -44,15 +44,15 @@ fn typed<'a>(media_type: &'a str, data: &'a str, param: &str) -> Result<BlockKin
     let known = ["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf"];
     let spelled = if media_type.eq_ignore_ascii_case("image/jpg") { "image/jpeg" } else { media_type };
     match known.iter().find(|known| known.eq_ignore_ascii_case(spelled)) {
-        _ if data.is_empty() => Err(refused(param, "the data URI has no data")),
+        _ if data.is_empty() => Err(refused(param, "The data URI has no data.")),
         Some(&"application/pdf") => Ok(BlockKind::Document(Source::Base64 { media_type: "application/pdf", data })),
         Some(media_type) => Ok(BlockKind::Image(Source::Base64 { media_type, data })),
         None if strip_prefix_ignoring_case(media_type, "text/").is_some() => {
             let text = base64::decode(data).and_then(|bytes| String::from_utf8(bytes).ok());
-            let text = text.ok_or_else(|| refused(param, "the text file is not UTF-8 in base64"))?;
+            let text = text.ok_or_else(|| refused(param, "The text file must be UTF-8 in base64."))?;
             Ok(BlockKind::Document(Source::Text(text)))
         }
-        None => Err(refused(param, "the provider takes PNG, JPEG, GIF and WebP images, PDF documents and text files")),
+        None => Err(refused(param, "The provider takes PNG, JPEG, GIF and WebP images, PDF documents and text files.")),
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Conversation<'a> {
 
 pub(super) fn conversation<'a>(asked: &'a Value<'a>) -> Result<Conversation<'a>, Failure> {
     let Some(messages) = asked.get("messages").and_then(Value::as_array) else {
-        return Err(Failure::invalid("messages", "the messages are not a list"));
+        return Err(Failure::invalid("messages", "The messages must be an array."));
     };
     let mut system = Vec::new();
     let mut turns = Turns::default();
@@ -49,7 +49,7 @@ pub(super) fn conversation<'a>(asked: &'a Value<'a>) -> Result<Conversation<'a>,
             Some("tool") => turns.result(parts::tool_result(message, at)?),
             Some("function") => turns.result(parts::function_result(message, at)?),
             _ => {
-                let roles = "a message's role is system, developer, user, assistant, tool or function";
+                let roles = "A message's role must be system, developer, user, assistant, tool or function.";
                 return Err(Failure::invalid(at.field("role"), roles));
             }
         }

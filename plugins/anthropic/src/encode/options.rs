@@ -100,7 +100,7 @@ fn as_asked<'a>(bounds: &mut Bounds<'a>, native: &'a Value<'a>, model: &Model) -
         (Some("enabled"), of) => {
             let tokens = native.get("budget_tokens").and_then(Value::as_u64);
             let tokens = tokens.ok_or_else(|| {
-                Failure::invalid("thinking.budget_tokens", "the budget of enabled thinking is a whole number")
+                Failure::invalid("thinking.budget_tokens", "The budget of enabled thinking must be a whole number.")
             })?;
             match of {
                 models::Thinking::Adaptive => bounds.adaptive(model, display, Some(effort_of(tokens))),
@@ -134,7 +134,7 @@ fn max_tokens(asked: &Value<'_>) -> Result<Option<u64>, Failure> {
     for name in ["max_completion_tokens", "max_tokens"] {
         if let Some(value) = asked.get(name) {
             let bound = value.as_u64().filter(|bound| *bound > 0);
-            return bound.map(Some).ok_or_else(|| Failure::invalid(name, "the bound is not a positive whole number"));
+            return bound.map(Some).ok_or_else(|| Failure::invalid(name, "The bound must be a positive whole number."));
         }
     }
     Ok(None)

@@ -21,7 +21,7 @@ const NAMES_MAX: usize = 1024;
 /// # Errors
 /// A sentence, where `parameters` says that it is something else.
 pub(super) fn input(parameters: Option<&Value<'_>>) -> Result<String, &'static str> {
-    const NO_OBJECT: &str = "the parameters are a JSON Schema of type object";
+    const NO_OBJECT: &str = "The parameters must be a JSON Schema of type object.";
     let Some(parameters) = parameters else { return Ok(NO_PARAMETERS.into()) };
     let schema = parameters.as_object().ok_or(NO_OBJECT)?;
     if schema.is_empty() {
@@ -83,7 +83,7 @@ impl<'a> MergedUnion<'a> {
         let properties = branch.get("properties").and_then(Value::as_object);
         self.names += properties.map_or(0, Object::len) + required(branch).count();
         if self.names > NAMES_MAX {
-            return Err("the branches of the parameters' union name more than 1024 properties");
+            return Err("The branches of the parameters' union must name at most 1024 properties.");
         }
         for (name, schema) in properties.into_iter().flat_map(Object::iter) {
             match self.properties.iter_mut().find(|(known, _)| *known == name) {

@@ -29,7 +29,7 @@ impl<'a> Tools<'a> {
         let listed = asked.get("tools").and_then(Value::as_array).unwrap_or_default();
         let functions = asked.get("functions").and_then(Value::as_array).unwrap_or_default();
         if listed.len() + functions.len() > TOOLS_MAX {
-            return Err(Failure::invalid("tools", "the request declares more tools than a model may have"));
+            return Err(Failure::invalid("tools", "The request declares more tools than a model may have."));
         }
         let mut list = Vec::with_capacity(listed.len() + functions.len());
         for (index, tool) in listed.iter().enumerate() {
@@ -89,7 +89,7 @@ impl<'a> Tools<'a> {
 fn declared<'a>(tool: &'a Value<'a>, index: usize, model: &Model) -> Result<Tool<'a>, Failure> {
     match tool.text("type") {
         Some("custom") if tool.get("input_schema").is_none() => {
-            Err(Failure::unsupported(path("tools", index), "the provider has no custom tools"))
+            Err(Failure::unsupported(path("tools", index), "The provider has no custom tools."))
         }
         Some("function") | None if tool.get("input_schema").is_none() => match tool.get("function") {
             Some(function) => {
@@ -97,7 +97,7 @@ fn declared<'a>(tool: &'a Value<'a>, index: usize, model: &Model) -> Result<Tool
                 at.push_str(".function");
                 function_tool(function, tool.get("cache_control"), model, &at)
             }
-            None => Err(Failure::invalid(path("tools", index), "the tool has no function")),
+            None => Err(Failure::invalid(path("tools", index), "The tool must have a function.")),
         },
         _ => Ok(Tool::Native(tool)),
     }
@@ -116,7 +116,7 @@ fn function_tool<'a>(
         Failure::invalid(param, message)
     };
     let Some(name) = function.text("name").filter(|name| !name.is_empty()) else {
-        return Err(invalid(".name", "a function has a name"));
+        return Err(invalid(".name", "A function must have a name."));
     };
     let strict = model.structured && function.get("strict").and_then(Value::as_bool) == Some(true);
     let schema = schema::input(function.get("parameters")).map_err(|sentence| invalid(".parameters", sentence))?;
@@ -154,7 +154,7 @@ fn chosen<'a>(wish: &'a Value<'a>, list: &mut Vec<Tool<'a>>) -> Result<Option<To
     };
     match kind {
         Some(kind) => Ok(Some(ToolChoice { kind, one_at_a_time })),
-        None => Err(Failure::unsupported("tool_choice", "the provider knows no such choice of tools")),
+        None => Err(Failure::unsupported("tool_choice", "The provider does not know this choice of tools.")),
     }
 }
 

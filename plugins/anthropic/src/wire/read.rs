@@ -187,8 +187,8 @@ pub(crate) struct Counts {
 impl Counts {
     /// Takes the counts that `usage` names; they are totals, and the others stay.
     pub(crate) fn update(&mut self, usage: &Value<'_>) {
-        let count = |name| usage.get(name).and_then(Value::as_u64);
-        let inner = |outer: &str, name: &str| usage.get(outer).and_then(|it| it.get(name)).and_then(Value::as_u64);
+        let count = |name| usage.get(name).and_then(Value::as_count);
+        let inner = |outer: &str, name: &str| usage.get(outer).and_then(|it| it.get(name)).and_then(Value::as_count);
         self.cache_write_5m = inner("cache_creation", "ephemeral_5m_input_tokens").or(self.cache_write_5m);
         self.cache_write_1h = inner("cache_creation", "ephemeral_1h_input_tokens").or(self.cache_write_1h);
         let split = self.cache_write_5m.unwrap_or(0).saturating_add(self.cache_write_1h.unwrap_or(0));

@@ -39,7 +39,7 @@ impl Body<'_> {
             }
         });
         if writer.depth() > DEPTH_MAX {
-            return Err(Failure::invalid("messages", "a part of a message nests too deep"));
+            return Err(Failure::invalid("messages", "A part of a message is nested too deep."));
         }
         Ok(writer.finish())
     }

@@ -1,6 +1,13 @@
 //! The scanner: a cursor over JSON text.
 
-use super::{DEPTH_MAX, Expected, JsonError, Kind, Token, swar::special};
+use super::{
+    fault::{Expected, JsonError},
+    swar::special,
+    token::{Kind, Token},
+};
+
+/// Containers that may be open at once, whatever bound is asked for.
+pub const DEPTH_MAX: usize = 128;
 
 /// A cursor over JSON text. Its steps either read what they are named after or say what should have stood there.
 ///
@@ -91,10 +98,24 @@ impl<'a> Scanner<'a> {
 
     /// Reads one value of any kind, showing `note` every string in it with the name read last before it.
     #[inline]
-    pub fn value_noting(&mut self, mut note: impl FnMut(&'a str, Token<'a>)) -> Result<&'a str, JsonError> {
+    pub fn value_noting(&mut self, mut note: impl FnMut(Token<'a>, Token<'a>)) -> Result<&'a str, JsonError> {
+        self.value_visiting(|name, value| {
+            if let Some(value) = value {
+                note(name, value);
+            }
+        })
+    }
+
+    /// Reads one value of any kind, showing `visit` every string in it with the name read last before it, and that name
+    /// alone where an object opens.
+    #[inline]
+    pub fn value_visiting(
+        &mut self,
+        mut visit: impl FnMut(Token<'a>, Option<Token<'a>>),
+    ) -> Result<&'a str, JsonError> {
         // One bit for each container opened here, the innermost lowest; set for objects.
         let mut objects: u128 = 0;
-        let mut name = "";
+        let mut name = Token { raw: "", at: 0, escaped: false };
         let outside = self.depth;
         self.peek();
         let start = self.at;
@@ -103,9 +124,10 @@ impl<'a> Scanner<'a> {
                 Some(b'"') => {
                     let at = self.at;
                     let escaped = self.quoted()?;
-                    note(name, Token { raw: self.between(at + 1, self.at - 1), at, escaped });
+                    visit(name, Some(Token { raw: self.between(at + 1, self.at - 1), at, escaped }));
                 }
                 Some(b'{') => {
+                    visit(name, None);
                     self.enter()?;
                     objects = objects << 1 | 1;
                 }
@@ -123,8 +145,8 @@ impl<'a> Scanner<'a> {
                 if objects & 1 == 1 {
                     if self.member()? {
                         let at = self.at;
-                        self.quoted()?;
-                        name = self.between(at + 1, self.at - 1);
+                        let escaped = self.quoted()?;
+                        name = Token { raw: self.between(at + 1, self.at - 1), at, escaped };
                         self.colon()?;
                         continue 'value;
                     }

@@ -124,7 +124,7 @@ fn the_default_depth_is_what_serde_json_reads() {
 fn strings_are_shown_with_the_name_before_them() {
     let mut seen = Vec::new();
     let text = r#"{"a":"1","b":{"c":["2","3"]},"\u0064":"4"}"#;
-    Scanner::new(text, 9).value_noting(|name, value| seen.push((name, value.raw))).unwrap();
+    Scanner::new(text, 9).value_noting(|name, value| seen.push((name.raw, value.raw))).unwrap();
     assert_eq!(seen, [("a", "1"), ("c", "2"), ("c", "3"), (r"\u0064", "4")]);
 }
 
@@ -155,8 +155,8 @@ fn unquoting_what_was_never_scanned_does_no_harm() {
 }
 
 /// The size of `text`, character by character.
-fn naive_size(text: &str) -> Text {
-    let mut size = Text::default();
+fn naive_size(text: &str) -> TextSize {
+    let mut size = TextSize::default();
     for char in text.chars() {
         match char as u32 {
             ..0x80 => size.ascii += 1,
@@ -266,7 +266,7 @@ proptest! {
     #[test]
     fn texts_are_measured_as_their_characters_are(text in any::<String>(), cjk in "[ぁ-ヿ一-龥가-힣a-z]{0,40}") {
         for text in [text, cjk] {
-            prop_assert_eq!(Text::of(&text), naive_size(&text));
+            prop_assert_eq!(TextSize::of(&text), naive_size(&text));
             let mut quoted = Vec::new();
             push_quoted(&text, &mut quoted);
             let quoted = String::from_utf8(quoted).unwrap();

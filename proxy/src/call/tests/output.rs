@@ -55,7 +55,9 @@ fn what_a_request_lets_a_provider_answer_is_read_in_any_dialect() {
         (r#"{"max_tokens":100,"thinking_budget":50,"n":2}"#, Some(100), 300),
         (r#"{"max_tokens":100,"thinking":{"type":"enabled","budget_tokens":50}}"#, Some(100), 100),
         (r#"{"messages":[{"max_tokens":9}],"tools":[{"max_tokens":9}],"max_tokens":null}"#, None, 0),
-        (r#"{"metadata":{"max_tokens":"9"}}"#, None, 0),
+        (r#"{"metadata":{"max_tokens":"9","n":9,"num_predict":9}}"#, None, 0),
+        (r#"{"options":{"num_predict":"10"},"best_of":" 3 "}"#, Some(10), 30),
+        (r#"{"options":{"NUM_PREDICT":10}}"#, Some(10), 10),
         ("{}", None, 0),
         ("no JSON", None, 0),
     ];

@@ -119,7 +119,7 @@ fn an_entry_that_should_be_a_table_is_an_unknown_key() {
 #[test]
 fn variables_that_cannot_be_replaced_are_faults() {
     check("[log]\nlevel = '${UNSET} ${EMPTY}'", &["2: log.level: `UNSET` and `EMPTY` are not set in the environment"]);
-    check("[log]\nlevel = '${SET'", &["2: log.level: `${` without its `}`"]);
+    check("[log]\nlevel = '${SET'", &["2: log.level: `${` is not closed by `}`"]);
     check("[log]\nlevel = '${}'", &["2: log.level: `` is not the name of an environment variable"]);
     check("[log]\nlevel = '${1A}'", &["2: log.level: `1A` is not the name of an environment variable"]);
 }
@@ -178,15 +178,15 @@ fn half_a_tls_listener_is_a_fault() {
 
 #[test]
 fn names_that_could_not_be_labels_are_faults() {
-    let name = "a name has 1 to 64 letters, digits, `_`, `-` or `.`";
+    let name = "a name must have 1 to 64 letters, digits, `_`, `-` or `.`";
     check("[keys.'a b']", &[&format!("1: keys.\"a b\": {name}")]);
     check("[keys.'']", &[&format!("1: keys.\"\": {name}")]);
     check(&format!("[keys.{}]", "x".repeat(65)), &[&format!("1: keys.{}: {name}", "x".repeat(65))]);
     check(
         &format!("{PROVIDER}[models.'a b']\ntargets = [{{ provider = 'p', model = 'm*' }}]"),
         &[
-            "4: models.\"a b\": a model's name has 1 to 200 bytes, none of them a space or `*`",
-            "5: models.\"a b\".targets[0].model: a model's name has 1 to 200 bytes, none of them a space or `*`",
+            "4: models.\"a b\": a model's name must have 1 to 200 bytes, none of them a space or `*`",
+            "5: models.\"a b\".targets[0].model: a model's name must have 1 to 200 bytes, none of them a space or `*`",
         ],
     );
 }
@@ -249,4 +249,42 @@ fn any_bytes_of_text_are_answered() {
     }
     let deep = "[".repeat(10_000);
     assert!(build(&format!("a = {deep}"), env).is_err());
+}
+
+#[test]
+fn bounds_that_contradict_each_other_are_faults_where_both_were_meant() {
+    check(
+        "[limits]\nanswer_bytes_max = 2048\nframe_bytes_max = 4096\n[plugins]\nrest_ms = 9000\nrest_ms_max = 8000\n\
+         memory_bytes_max = 33554432\nmemory_total_bytes_max = 16777216",
+        &[
+            "3: limits.frame_bytes_max: must be at most `answer_bytes_max`, which is 2048",
+            "5: plugins.rest_ms: must be at most `rest_ms_max`, which is 8000",
+            "7: plugins.memory_bytes_max: must be at most `memory_total_bytes_max`, which is 16777216",
+        ],
+    );
+    let config = config("[limits]\nanswer_bytes_max = 2048");
+    assert_eq!(config.limits.frame_bytes_max, 2048, "a default gives way");
+}
+
+#[test]
+fn a_data_directory_has_a_name_and_a_key_no_id_for_one() {
+    check("[server]\ndata_dir = ''", &["2: server.data_dir: must name a directory"]);
+    check("[keys.key_a]", &["1: keys.key_a: a name does not begin with `key_`, as ids do"]);
+}
+
+#[test]
+fn a_base_url_that_servers_may_read_differently_is_refused() {
+    for path in ["/v1/../x", "/./v1", "/%2E%2e/v1", "/v1/..", "/a%zz", "/a%4"] {
+        let refused = format!("http://localhost:1{path}").parse::<BaseUrl>();
+        assert_eq!(refused, Err(BaseUrlError::Path), "{path}");
+    }
+    assert!("http://localhost:1/a..b/.well-known/%2Fc".parse::<BaseUrl>().is_ok());
+}
+
+#[test]
+fn what_shows_outside_of_the_file_has_its_line() {
+    let (config, faults) = examine("[server]\ndata_dir = 'x'\nthreads = 0\n[plugins.\"a-b\"]\nfile = 'y'", env);
+    assert_eq!((faults.0.len(), config.fault("server.data_dir", "m").line), (1, 2));
+    assert_eq!(config.fault("plugins.a-b.file", "m").line, 5);
+    assert_eq!(config.fault("server.listen", "m").line, 0, "it is not there");
 }

@@ -20,7 +20,7 @@ pub(in crate::dialect) fn answer(call: &Call, body: Bytes, name: Option<AnswerNa
     };
     match name {
         Some(name) => named(&body, call.operation, &name)
-            .map_err(|_| failure::not_an_answer("the adapter's answer is not a JSON object")),
+            .map_err(|_| failure::not_an_answer("The adapter's answer is not a JSON object.")),
         None => Ok(body),
     }
 }
@@ -54,12 +54,18 @@ fn named(body: &[u8], operation: Operation, name: &AnswerName<'_>) -> Result<Byt
 ///
 /// Fails if it is not an answer at all: not JSON, or a success that carries an error.
 pub fn whole(body: &[u8]) -> Result<Option<Tokens>, Failure> {
-    let text = std::str::from_utf8(body).map_err(|_| failure::not_an_answer("the provider's answer is not UTF-8"))?;
-    let parts = Parts::read(text).map_err(|_| failure::not_an_answer("the provider's answer is not a JSON object"))?;
+    let text = std::str::from_utf8(body).map_err(|_| failure::not_an_answer("The provider's answer is not UTF-8."))?;
+    let parts = Parts::read(text).map_err(|_| failure::not_an_answer("The provider's answer is not a JSON object."))?;
     match parts.error {
         Some(error) => Err(failure::read(error)),
         None => Ok(parts.tokens),
     }
+}
+
+/// Whether what stands in an answer's place says that there is an error, as the providers of all dialects say it.
+pub fn tells_error(body: &[u8]) -> bool {
+    let parts = std::str::from_utf8(body).ok().and_then(|text| Parts::read(text).ok());
+    parts.is_some_and(|parts| parts.error.is_some())
 }
 
 /// The parts of a whole answer, or of one chunk, that the gateway acts on.
@@ -70,6 +76,8 @@ pub(super) struct Parts<'a> {
     pub(super) tokens: Option<Tokens>,
     /// Where the value of `usage` stands, whatever it is, and where its key begins.
     pub(super) usage: Option<(usize, std::ops::Range<usize>)>,
+    /// The JSON text under `choices`.
+    pub(super) choices: &'a str,
     /// `choices` holds at least one.
     pub(super) has_choices: bool,
     pub(super) id: &'a str,
@@ -97,6 +105,7 @@ impl<'a> Parts<'a> {
                 "choices" => {
                     parts.has_choices = scanner.kind()? == Kind::Array;
                     let choices = scanner.value()?;
+                    parts.choices = choices;
                     parts.has_choices &= choices.as_bytes()[1..].trim_ascii_start() != b"]";
                 }
                 "id" => parts.id = scanner.value()?,

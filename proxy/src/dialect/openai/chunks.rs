@@ -15,7 +15,7 @@ pub(super) const DONE: &[u8] = b"data: [DONE]\n\n";
 /// An event that a stream cannot hold where it came. The adapter is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    #[error("output after the finish reason")]
+    #[error("output follows the finish reason")]
     AfterFinish,
     #[error("tool call {0} skips an index")]
     ToolGap(u32),
@@ -23,9 +23,9 @@ pub enum EventError {
     ToolUnnamed(u32),
     #[error("tool call {0} is named twice")]
     ToolRenamed(u32),
-    #[error("more than {0} tool calls")]
+    #[error("there are more than {0} tool calls")]
     TooManyTools(usize),
-    #[error("a `delta` that is not a JSON object")]
+    #[error("a `delta` is not a JSON object")]
     NotAnObject,
 }
 

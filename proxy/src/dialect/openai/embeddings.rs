@@ -14,7 +14,7 @@ use crate::call::{
 /// `body` with every embedding as base64 of little-endian `f32`, or as an array of numbers. One that is in the wanted
 /// form already is left as it came, and so is a body in which all are.
 pub(super) fn embeddings_as(body: Bytes, base64: bool) -> Result<Bytes, Failure> {
-    let fail = || failure::not_an_answer("the provider's embeddings cannot be read");
+    let fail = || failure::not_an_answer("The provider's embeddings cannot be read.");
     let text = std::str::from_utf8(&body).map_err(|_| fail())?;
     let other = if base64 { Kind::Array } else { Kind::String };
     let spans = embeddings(text, other).map_err(|_| fail())?;

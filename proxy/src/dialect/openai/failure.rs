@@ -1,7 +1,7 @@
 //! Errors as the client reads them, and errors that a provider puts where an answer should be.
 
 use serde_json::Value;
-use tollgate_reading::{self as reading, ErrorBody, Json, Meaning};
+use tollgate_reading::{ErrorBody, Json, Meaning};
 
 use crate::{
     call::{Blame, Failure, FailureKind, json::push_quoted},
@@ -57,13 +57,8 @@ pub(super) fn read(error: &str) -> Failure {
     let error = ErrorBody::of(Borrowed(&serde_json::from_str(error).unwrap_or(Value::Null)));
     let meaning = Meaning::of_openai(SUCCESS, &error);
     Failure {
-        kind: kind(meaning.kind),
-        blame: match meaning.blame {
-            reading::Blame::Request => Blame::Request,
-            reading::Blame::Credential => Blame::Credential,
-            reading::Blame::Model => Blame::Model,
-            reading::Blame::Provider => Blame::Provider,
-        },
+        kind: meaning.kind,
+        blame: meaning.blame,
         retryable: meaning.retryable,
         retry_after_ms: None,
         code: error.code_for(meaning.kind).map(str::to_owned),
@@ -103,20 +98,3 @@ impl<'a> Json<'a> for Borrowed<'a> {
 
 /// The status of an answer in which an error stands where there should be none.
 const SUCCESS: u16 = 200;
-
-fn kind(kind: reading::Kind) -> FailureKind {
-    match kind {
-        reading::Kind::InvalidRequest => FailureKind::InvalidRequest,
-        reading::Kind::ContextLength => FailureKind::ContextLength,
-        reading::Kind::Authentication => FailureKind::Authentication,
-        reading::Kind::Permission => FailureKind::Permission,
-        reading::Kind::Quota => FailureKind::Quota,
-        reading::Kind::RateLimited => FailureKind::RateLimited,
-        reading::Kind::Overloaded => FailureKind::Overloaded,
-        reading::Kind::Timeout => FailureKind::Timeout,
-        reading::Kind::ContentFilter => FailureKind::ContentFilter,
-        reading::Kind::NotFound => FailureKind::NotFound,
-        reading::Kind::TooLarge => FailureKind::TooLarge,
-        reading::Kind::Upstream => FailureKind::Upstream,
-    }
-}

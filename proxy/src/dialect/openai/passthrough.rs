@@ -3,7 +3,10 @@
 use memchr::memmem::Finder;
 
 use super::{answer::Parts, failure, tokens};
-use crate::call::{Failure, Tokens};
+use crate::call::{
+    Failure, Tokens,
+    json::{DEPTH_MAX, JsonError, Scanner},
+};
 
 /// What becomes of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,24 +20,22 @@ pub(super) enum Forward {
 
 /// What a frame said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct InspectedFrame {
     pub(super) forward: Forward,
     pub(super) usage: Option<Tokens>,
     /// The provider failed inside a success. The frame is dropped; nothing good follows.
     pub(super) error: Option<Failure>,
     /// The end mark.
     pub(super) done: bool,
-    /// A choice has its finish reason.
-    pub(super) finished: bool,
 }
 
-impl Seen {
-    fn only(forward: Forward) -> Seen {
-        Seen { forward, usage: None, error: None, done: false, finished: false }
+impl InspectedFrame {
+    fn only(forward: Forward) -> InspectedFrame {
+        InspectedFrame { forward, usage: None, error: None, done: false }
     }
 
-    fn failed(failure: Failure) -> Seen {
-        Seen { error: Some(failure), ..Seen::only(Forward::Drop) }
+    fn failed(failure: Failure) -> InspectedFrame {
+        InspectedFrame { error: Some(failure), ..InspectedFrame::only(Forward::Drop) }
     }
 }
 
@@ -48,22 +49,33 @@ pub(super) struct Passthrough {
     /// `{"id":…,"object":…,"created":…,"model":…` of the first chunk, kept for the client who is owed a usage chunk.
     identity: Option<Vec<u8>>,
     ended: bool,
+    finished: Finished,
     usage: Finder<'static>,
     error: Finder<'static>,
     finish_reason: Finder<'static>,
+}
+
+/// Which choices have their finish reason.
+#[derive(Debug)]
+enum Finished {
+    /// Whether the one choice has it.
+    One(bool),
+    /// Of several, one bit for each: those that have begun, and those that have finished.
+    Each { begun: u128, finished: u128 },
 }
 
 /// How OpenAI ends every chunk but the last of a stream with usage.
 const USAGE_NULL_LAST: &[u8] = b",\"usage\":null}";
 
 impl Passthrough {
-    /// `include_usage` is what the client asked.
-    pub(super) fn new(include_usage: bool) -> Passthrough {
+    /// `include_usage` and `choices` are what the client asked.
+    pub(super) fn new(include_usage: bool, choices: u32) -> Passthrough {
         Passthrough {
             include_usage,
             usage_shown: false,
             identity: None,
             ended: false,
+            finished: if choices > 1 { Finished::Each { begun: 0, finished: 0 } } else { Finished::One(false) },
             usage: Finder::new("\"usage\""),
             error: Finder::new("\"error\""),
             finish_reason: Finder::new("\"finish_reason\""),
@@ -71,14 +83,14 @@ impl Passthrough {
     }
 
     /// Reads one frame: the name of its event, which is as a rule empty, and its data.
-    pub(super) fn frame(&mut self, event: &[u8], data: &[u8]) -> Seen {
+    pub(super) fn frame(&mut self, event: &[u8], data: &[u8]) -> InspectedFrame {
         let data = data.trim_ascii();
         if self.ended || data.is_empty() {
-            return Seen::only(Forward::Drop);
+            return InspectedFrame::only(Forward::Drop);
         }
         if data.starts_with(b"[DONE]") {
             self.ended = true;
-            return Seen { done: true, ..Seen::only(Forward::AsIs) };
+            return InspectedFrame { done: true, ..InspectedFrame::only(Forward::AsIs) };
         }
         let seen = match data {
             [b'{', .., b'}'] if self.identity.is_some() && event != b"error" => self.chunk(data),
@@ -90,38 +102,46 @@ impl Passthrough {
 
     /// A frame like thousands before it. A name in quotes can only be a name or a whole string, never a part of one:
     /// inside a string its quotes would be escaped. So what is not found here is not there.
-    fn chunk(&mut self, data: &[u8]) -> Seen {
+    fn chunk(&mut self, data: &[u8]) -> InspectedFrame {
         let (rest, usage_null) = match data.strip_suffix(USAGE_NULL_LAST) {
             Some(rest) => (rest, true),
             None => (data, false),
         };
         let one_line = memchr::memchr2(b'\n', b'\r', rest).is_none();
         let says_more = !one_line || self.usage.find(rest).is_some() || self.error.find(rest).is_some();
+        let Finished::One(is_finished) = &mut self.finished else { return self.inspected(b"", data) };
         // What has no finish reason, not even null, may have no choice.
-        let Some(finished) = self.finish(rest).filter(|_| !says_more) else {
+        let Some(finished) = finish(&self.finish_reason, rest).filter(|_| !says_more) else {
             return self.inspected(b"", data);
         };
+        *is_finished |= finished;
         let forward = if usage_null && !self.include_usage {
             Forward::Rewritten([b"data: ", rest, b"}\n\n"].concat())
         } else {
             Forward::AsIs
         };
-        Seen { finished, ..Seen::only(forward) }
+        InspectedFrame::only(forward)
     }
 
     /// Any frame, read in full.
-    fn inspected(&mut self, event: &[u8], data: &[u8]) -> Seen {
+    fn inspected(&mut self, event: &[u8], data: &[u8]) -> InspectedFrame {
         let text = std::str::from_utf8(data).unwrap_or_default();
         let Ok(parts) = Parts::read(text) else {
-            return Seen::failed(failure::not_an_answer("the provider sent a frame that is not a JSON object"));
+            return InspectedFrame::failed(failure::not_an_answer(
+                "The provider sent a frame that is not a JSON object.",
+            ));
         };
         match parts.error {
-            Some(error) => return Seen::failed(failure::read(error)),
-            None if event == b"error" => return Seen::failed(failure::read(text)),
+            Some(error) => return InspectedFrame::failed(failure::read(error)),
+            None if event == b"error" => return InspectedFrame::failed(failure::read(text)),
             None => {}
         }
         if parts.has_choices && self.identity.is_none() {
             self.identity = Some(identity(&parts));
+        }
+        match &mut self.finished {
+            Finished::One(is_finished) => *is_finished |= finish(&self.finish_reason, data) == Some(true),
+            Finished::Each { begun, finished } => note_choices(parts.choices, begun, finished),
         }
         let wanted = self.include_usage && parts.usage.is_some();
         self.usage_shown |= wanted && parts.tokens.is_some();
@@ -132,19 +152,15 @@ impl Passthrough {
             _ if memchr::memchr2(b'\n', b'\r', data).is_some() => Forward::Rewritten(framed(data)),
             _ => Forward::AsIs,
         };
-        Seen { usage: parts.tokens, finished: self.finish(data) == Some(true), ..Seen::only(forward) }
+        InspectedFrame { usage: parts.tokens, ..InspectedFrame::only(forward) }
     }
 
-    /// Whether a choice has a finish reason that is not null, which some providers write as an empty one; `None` if no
-    /// choice mentions it.
-    fn finish(&self, data: &[u8]) -> Option<bool> {
-        let mut mentions = self.finish_reason.find_iter(data).map(|at| {
-            let after = data[at + self.finish_reason.needle().len()..].trim_ascii_start();
-            let value = after.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
-            value.first() == Some(&b'"') && value.get(1) != Some(&b'"')
-        });
-        let first = mentions.next()?;
-        Some(first || mentions.any(|finished| finished))
+    /// Whether each choice that has begun has its finish reason.
+    pub(super) fn is_finished(&self) -> bool {
+        match self.finished {
+            Finished::One(is_finished) => is_finished,
+            Finished::Each { begun, finished } => begun != 0 && begun & !finished == 0,
+        }
     }
 
     /// The usage chunk that a client asked for and the provider did not send. Belongs before the end mark.
@@ -176,6 +192,44 @@ fn without(data: &[u8], key: usize, end: usize) -> Vec<u8> {
         Some(before) => [before, after].concat(),
         None => [before, after.strip_prefix(b",").unwrap_or(after)].concat(),
     }
+}
+
+/// Whether a choice has a finish reason that is not null, which some providers write as an empty one; `None` if no
+/// choice mentions it.
+fn finish(finish_reason: &Finder<'_>, data: &[u8]) -> Option<bool> {
+    let mut mentions = finish_reason.find_iter(data).map(|at| {
+        let after = data[at + finish_reason.needle().len()..].trim_ascii_start();
+        let value = after.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+        value.first() == Some(&b'"') && value.get(1) != Some(&b'"')
+    });
+    let first = mentions.next()?;
+    Some(first || mentions.any(|finished| finished))
+}
+
+/// Notes which of `choices`, a JSON array, begin or finish here. One that is no choice is none.
+fn note_choices(choices: &str, begun: &mut u128, finished: &mut u128) {
+    let mut scanner = Scanner::new(choices, DEPTH_MAX);
+    let _ = (|| {
+        scanner.enter_array()?;
+        while scanner.element()? {
+            scanner.enter_object()?;
+            let (mut index, mut is_finished) = (0, false);
+            while let Some(key) = scanner.key()? {
+                match key.raw {
+                    "index" => index = scanner.value()?.parse().unwrap_or(0),
+                    "finish_reason" => is_finished = !matches!(scanner.value()?, "null" | "\"\""),
+                    _ => {
+                        scanner.value()?;
+                    }
+                }
+            }
+            // No more than this many can be asked for.
+            let choice = 1 << u32::min(index, u128::BITS - 1);
+            *begun |= choice;
+            *finished |= if is_finished { choice } else { 0 };
+        }
+        Ok::<(), JsonError>(())
+    })();
 }
 
 /// One event on one line. A line break outside a string means nothing to JSON, and inside there is none.

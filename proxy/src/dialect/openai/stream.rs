@@ -13,7 +13,7 @@ use crate::{
 
 /// What a forwarded frame said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct ForwardedFrame {
     pub usage: Option<Tokens>,
     /// The end mark.
     pub done: bool,
@@ -23,19 +23,20 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct StreamEncoder {
     include_usage: bool,
+    /// How many the client asked for.
+    choices: u32,
     /// For events; none where every frame is forwarded.
     chunks: Option<Chunks>,
     /// For frames; made at the first.
     passthrough: Option<Box<Passthrough>>,
-    is_finished: bool,
     scratch: Vec<u8>,
 }
 
 impl StreamEncoder {
-    /// `include_usage` is what the client asked; `name` is given to what events become.
-    pub(in crate::dialect) fn new(name: Option<AnswerName<'_>>, include_usage: bool) -> StreamEncoder {
+    /// `include_usage` and `choices` are what the client asked; `name` is given to what events become.
+    pub(in crate::dialect) fn new(name: Option<AnswerName<'_>>, include_usage: bool, choices: u32) -> StreamEncoder {
         let chunks = name.map(|name| Chunks::new(name, include_usage));
-        StreamEncoder { include_usage, chunks, passthrough: None, is_finished: false, scratch: Vec::new() }
+        StreamEncoder { include_usage, choices, chunks, passthrough: None, scratch: Vec::new() }
     }
 
     /// Appends what `event` becomes. Usage, failures and forwarded frames become nothing: they are the caller's. An
@@ -48,7 +49,6 @@ impl StreamEncoder {
         self.scratch.clear();
         chunks.event(event, &mut self.scratch)?;
         out.extend_from_slice(&self.scratch);
-        self.is_finished |= chunks.finished();
         Ok(())
     }
 
@@ -63,14 +63,13 @@ impl StreamEncoder {
         data: &[u8],
         raw: Option<&[u8]>,
         out: &mut BytesMut,
-    ) -> Result<Seen, Failure> {
-        let include_usage = self.include_usage;
-        let passthrough = self.passthrough.get_or_insert_with(|| Box::new(Passthrough::new(include_usage)));
+    ) -> Result<ForwardedFrame, Failure> {
+        let (include_usage, choices) = (self.include_usage, self.choices);
+        let passthrough = self.passthrough.get_or_insert_with(|| Box::new(Passthrough::new(include_usage, choices)));
         let seen = passthrough.frame(event, data);
         if let Some(failure) = seen.error {
             return Err(failure);
         }
-        self.is_finished |= seen.finished;
         if !seen.done {
             match (seen.forward, raw) {
                 (Forward::AsIs, Some(raw)) => out.extend_from_slice(raw),
@@ -79,12 +78,15 @@ impl StreamEncoder {
                 (Forward::Drop, _) => {}
             }
         }
-        Ok(Seen { usage: seen.usage, done: seen.done })
+        Ok(ForwardedFrame { usage: seen.usage, done: seen.done })
     }
 
-    /// Whether a finish reason has gone out. A stream that ends without one was cut off.
+    /// Whether each choice that has begun has its finish reason. A stream that ends before was cut off.
     pub fn is_finished(&self) -> bool {
-        self.is_finished
+        match &self.passthrough {
+            Some(passthrough) => passthrough.is_finished(),
+            None => self.chunks.as_ref().is_some_and(Chunks::finished),
+        }
     }
 
     /// Ends the stream: the usage chunk, if the client asked for it and has not had it, and the end mark.

@@ -7,17 +7,21 @@ use crate::call::{
     json::{DEPTH_MAX, JsonError, Kind, Scanner, Token},
 };
 
+const WHITESPACE: [char; 4] = [' ', '\n', '\r', '\t'];
+
 /// Gives `note` the text of one chunk: content, reasoning, refusals and tool calls.
 ///
 /// Reads the deltas alone. Their name in quotes can only be a name: inside a string its quotes would be escaped.
 pub fn delta_text(data: &[u8], mut note: impl FnMut(&str)) {
-    const DELTA: &[u8] = b"\"delta\"";
-    let mut rest = data;
-    while let Some(at) = memchr::memmem::find(rest, DELTA) {
-        rest = rest[at + DELTA.len()..].trim_ascii_start();
-        let Some(value) = rest.strip_prefix(b":") else { continue };
-        let Ok(text) = std::str::from_utf8(value) else { return };
-        text_of(text, &mut note);
+    const DELTA: &str = "\"delta\"";
+    let finder = memchr::memmem::Finder::new(DELTA);
+    // Each byte is read a bounded number of times, however many deltas there are.
+    let Ok(mut rest) = std::str::from_utf8(data) else { return };
+    while let Some(at) = finder.find(rest.as_bytes()) {
+        rest = rest[at + DELTA.len()..].trim_start_matches(WHITESPACE);
+        let Some(value) = rest.strip_prefix(':') else { continue };
+        let Some(read) = text_of(value, &mut note) else { return };
+        rest = &value[read..];
     }
 }
 
@@ -30,11 +34,13 @@ pub fn answer_text(body: &[u8]) -> String {
     out
 }
 
-/// Gives `note` the text of the value that `text` begins with. What was read before a fault counts.
-fn text_of(text: &str, mut note: impl FnMut(&str)) {
+/// Gives `note` the text of the value that `text` begins with, and returns how long the value is. What was read before a
+/// fault counts.
+fn text_of(text: &str, mut note: impl FnMut(&str)) -> Option<usize> {
     let mut reasoning: Option<String> = None;
     let mut reasoning_content = false;
-    let _ = Scanner::new(text, DEPTH_MAX).value_noting(|name, value| match name {
+    let mut scanner = Scanner::new(text, DEPTH_MAX);
+    let whole = scanner.value_noting(|name, value| match &*name.decode() {
         "content" | "refusal" | "name" | "arguments" | "transcript" => note(&value.decode()),
         "reasoning_content" => {
             reasoning_content = true;
@@ -47,6 +53,7 @@ fn text_of(text: &str, mut note: impl FnMut(&str)) {
     if let Some(reasoning) = reasoning.filter(|_| !reasoning_content) {
         note(&reasoning);
     }
+    whole.is_ok().then(|| scanner.at())
 }
 
 /// Appends the text of a call: its messages or input, and the tools and schemas that reach the model as JSON.
@@ -74,7 +81,7 @@ pub fn whole_prompt_text(call_body: &[u8]) -> (String, u64) {
             scanner.value_noting(|name, value| {
                 let start = value.at + 1;
                 out.push_str(&text[copied..start]);
-                if is_payload(name, value.raw) {
+                if is_payload(&name.decode(), value) {
                     left_out += value.raw.len() as u64;
                 } else {
                     push(value, &mut out);
@@ -92,7 +99,7 @@ fn push_prompt(text: &str, out: &mut String) -> Result<(), JsonError> {
     let mut scanner = Scanner::new(text, DEPTH_MAX);
     scanner.enter_object()?;
     while let Some(key) = scanner.key()? {
-        match key.raw {
+        match &*key.decode() {
             "tools" | "functions" | "response_format" => {
                 out.push_str(scanner.value()?);
                 out.push('\n');
@@ -103,7 +110,8 @@ fn push_prompt(text: &str, out: &mut String) -> Result<(), JsonError> {
             }
             "messages" | "input" => {
                 scanner.value_noting(|name, value| {
-                    if !matches!(name, "role" | "type") && !is_payload(name, value.raw) {
+                    let name = name.decode();
+                    if !matches!(&*name, "role" | "type") && !is_payload(&name, value) {
                         push(value, out);
                         out.push('\n');
                     }

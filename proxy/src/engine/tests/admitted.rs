@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::{
-    super::{BodyFault, models, refuse},
+    super::{BodyError, models, refuse},
     client::Client,
-    setup::{House, chat},
+    setup::{House, KEY, chat},
 };
 use crate::{
     dialect::Dialect,
@@ -22,9 +22,9 @@ async fn refused(caps: Caps, client: Client, status: u16, code: &str) {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_served_is_refused_by_name() {
     let none = Caps::default;
-    refused(none(), Client::asks("{").with_body(Err(BodyFault::TooLarge(9))), 413, "request_too_large").await;
-    refused(none(), Client::asks("{").with_body(Err(BodyFault::Slow)), 408, "request_timeout").await;
-    refused(none(), Client::asks("{").with_body(Err(BodyFault::Broken)), 400, "body_incomplete").await;
+    refused(none(), Client::asks("{").with_body(Err(BodyError::TooLarge(9))), 413, "request_too_large").await;
+    refused(none(), Client::asks("{").with_body(Err(BodyError::Slow)), 408, "request_timeout").await;
+    refused(none(), Client::asks("{").with_body(Err(BodyError::Broken)), 400, "body_incomplete").await;
     refused(none(), Client::asks("").with_body(Ok(Bytes::from_static(b"{\"a\":\"\xff\"}"))), 400, "invalid_json").await;
     refused(none(), Client::asks(&chat("none")), 404, "model_not_found").await;
     refused(none(), Client::asks(&chat("hidden")), 403, "model_not_allowed").await;
@@ -65,6 +65,31 @@ async fn a_bad_key_is_told_before_its_body_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_is_refused_takes_no_place_while_it_sends_its_body() {
+    let alone = |house: &House| {
+        let gateway = house.gateway.clone();
+        move || assert_eq!((gateway.in_flight(), gateway.unanswered()), (0, 1))
+    };
+    let none_left = Caps { requests_per_minute: Some(0), ..Caps::default() };
+    for (key, caps, code) in [
+        (None, Caps::default(), "key_missing"),
+        (Some("sk-tg-unknown"), Caps::default(), "invalid_api_key"),
+        (Some(KEY), none_left, "requests_per_minute_exceeded"),
+    ] {
+        let house = House::with_caps([], caps);
+        let client = Client::asks(&chat("fast")).with_key(key).while_discarding(alone(&house));
+        let ended = house.call(client).await;
+        assert_eq!(ended.seen.code(), code);
+    }
+    let house = House::new([]);
+    let mut stranger = Client::asks("").while_discarding(alone(&house));
+    refuse(&house.gateway, Dialect::OpenAi, Box::new(Error::Request(RequestError::Path)), &mut stranger).await;
+    let mut reader = Client::asks("").while_discarding(alone(&house));
+    models(&house.gateway, Dialect::OpenAi, &mut reader).await;
+    assert_eq!(reader.seen.lock().unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gateway_that_stops_takes_no_calls() {
     let house = House::new([]);
     house.gateway.drain();
@@ -72,6 +97,26 @@ async fn a_gateway_that_stops_takes_no_calls() {
     assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (503, "gateway_unavailable"));
     // Nobody has asked yet whose call it is.
     assert!(ended.rows.is_empty() && ended.seen.closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_row_would_be_lost_is_refused_and_counted() {
+    let house = House::new([]);
+    house.gateway.set_data_gone(true);
+    let stranger = house.call(Client::asks(&chat("fast")).with_key(Some("sk-tg-unknown"))).await;
+    assert_eq!((stranger.seen.status(), stranger.seen.code().as_str()), (401, "invalid_api_key"));
+
+    let house = House::new([]);
+    house.gateway.set_data_gone(true);
+    let gateway = house.gateway.clone();
+    let ended = house.call(Client::asks(&chat("fast"))).await;
+    assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (503, "ledger_unavailable"));
+    let metrics = String::from_utf8(gateway.metrics.render()).unwrap();
+    assert!(metrics.contains("tollgate_ledger_rows_lost_total 1"), "{metrics}");
+    assert!(metrics.contains(r#"code="ledger_unavailable""#), "{metrics}");
+    assert!(gateway.readiness().unwrap_err().to_string().starts_with("the data directory was removed"));
+    gateway.set_data_gone(false);
+    assert_eq!(gateway.readiness(), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +138,7 @@ async fn models_are_shown_to_whoever_may_use_them() {
     models(&house.gateway, Dialect::OpenAi, &mut client).await;
     let listed = client.seen.lock().unwrap().json();
     let ids: Vec<_> = listed["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["fast", "safe", "wise"]);
+    assert_eq!(ids, ["fast", "mixed", "safe", "wise"]);
 
     let mut client = Client::asks("");
     super::super::model(&house.gateway, Dialect::OpenAi, "fast", &mut client).await;

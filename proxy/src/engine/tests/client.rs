@@ -10,16 +10,17 @@ use http::{HeaderName, header};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::super::{BodyFault, Downstream, Gone, Head, Interruption};
+use super::super::{BodyError, ClientGoneError, Downstream, Head, Interruption};
 
-/// What runs while the body arrives.
+/// What runs while the body arrives, or is discarded.
 type WhileBody = Box<dyn FnOnce() + Send>;
 
 /// A client's script, and what it saw.
 pub(super) struct Client {
     authorization: Option<String>,
-    body: Result<Bytes, BodyFault>,
+    body: Result<Bytes, BodyError>,
     while_body: Option<WhileBody>,
+    while_discarding: Option<WhileBody>,
     interruption: Option<(Instant, Interruption)>,
     /// Writes that it takes before it is found to have left.
     takes: usize,
@@ -45,6 +46,7 @@ impl Client {
             authorization: Some(format!("Bearer {}", super::setup::KEY)),
             body: Ok(Bytes::copy_from_slice(body.as_bytes())),
             while_body: None,
+            while_discarding: None,
             interruption: None,
             takes: usize::MAX,
             seen: Arc::default(),
@@ -56,7 +58,7 @@ impl Client {
         self
     }
 
-    pub(super) fn with_body(mut self, body: Result<Bytes, BodyFault>) -> Client {
+    pub(super) fn with_body(mut self, body: Result<Bytes, BodyError>) -> Client {
         self.body = body;
         self
     }
@@ -64,6 +66,12 @@ impl Client {
     /// Runs `event` while the body is on its way.
     pub(super) fn meanwhile(mut self, event: impl FnOnce() + Send + 'static) -> Client {
         self.while_body = Some(Box::new(event));
+        self
+    }
+
+    /// Runs `event` while nobody reads what is left of the body.
+    pub(super) fn while_discarding(mut self, event: impl FnOnce() + Send + 'static) -> Client {
+        self.while_discarding = Some(Box::new(event));
         self
     }
 
@@ -84,8 +92,8 @@ impl Client {
         self
     }
 
-    fn take(&mut self) -> Result<(), Gone> {
-        self.takes = self.takes.checked_sub(1).ok_or(Gone)?;
+    fn take(&mut self) -> Result<(), ClientGoneError> {
+        self.takes = self.takes.checked_sub(1).ok_or(ClientGoneError)?;
         Ok(())
     }
 }
@@ -130,7 +138,7 @@ impl Downstream for Client {
         (name == header::AUTHORIZATION).then_some(self.authorization.as_deref()?.as_bytes())
     }
 
-    async fn body(&mut self) -> Result<Bytes, BodyFault> {
+    async fn body(&mut self) -> Result<Bytes, BodyError> {
         sleep(Duration::from_millis(1)).await;
         if let Some(event) = self.while_body.take() {
             event();
@@ -138,7 +146,11 @@ impl Downstream for Client {
         self.body.clone()
     }
 
-    async fn discard_body(&mut self) {}
+    async fn discard_body(&mut self) {
+        if let Some(event) = self.while_discarding.take() {
+            event();
+        }
+    }
 
     async fn interrupted(&mut self) -> Interruption {
         match self.interruption {
@@ -150,7 +162,7 @@ impl Downstream for Client {
         }
     }
 
-    async fn begin(&mut self, head: Head) -> Result<(), Gone> {
+    async fn begin(&mut self, head: Head) -> Result<(), ClientGoneError> {
         self.take()?;
         let mut seen = self.seen.lock().unwrap();
         assert!(seen.head.is_none(), "an answer begins once");
@@ -159,7 +171,7 @@ impl Downstream for Client {
         Ok(())
     }
 
-    async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), Gone> {
+    async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), ClientGoneError> {
         self.take()?;
         let mut seen = self.seen.lock().unwrap();
         assert!(seen.head.is_some() && !seen.is_whole, "a piece comes after the head and before the end");

@@ -83,6 +83,33 @@ async fn a_connection_that_was_closed_before_is_replaced_without_a_retry() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_refuses_every_request_is_not_tried_without_end() {
+    // Over HTTP/2 the connection may stay, and refuse stream after stream.
+    let began = tokio::time::Instant::now();
+    let scripts = std::iter::repeat_n(Script::silent().untaken(UpstreamError::Stale), 12);
+    let ended = House::new(scripts).call(Client::asks(&chat("fast"))).await;
+    ended.is_refused(502, "upstream_connection_closed");
+    assert_eq!((ended.row().attempts, ended.providers.asked().len()), (4, 12));
+    assert!(!began.elapsed().is_zero(), "there is a pause between two attempts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_steps_ahead_and_back_lets_no_key_rest_longer() {
+    let refusal = r#"{"error":{"message":"no","type":"authentication_error"}}"#;
+    let house = House::new([Script::whole(401, refusal)]);
+    house.step_clock_ms(2 * 3_600_000);
+    let mut client = Client::asks(&chat("fast"));
+    let operation = crate::call::Operation::Chat;
+    super::super::serve(&house.gateway, &house.providers, crate::dialect::Dialect::OpenAi, operation, &mut client)
+        .await;
+    house.step_clock_ms(0);
+    let provider = &house.gateway.snapshot().models["fast"].targets[0].provider;
+    let now = tokio::time::Instant::now();
+    assert!(!provider.keys.has_rested(now));
+    assert!(provider.keys.has_rested(now + provider.key_rest));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_is_at_fault_is_tried_once() {
     let refusal = r#"{"error":{"message":"no such thing","type":"invalid_request_error","param":"top_k"}}"#;
     let ended = House::new([Script::whole(400, refusal)]).call(Client::asks(&chat("safe"))).await;

@@ -2,7 +2,11 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -69,6 +73,12 @@ price = { currency = "USD", input_per_million = "1", output_per_million = "2" }
 [models.wise]
 targets = [{ provider = "claude", model = "claude-sonnet-4" }]
 
+[models.mixed]
+targets = [
+    { provider = "one", model = "gpt-4o" },
+    { provider = "two", model = "gpt-4o", price = { currency = "USD", input_per_million = "1", output_per_million = "2" } },
+]
+
 [models.hidden]
 targets = [{ provider = "one", model = "gpt-4o" }]
 "#;
@@ -77,6 +87,7 @@ targets = [{ provider = "one", model = "gpt-4o" }]
 pub(super) struct House {
     pub(super) gateway: Arc<Gateway>,
     pub(super) providers: Scripted,
+    ahead_ms: Arc<AtomicU64>,
     store: Arc<SledStore>,
     _dir: TempDir,
 }
@@ -108,12 +119,13 @@ impl House {
         let shared: Arc<dyn Store> = store.clone();
         let (ledger, _) =
             Ledger::open(&dir.path().join("journal"), shared.clone(), Default::default(), still()).unwrap();
-        ledger.journal().create_key(entry(&hasher, caps, None)).unwrap();
+        ledger.journal().create_key(entry(&hasher, caps, None), |_| {}).unwrap();
         let (limiter, metrics) = (Arc::new(Limiter::new()), Metrics::new("test", metrics::Bounds::default()));
         let config = config::build(CONFIG, |_| None).unwrap();
         let snapshot = snapshot::assemble(&config, registry(), &metrics, NOW_MS / 1000).unwrap();
-        let began = Instant::now();
-        let clock = move || NOW_MS + began.elapsed().as_millis() as u64;
+        let (began, ahead_ms) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+        let step = ahead_ms.clone();
+        let clock = move || NOW_MS + step.load(Ordering::Relaxed) + began.elapsed().as_millis() as u64;
         let gateway = Gateway::new(GatewayParts {
             snapshot,
             directory: gateway::directory(&ledger.journal().keys(), &limiter),
@@ -137,7 +149,12 @@ impl House {
             ids: Ids::new(7),
             clock: Arc::new(clock),
         });
-        House { gateway: Arc::new(gateway), providers: Scripted::new(scripts), store, _dir: dir }
+        House { gateway: Arc::new(gateway), providers: Scripted::new(scripts), ahead_ms, store, _dir: dir }
+    }
+
+    /// Sets the wall clock so far ahead of the time that has passed.
+    pub(super) fn step_clock_ms(&self, ahead_ms: u64) {
+        self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
     }
 
     /// Revokes the key of every client, as an administrator would.
@@ -155,6 +172,14 @@ impl House {
     pub(super) async fn operate(self, operation: Operation, mut client: Client) -> Ended {
         let seen = client.seen.clone();
         serve(&self.gateway, &self.providers, Dialect::OpenAi, operation, &mut client).await;
+        self.ended(seen)
+    }
+
+    /// Makes one chat call that is dropped after so long.
+    pub(super) async fn dropped(self, mut client: Client, after: Duration) -> Ended {
+        let seen = client.seen.clone();
+        let call = serve(&self.gateway, &self.providers, Dialect::OpenAi, Operation::Chat, &mut client);
+        assert!(tokio::time::timeout(after, call).await.is_err(), "the call has ended by itself");
         self.ended(seen)
     }
 
@@ -200,7 +225,7 @@ pub(super) fn entry(hasher: &KeyHasher, caps: Caps, revoked_ms: Option<u64>) -> 
         name: "one".into(),
         hash: hasher.hash(KEY.as_bytes()).0,
         prefix: "sk-tg".into(),
-        models: vec!["fast".into(), "safe".into(), "wise".into()],
+        models: vec!["fast".into(), "safe".into(), "wise".into(), "mixed".into()],
         caps,
         created_ms: NOW_MS,
         expires_ms: None,

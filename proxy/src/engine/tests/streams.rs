@@ -110,6 +110,43 @@ async fn an_answer_that_says_why_it_ends_and_then_just_ends_is_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_says_why_it_ends_is_whole_however_its_connection_ends() {
+    for trouble in [UpstreamError::Reset, UpstreamError::IdleTimeout] {
+        let said = || says("Hello there") + &usage() + &finish();
+        is_good(&call("fast", Script::stream().piece(&said()).breaks(trouble.clone())).await);
+        // What was cut in the middle told nothing.
+        is_good(&call("fast", Script::stream().piece(&(said() + "data: {\"id")).breaks(trouble.clone())).await);
+        let all = message_start() + &text("Hello there") + &message_delta();
+        is_good(&call("wise", Script::stream().piece(&all).breaks(trouble)).await);
+    }
+    // No more comes, until a clock has run out.
+    for (model, said) in [
+        ("fast", says("Hello there") + &usage() + &finish()),
+        ("wise", message_start() + &text("Hello there") + &message_delta()),
+    ] {
+        let ended = call(model, Script::stream().piece(&said)).await;
+        assert_eq!((ended.seen.said().as_str(), ended.seen.events().last()), ("Hello there", Some(&"[DONE]")));
+        assert_eq!((ended.row().tokens.output, ended.row().error_class.as_str()), (2, ""));
+        assert_eq!(ended.providers.released(), 0, "such a connection serves no other call");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_choices_all_must_have_finished() {
+    let two = |first: &str, second: &str| {
+        chunk(&format!(
+            r#""choices":[{{"index":0,"delta":{{"content":"a"}},"finish_reason":{first}}},{{"index":1,"delta":{{"content":"b"}},"finish_reason":{second}}}]"#
+        ))
+    };
+    let body = streamed("fast").replace("\"max_tokens\"", "\"n\":2,\"max_tokens\"");
+    for (second, code) in [("null", "upstream_connection_closed"), ("\"stop\"", "")] {
+        let script = Script::stream().piece(&two("\"stop\"", second)).ends().after(SECOND);
+        let ended = House::new([script]).call(Client::asks(&body)).await;
+        assert_eq!(ended.row().error_class, code);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_chunk_of_a_translated_answer_has_the_name_of_the_call() {
     let all = message_start() + &text("Hello there") + &message_delta() + &message_stop();
     let ended = call("wise", Script::stream().piece(&all)).await;

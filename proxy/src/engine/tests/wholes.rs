@@ -55,10 +55,10 @@ async fn an_answer_longer_than_may_be_is_refused_and_its_hold_is_charged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_that_is_none_is_refused_and_costs_nothing() {
+async fn a_success_that_tells_an_error_is_refused_and_costs_nothing() {
     for (body, code) in [
         (r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#, "context_length_exceeded"),
-        ("<html>", "upstream_error"),
+        (r#"{"error":{"message":"m"}}"#, "upstream_error"),
     ] {
         // What the provider itself got wrong is worth a retry; what the client did is not.
         let scripts = std::iter::repeat_n(Script::whole(200, body), 4);

@@ -6,6 +6,7 @@ use super::{
     super::{
         frame::{self, Entry},
         reader::scan,
+        search::Search,
         segments,
         testing::House,
     },
@@ -102,6 +103,25 @@ fn an_entry_of_an_unknown_kind_stops_the_ledger_with_a_sentence() {
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "and is not thrown away");
 }
 
+#[test]
+fn what_looks_like_an_entry_inside_of_one_that_a_read_cuts_is_none() {
+    let inner = frame::row(&row("req_inner", 1));
+    let outer = {
+        // A payload with the inner frame in it, byte for byte.
+        let mut bytes = frame::row(&row("req_outer", 1));
+        bytes.extend_from_slice(&inner);
+        bytes.extend([1; 64]);
+        frame::seal(&mut bytes);
+        bytes
+    };
+    let first = frame::row(&row("req_first", 1));
+    let bytes = [first.as_slice(), &outer].concat();
+    let cut = bytes.len() - 10;
+    let portion = scan(&bytes[..cut], false, 10).unwrap();
+    assert_eq!((ids(&portion.entries), portion.damaged), (vec!["req_first".to_owned()], 0));
+    assert_eq!(portion.offset as usize, first.len());
+}
+
 /// Damages a journal of several segments, each of several reads, and recovers it. Returns how many rows were left
 /// whole, how many are in the store, and how many bytes were passed over.
 fn recover_after(damage: impl Fn(usize, &mut Vec<u8>)) -> (usize, usize, u64) {
@@ -186,4 +206,23 @@ proptest! {
         }
         prop_assert_eq!(found, expected(0..10));
     }
+}
+
+#[test]
+fn a_search_finds_the_frames_that_reading_finds_wherever_it_begins() {
+    let (bytes, starts) = segment(4);
+    let search = Search::new(&bytes);
+    for from in 0..bytes.len() {
+        assert_eq!(search.next(from), starts.iter().copied().find(|&start| start >= from), "{from}");
+    }
+}
+
+#[test]
+fn bytes_that_all_look_like_lengths_are_passed_over_in_a_time_that_grows_with_them() {
+    // Read as lengths, these are 64 KiB each wherever one begins. By the square, 4 MiB of them are 270 GB to add up.
+    let mut bytes = [0, 0, 1, 0].repeat(1 << 20);
+    let row = frame::row(&row("req_1", 7));
+    bytes.extend(&row);
+    let portion = scan(&bytes, true, 10).unwrap();
+    assert_eq!((ids(&portion.entries), portion.damaged), (expected(1..2), 4 << 20));
 }

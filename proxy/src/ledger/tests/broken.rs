@@ -1,17 +1,16 @@
 //! Disks and stores that fail, in between and for good.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     io,
     ops::Range,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use super::{full_disk::copy_dir, *};
+use super::{full_disk::copy_dir, keys::key, *};
 use crate::{
     journal::KeyError,
-    limit::Caps,
-    store::{self, Batch, Cursor, KeyChange, KeyEntry, Origin, Page, Position, Rollup, RollupKey, Sums, Visit},
+    store::{self, Batch, Cursor, KeyEntry, Page, Position, Rollup, RollupKey, Sums, Visit},
 };
 
 #[test]
@@ -73,85 +72,36 @@ fn more_open_calls_than_the_table_has_slots_are_refused() {
 }
 
 #[test]
-fn a_key_is_revoked_at_once_on_a_full_disk_and_written_when_there_is_room() {
+fn a_change_that_cannot_be_flushed_never_was_and_a_revocation_holds_all_the_same() {
     let house = House::new();
     let store = house.store();
     let (ledger, mut hand, _) = by_hand(&house, store.clone(), small());
-    let journal = ledger.journal().clone();
-    for name in ["app", "other"] {
-        journal.create_key(key(name)).unwrap();
-    }
-    house.disk.fill(true);
-    // As much as the journal takes, and more: keys with many models fill what rows may not.
-    let large = |number: usize| KeyEntry { models: vec!["m".repeat(200); 200], ..key(&format!("large_{number}")) };
-    let mut made = 0;
-    let refused = loop {
-        match journal.create_key(large(made)) {
-            Ok(_) => made += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(refused, KeyError::Unwritten(_)), "{refused}");
-    assert!(journal.keys().iter().all(|key| key.name != format!("large_{made}")), "and is not there by half");
-    let mut durable = Vec::new();
-    for name in ["app", "other", "large_0"] {
-        let revoked = journal.revoke_keys(name, NOW_MS).unwrap();
-        durable.push(revoked.is_durable);
-        assert!(journal.keys().iter().all(|key| key.name != name || key.revoked_ms.is_some()), "{name}");
-    }
-    assert_eq!(durable.last(), Some(&false), "40 KB find no room");
-    house.disk.fill(false);
+    ledger.journal().create_key(key("app"), |_| {}).unwrap();
     hand.round().unwrap();
-    hand.round().unwrap();
-    let stored = store.keys().unwrap();
-    assert_eq!(stored.len(), made + 2);
-    let revoked = stored.iter().filter(|key| key.revoked_ms == Some(NOW_MS)).count();
-    assert_eq!(revoked, 3);
-}
+    std::mem::forget(ledger);
+    drop((hand, store));
 
-#[test]
-fn racing_creations_of_one_name_make_one_key_and_a_name_revokes_all_of_it() {
-    let house = House::new();
+    house.disk.fail_to_flush(true);
     let store = house.store();
-    let (ledger, _) = open(&house, store.clone());
+    let (ledger, mut hand, _) = by_hand(&house, store.clone(), small());
     let journal = ledger.journal();
-    let twice = |id: &str| KeyEntry { id: id.to_owned(), ..key("app") };
-    let made: usize = std::thread::scope(|scope| {
-        let racers: Vec<_> = (0..40)
-            .map(|racer| {
-                let entry = twice(&format!("key_{racer}"));
-                scope.spawn(move || usize::from(journal.create_key(entry).is_ok()))
-            })
-            .collect();
-        racers.into_iter().map(|racer| racer.join().unwrap()).sum()
-    });
-    assert_eq!((made, journal.keys().len()), (1, 1));
-    // Two of one name can come from a store of an earlier build.
-    journal.change_keys(&[KeyChange::Put(twice("key_x")), KeyChange::Put(twice("key_y"))]).unwrap();
-    assert_eq!(journal.revoke_keys("key_x", NOW_MS).unwrap().keys.len(), 1);
-    assert_eq!(journal.revoke_keys("app", NOW_MS + 1).unwrap().keys.len(), 2);
-    assert_eq!(journal.revoke_keys("app", NOW_MS + 2).unwrap().keys.len(), 3, "all were revoked before");
-    assert!(matches!(journal.revoke_keys("nobody", NOW_MS), Err(KeyError::NotFound(_))));
-    assert!(ledger.catch_up(PATIENCE));
-    let revoked_ms: Vec<_> = store.keys().unwrap().iter().filter_map(|key| key.revoked_ms).collect();
-    assert_eq!(revoked_ms.len(), 3);
-    assert!(revoked_ms.iter().all(|&ms| ms < NOW_MS + 2), "{revoked_ms:?}");
-}
+    ledger.record(None, row("req_before", 1)).unwrap();
+    let refused = journal.create_key(key("new"), |_| {}).unwrap_err();
+    assert!(matches!(refused, KeyError::Unwritten(_)), "{refused}");
+    ledger.record(None, row("req_behind", 1)).unwrap();
+    assert!(journal.keys().iter().all(|key| key.name != "new"));
+    let revoked = journal.revoke_keys("app", NOW_MS, |_| {}).unwrap();
+    assert!(!revoked.is_durable);
+    hand.round().expect_err("the journal cannot be flushed, and says so");
+    std::mem::forget(ledger);
+    drop((hand, store));
 
-pub(super) fn key(name: &str) -> KeyEntry {
-    KeyEntry {
-        id: format!("key_{name}"),
-        name: name.to_owned(),
-        hash: [7; 32],
-        prefix: "sk-tg-ab12".to_owned(),
-        models: vec!["*".to_owned()],
-        caps: Caps::default(),
-        created_ms: NOW_MS,
-        expires_ms: None,
-        revoked_ms: None,
-        user: String::new(),
-        origin: Origin::Admin,
-    }
+    house.disk.fail_to_flush(false);
+    let store = house.store();
+    let (ledger, _hand, _) = by_hand(&house, store.clone(), small());
+    let keys: Vec<_> = ledger.journal().keys().iter().map(|key| (key.name.clone(), key.revoked_ms)).collect();
+    assert_eq!(keys, [("app".to_owned(), Some(NOW_MS))]);
+    assert_eq!(rows(&*store).len(), 2);
 }
 
 /// A store that fails when told to: before it stored a batch, or after.
@@ -160,6 +110,7 @@ struct Flaky {
     fails_before: AtomicBool,
     fails_after: AtomicBool,
     fails_to_flush: AtomicBool,
+    panics: AtomicBool,
     reopened: AtomicU64,
 }
 
@@ -171,6 +122,7 @@ impl Flaky {
             fails_before: flag(),
             fails_after: flag(),
             fails_to_flush: flag(),
+            panics: flag(),
             reopened: AtomicU64::new(0),
         })
     }
@@ -196,11 +148,21 @@ impl Store for Flaky {
     fn append(&self, batch: &Batch) -> Result<(), store::Error> {
         fail_if(&self.fails_before)?;
         self.store().append(batch)?;
+        assert!(!self.panics.load(Ordering::Relaxed), "as sled does where a disk fails at a bad moment");
         fail_if(&self.fails_after)
     }
     fn flush(&self) -> Result<(), store::Error> {
         fail_if(&self.fails_to_flush)?;
         self.store().flush()
+    }
+    fn have_rows<'i>(&self, request_ids: &[&'i str]) -> Result<HashSet<&'i str>, store::Error> {
+        self.store().have_rows(request_ids)
+    }
+    fn opens_slowly(&self) -> bool {
+        self.store().opens_slowly()
+    }
+    fn admitted_since(&self, from_ms: u64) -> Result<HashMap<String, Vec<u64>>, store::Error> {
+        self.store().admitted_since(from_ms)
     }
     fn reopen(&self) -> Result<(), store::Error> {
         self.reopened.fetch_add(1, Ordering::Relaxed);
@@ -273,6 +235,44 @@ fn a_store_that_fails_in_between_gets_every_row_once() {
     assert_eq!(rows(&*store).len(), 200);
     assert!(flaky.reopened.load(Ordering::Relaxed) > 50, "a store that failed is opened again");
     assert_eq!((ledger.lag().rows, ledger.lag().bytes), (0, 0));
+}
+
+#[test]
+fn a_store_whose_library_panics_is_opened_again_and_gets_every_row_once() {
+    let house = House::new();
+    let store = house.store();
+    let flaky = Flaky::new(store.clone());
+    let (ledger, mut hand, _) = by_hand(&house, flaky.clone(), small());
+    for call in 0..20 {
+        ledger.record(None, row(&format!("req_{call}"), 1)).unwrap();
+        flaky.panics.store(call % 2 == 0, Ordering::Relaxed);
+        assert_eq!(hand.round().is_err(), call % 2 == 0);
+    }
+    assert_eq!(rows(&*store).len(), 20);
+    assert_eq!((ledger.lag().rows, ledger.lag().bytes), (0, 0));
+    assert_eq!(flaky.reopened.load(Ordering::Relaxed), 10);
+}
+
+#[test]
+fn a_call_whose_place_came_back_with_a_power_cut_is_not_counted_twice() {
+    let house = House::new();
+    let store = house.store();
+    let (ledger, mut hand, _) = by_hand(&house, store.clone(), small());
+    let mut ticket = ledger.open_call(opened("req_1", 1)).unwrap();
+    ticket.sent(attempt());
+    let table = std::fs::read_dir(house.journal_dir()).unwrap().map(|entry| entry.unwrap().path());
+    let table = table.into_iter().find(|path| path.extension().is_some_and(|it| it == "open")).unwrap();
+    let older = std::fs::read(&table).unwrap();
+    ledger.record(ticket, row("req_1", 7)).unwrap();
+    hand.round().unwrap();
+    std::mem::forget(ledger);
+    drop((hand, store));
+
+    // The row's page was written to the disk, the table's was not.
+    std::fs::write(&table, older).unwrap();
+    let store = house.store();
+    let (_, _, recovered) = by_hand(&house, store.clone(), small());
+    assert_eq!((recovered.journal.calls_crashed, rows(&*store).len()), (0, 1));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::{broken::key, full_disk::copy_dir, *};
+use super::{full_disk::copy_dir, keys::key, *};
 use crate::store::KeyEntry;
 
 const FOLDERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
@@ -16,9 +16,9 @@ fn make(dir: &Path) {
     let house = House::new();
     let store = house.store();
     let (ledger, mut hand, _) = by_hand(&house, store.clone(), small());
-    ledger.journal().create_key(key("app")).unwrap();
-    ledger.journal().create_key(KeyEntry { expires_ms: Some(NOW_MS), ..key("gone") }).unwrap();
-    ledger.journal().revoke_keys("gone", NOW_MS).unwrap();
+    ledger.journal().create_key(key("app"), |_| {}).unwrap();
+    ledger.journal().create_key(KeyEntry { expires_ms: Some(NOW_MS), ..key("gone") }, |_| {}).unwrap();
+    ledger.journal().revoke_keys("gone", NOW_MS, |_| {}).unwrap();
     ledger.count_refusal("invalid_api_key");
     for call in 0..20 {
         let ticket = ledger.open_call(opened(&format!("req_stored_{call}"), 50)).unwrap();
@@ -55,7 +55,7 @@ fn the_data_of_every_release_opens() {
             assert_eq!(rows["req_stored_7"], (String::new(), 7));
             assert_eq!(rows["req_journal"], ("tokens_per_day".to_owned(), 0));
             assert_eq!(rows["req_open"], (CRASHED.to_owned(), 50));
-            assert_eq!(recovered.accounts[0].1.total_tokens, 240);
+            assert_eq!(recovered.accounts["key_a"].total.tokens, 240);
             assert_eq!(store.totals(Dimension::Refusal, 0..u32::MAX).unwrap()["invalid_api_key"].calls, 1);
             let keys: Vec<_> = ledger.journal().keys().iter().map(|key| (key.name.clone(), key.revoked_ms)).collect();
             assert_eq!(keys, [("app".to_owned(), None), ("gone".to_owned(), Some(NOW_MS))]);

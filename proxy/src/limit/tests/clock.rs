@@ -58,13 +58,10 @@ fn a_clock_at_1970_at_boot_locks_no_key_and_forgets_no_day() {
     let caps = caps(|caps| (caps.tokens_per_day, caps.requests_per_minute) = (Some(10), Some(3)));
     let day = day_of(NOW_MS);
     let past = Past {
-        day,
-        day_tokens: 10,
-        month: month_of(day),
-        month_tokens: 10,
-        total_tokens: 10,
+        days: vec![period(day, 10)],
+        months: vec![period(month_of(day), 10)],
+        total: Amount::tokens(10),
         requests_ms: vec![NOW_MS - 30_000, NOW_MS - 1_000, NOW_MS],
-        ..Past::default()
     };
     let limiter = Limiter::new();
     limiter.restore("key", &past, reads(5_000, 0));

@@ -141,27 +141,18 @@ impl Model {
     }
 
     /// What the ledger tells of an account, the latest period last.
-    fn past(&self, account: usize) -> Vec<Past> {
+    fn past(&self, account: usize) -> Past {
         let (total, _) = self.sums(account, |_| true);
         let requests = self.calls.iter().filter(|call| call.shares[account].is_some_and(|it| it.request_ms.is_some()));
-        let requests_ms: Vec<u64> = requests.map(|call| call.unix_ms).collect();
-        let pasts = self.days[account].iter().enumerate().map(|(index, &day)| {
-            let month = month_of(day);
-            let (in_day, _) = self.sums(account, |share| share.day == Some(day));
-            let (in_month, _) = self.sums(account, |share| share.month == Some(month));
-            Past {
-                day,
-                day_tokens: in_day.tokens,
-                day_money_nanos: in_day.money_nanos,
-                month,
-                month_tokens: in_month.tokens,
-                month_money_nanos: in_month.money_nanos,
-                total_tokens: total.tokens,
-                total_money_nanos: total.money_nanos,
-                requests_ms: if index == 0 { requests_ms.clone() } else { Vec::new() },
-            }
-        });
-        pasts.collect()
+        let in_day = |&day: &u32| PastPeriod { number: day, used: self.sums(account, |it| it.day == Some(day)).0 };
+        let months = self.days[account].iter().map(|&day| month_of(day));
+        let in_month = |month| PastPeriod { number: month, used: self.sums(account, |it| it.month == Some(month)).0 };
+        Past {
+            days: self.days[account].iter().map(in_day).collect(),
+            months: months.map(in_month).collect(),
+            total,
+            requests_ms: requests.map(|call| call.unix_ms).collect(),
+        }
     }
 
     /// The process ends: what was sent is charged in full, and only the stamps of requests are left.
@@ -259,9 +250,7 @@ impl Run<'_> {
         self.holds.clear();
         self.model.crash();
         for (account, id) in IDS.iter().enumerate() {
-            for past in self.model.past(account) {
-                self.limiter.restore(id, &past, self.model.time);
-            }
+            self.limiter.restore(id, &self.model.past(account), self.model.time);
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    super::{LoadError, Settings, engine, fault::printable},
+    super::{LoadError, Settings, engine, printable::printable},
     confine::confine,
 };
 

@@ -1,15 +1,16 @@
 //! What an adapter makes of an answer: canonical bodies, events, failures and counts.
 
 use super::{
-    super::{bindings::adapter::tollgate::plugin::types as wire, fault::printable},
-    DEPTH_MAX, ValidateError, json,
+    super::{bindings::adapter::tollgate::plugin::types as wire, printable::printable},
+    fault::ValidateError,
+    json::{self, DEPTH_MAX},
 };
 use crate::call::{Blame, Event, Failure, FailureKind, FinishReason, Tokens, ToolDelta};
 
 const MESSAGE_BYTES_MAX: usize = 1024;
 const CODE_BYTES_MAX: usize = 128;
 const RETRY_AFTER_MS_MAX: u64 = 24 * 60 * 60 * 1000;
-/// More tokens than any one call can use; below what a sum of them could overflow.
+/// More tokens than any one call can use, so that no call explains them; below what a sum of them could overflow.
 const TOKENS_MAX: u64 = 1 << 40;
 const TOOLS_MAX: u32 = 1024;
 const TOOL_NAME_BYTES_MAX: usize = 1024;
@@ -24,7 +25,7 @@ pub struct Answer {
 /// Admits a whole answer.
 pub(in super::super) fn answer(wire: wire::Answer) -> Result<Answer, ValidateError> {
     json::object(&wire.body, DEPTH_MAX).map_err(ValidateError::Body)?;
-    Ok(Answer { usage: wire.usage.map(tokens).transpose()?, body: wire.body })
+    Ok(Answer { usage: wire.usage.map(tokens), body: wire.body })
 }
 
 /// Admits a failure. Its texts are cut and made printable; the sentence reaches the client.
@@ -65,32 +66,30 @@ fn kind(wire: wire::FailureKind) -> FailureKind {
     }
 }
 
-fn tokens(wire: wire::Usage) -> Result<Tokens, ValidateError> {
-    let counts =
-        [wire.input_tokens, wire.output_tokens, wire.cached_tokens, wire.cache_write_tokens, wire.reasoning_tokens];
-    if counts.iter().any(|&count| count > TOKENS_MAX) {
-        return Err(ValidateError::Usage);
-    }
-    Ok(Tokens {
+fn tokens(wire: wire::Usage) -> Tokens {
+    let [input, output, cached, cache_write, reasoning] =
+        [wire.input_tokens, wire.output_tokens, wire.cached_tokens, wire.cache_write_tokens, wire.reasoning_tokens]
+            .map(|count| count.min(TOKENS_MAX));
+    Tokens {
         // A part is never more than its whole: an adapter that forgot to include it must not make it free.
-        input: wire.input_tokens.max(wire.cached_tokens + wire.cache_write_tokens),
-        output: wire.output_tokens.max(wire.reasoning_tokens),
-        cached: wire.cached_tokens,
-        cache_write: wire.cache_write_tokens,
-        reasoning: wire.reasoning_tokens,
-    })
+        input: input.max(cached + cache_write),
+        output: output.max(reasoning),
+        cached,
+        cache_write,
+        reasoning,
+    }
 }
 
 /// What must hold from one event of a stream to the next.
 #[derive(Debug, Default)]
-pub(in super::super) struct Turn {
+pub(in super::super) struct EventRules {
     /// Tool calls begun.
     tools: u32,
     /// A failure was reported: nothing follows.
     pub(in super::super) failed: bool,
 }
 
-impl Turn {
+impl EventRules {
     /// Admits the events of one push of `frames` frames.
     pub(in super::super) fn events(
         &mut self,
@@ -119,7 +118,7 @@ impl Turn {
                     .map_err(|_| ValidateError::Event("has a delta that is not a JSON object"))?;
                 Event::Delta(text)
             }
-            wire::Event::Usage(usage) => Event::Usage(tokens(usage)?),
+            wire::Event::Usage(usage) => Event::Usage(tokens(usage)),
             wire::Event::Finish(reason) => Event::Finish(match reason {
                 wire::FinishReason::Stop => FinishReason::Stop,
                 wire::FinishReason::Length => FinishReason::Length,

@@ -6,6 +6,8 @@ use std::{borrow::Cow, collections::HashSet};
 
 use crate::call::json::{JsonError, Kind, Scanner};
 
+/// How deep JSON from a guest may nest.
+pub(super) const DEPTH_MAX: usize = 128;
 /// Objects with more fields than this are checked for duplicates by hashing, smaller ones by comparing.
 const SMALL_OBJECT_FIELDS: usize = 32;
 

@@ -3,8 +3,9 @@
 mod credential;
 
 use super::{
-    super::bindings::adapter::tollgate::plugin::types as wire, DEPTH_MAX, EditError, ValidateError, is_token, json,
-    shown,
+    super::{bindings::adapter::tollgate::plugin::types as wire, printable::printable},
+    fault::{EditError, ValidateError},
+    json::{self, DEPTH_MAX},
 };
 use crate::{call::Edit, framing::Framing};
 
@@ -15,6 +16,8 @@ const EDITS_MAX: usize = 256;
 const EDIT_NAME_BYTES_MAX: usize = 256;
 const STATE_BYTES_MAX: usize = 64 << 10;
 const AUTH_NAME_BYTES_MAX: usize = 64;
+/// Of a guest's name for something, where it is shown.
+const SHOWN_BYTES_MAX: usize = 64;
 const AUTH_PARAMS_BYTES_MAX: usize = 8 << 10;
 
 /// What an adapter wants sent, found harmless: the path cannot name a host or climb, no header can split, smuggle or
@@ -313,6 +316,17 @@ fn auth(wire: wire::Auth) -> Result<Auth, ValidateError> {
             Auth::Scheme { name: scheme.name, params: scheme.params }
         }
     })
+}
+
+/// A guest's name for something, safe to show.
+fn shown(name: &str) -> String {
+    printable(name, SHOWN_BYTES_MAX)
+}
+
+/// Whether `text` is a token of RFC 9110: the alphabet of header names.
+fn is_token(text: &str) -> bool {
+    let in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(in_token)
 }
 
 #[cfg(test)]

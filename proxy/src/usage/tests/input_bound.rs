@@ -9,9 +9,9 @@ fn call(content: &serde_json::Value) -> Call {
     Call::parse(Operation::Chat, Bytes::from(body.to_string()), &Bounds::default()).expect("a call")
 }
 
-fn beside(call: &Call, bounds: MediaBounds) -> BesideText {
+fn beside(call: &Call, bounds: MediaBounds) -> NonTextInput {
     let has_tools = call.field("tools").is_some();
-    BesideText { media: call.prompt_size.media, bounds, has_tools }
+    NonTextInput { media: call.prompt_size.media, bounds, has_tools }
 }
 
 /// Text that counts the most for its size, or for what it looks like.
@@ -65,12 +65,12 @@ fn whatever_a_prompt_says_it_counts_no_more_than_was_held() {
         let by_bytes = input_bound(call.prompt_bytes(), &beside);
         let (whole, left_out) = canonical::whole_prompt_text(call.body());
         assert_eq!(left_out, 0, "{name}");
-        let around = overhead(&call.prompt_size);
+        let around = overhead(&call.prompt_size, &MediaBounds::default());
         for model in MODELS {
             let by_count = counter.input_bound([model].into_iter(), &whole, &beside);
             let family = Family::of(model);
             // What a provider with this tokenizer would report; for those that we have not, with either of ours.
-            let bases = if family.is_exact { vec![family.base] } else { Base::ALL.to_vec() };
+            let bases = if family.is_exact { vec![family.base] } else { BaseTokenizer::ALL.to_vec() };
             for base in bases {
                 let settled = counter.base_tokens(base, &text) + around;
                 assert!(settled <= by_bytes, "{name} {model} {base:?}: {settled} of {by_bytes} by bytes");
@@ -78,6 +78,8 @@ fn whatever_a_prompt_says_it_counts_no_more_than_was_held() {
             }
             let counted = counter.count(model, &text) + around;
             assert!(counted <= by_count, "{name} {model}: {counted} of {by_count}");
+            let estimated = estimate(&call.prompt_size, &MediaBounds::default());
+            assert!(estimated <= by_bytes, "{name}: {estimated} of {by_bytes}");
         }
     }
 }
@@ -130,7 +132,9 @@ fn media_are_held_for_by_the_models_own_rule() {
     let remote = json!([{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]);
     let pdf = json!([{"type": "file", "file": {"filename": "a.pdf", "file_data": url("application/pdf", 60_000)}}]);
     let stored = json!([{"type": "file", "file": {"file_id": "file-1"}}]);
-    let speech = json!([{"type": "input_audio", "input_audio": {"data": "A".repeat(240_000), "format": "mp3"}}]);
+    // The first frame of an MP3, and what follows.
+    let mp3 = format!("//uQ{}", "A".repeat(240_000));
+    let speech = json!([{"type": "input_audio", "input_audio": {"data": mp3, "format": "mp3"}}]);
     let video = json!([{"type": "video_url", "video_url": {"url": "https://x/y.mp4"}}]);
     let cases = [
         // What the vendors' documents say that it counts at most.
@@ -151,6 +155,73 @@ fn media_are_held_for_by_the_models_own_rule() {
         let call = call(content);
         let held = input_bound(call.prompt_bytes(), &beside(&call, MediaBounds::of_model(model)));
         assert!(settled <= held && held < 4_000_000, "{model}: {settled} of {held}");
+        let estimated = estimate(&call.prompt_size, &MediaBounds::of_model(model));
+        assert!(estimated <= held, "{model}: {estimated} of {held}");
+    }
+}
+
+#[test]
+fn an_estimate_of_media_is_never_above_their_bounds() {
+    let none = MediaBounds { image_tokens_max: 0, audio_seconds_max: 2, pdf_pages_max: 0, ..MediaBounds::default() };
+    for (content, media) in [
+        (json!([{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]), 0),
+        (json!([{"type": "file", "file": {"file_id": "f"}}]), 0),
+        (json!([{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}]), 32),
+    ] {
+        let call = call(&content);
+        let bounded = overhead(&call.prompt_size, &none);
+        assert_eq!(bounded, 6 + 3 + media, "{content}");
+        assert!(estimate(&call.prompt_size, &none) <= input_bound(call.prompt_bytes(), &beside(&call, none)));
+    }
+}
+
+/// The base64 of a sound that begins with these bytes.
+fn sound(front: &[u8], bytes: usize) -> String {
+    use base64::Engine;
+    let mut sound = front.to_vec();
+    sound.resize(bytes, 0);
+    base64::engine::general_purpose::STANDARD.encode(sound)
+}
+
+/// The first bytes of a WAVE file: one channel of so many samples a second, of two bytes each.
+fn wave(format: u16, samples: u32) -> Vec<u8> {
+    let rate = samples * 2;
+    [
+        b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0".as_slice(),
+        &format.to_le_bytes(),
+        &1_u16.to_le_bytes(),
+        &samples.to_le_bytes(),
+        &rate.to_le_bytes(),
+        &2_u16.to_le_bytes(),
+        &16_u16.to_le_bytes(),
+        b"data\0\0\0\0",
+    ]
+    .concat()
+}
+
+#[test]
+fn a_sound_is_held_for_by_its_bytes_where_they_show_how_long_it_is() {
+    let id3 = b"ID3\x04\0\0\0\0\0\x05title\xff\xf3\x14\xc4".as_slice();
+    for (name, data, seconds) in [
+        ("speech", sound(&wave(1, 16_000), 320_000), 10..=12),
+        ("slow samples", sound(&wave(1, 100), 320_000), 1_600..=1_602),
+        ("a compressed WAVE", sound(&wave(0x31, 16_000), 320_000), 14_400..=14_400),
+        ("MP3", sound(&[0xff, 0xf3, 0x14, 0xc4], 60_000), 60..=62),
+        ("MP3 behind a title", sound(id3, 60_000), 60..=62),
+        ("silence in FLAC", sound(b"fLaC\0\0\0\x22", 60_000), 3_000..=3_800),
+        ("Opus", sound(b"OggS\0\x02", 240_000), 14_400..=14_400),
+        ("AAC", sound(&[0xff, 0xf1, 0x50, 0x80], 240_000), 14_400..=14_400),
+    ] {
+        let escaped = data.replacen('A', "\\u0041", 9);
+        for data in [data, escaped] {
+            let part = format!(r#"[{{"type":"input_audio","input_audio":{{"data":"{data}","format":"wav"}}}}]"#);
+            let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":{part}}}]}}"#);
+            let call = Call::parse(Operation::Chat, Bytes::from(body), &Bounds::default()).expect("a call");
+            let media = call.prompt_size.media;
+            let held = MediaBounds::default().tokens(&media) / 32;
+            assert_eq!(media.audios, 1);
+            assert!(seconds.contains(&held) || data.contains('\\') && held >= *seconds.start(), "{name}: {held} s");
+        }
     }
 }
 
@@ -170,7 +241,7 @@ fn bytes_that_only_look_like_media_are_text() {
 #[test]
 fn the_larger_of_several_models_counts() {
     let counter = Counter::new();
-    let beside = BesideText { media: Media::default(), bounds: MediaBounds::default(), has_tools: true };
+    let beside = NonTextInput { media: Media::default(), bounds: MediaBounds::default(), has_tools: true };
     let each = |model: &str| counter.input_bound([model].into_iter(), ENGLISH, &beside);
     let both = counter.input_bound(["gpt-4o", "claude-opus-4"].into_iter(), ENGLISH, &beside);
     assert_eq!(both, each("gpt-4o").max(each("claude-opus-4")));

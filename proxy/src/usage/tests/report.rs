@@ -5,7 +5,7 @@ use super::*;
 const SLACK: Slack = Slack { input_tokens: 1_000, output_tokens: 100 };
 
 fn believed(reported: Tokens, output_tokens_max: u64) -> bool {
-    let explained = Explained { input_tokens_max: 50, answer_bytes: 40, output_tokens_max };
+    let explained = ReportBounds { input_tokens_max: 50, answer_bytes: 40, output_tokens_max };
     is_believable(&reported, &explained, SLACK)
 }
 
@@ -38,7 +38,7 @@ fn what_nothing_explains_is_not_believed() {
 
 #[test]
 fn the_default_slack_takes_the_longest_thoughts_and_no_powers_of_two() {
-    let explained = Explained { input_tokens_max: 50, answer_bytes: 40, output_tokens_max: 0 };
+    let explained = ReportBounds { input_tokens_max: 50, answer_bytes: 40, output_tokens_max: 0 };
     assert!(is_believable(&tokens(200_000, 100_000, 0, 0, 99_990), &explained, Slack::default()));
     assert!(!is_believable(&tokens(50, 1 << 20, 0, 0, 0), &explained, Slack::default()));
 }

@@ -3,9 +3,15 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    time::Duration,
 };
 
-use super::{PATIENCE, eventually};
+use super::{Call, Client, Gateway, PATIENCE, eventually};
+
+/// A gateway that takes nothing for so long has stopped reading.
+const BLOCKED_FOR: Duration = Duration::from_secs(2);
+/// More than all buffers between provider and client hold.
+const SENT_BYTES_MAX: usize = 256 << 20;
 
 /// Listens where a provider would.
 pub(crate) struct ByHand {
@@ -30,6 +36,15 @@ impl ByHand {
 
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}/v1", self.address())
+    }
+
+    /// A streamed `call` through `gateway`, whose head has come here and been answered with a stream's.
+    pub(crate) fn streams(&self, gateway: &Gateway, call: &Call) -> (Client, Taken) {
+        let client = gateway.begin(call);
+        let mut taken = self.accept();
+        taken.request();
+        taken.begin_stream();
+        (client, taken)
     }
 
     /// The next connection.
@@ -92,6 +107,19 @@ impl Taken {
     pub(crate) fn events(&mut self, payloads: &[&str]) {
         let text: String = payloads.iter().map(|payload| format!("data: {payload}\n\n")).collect();
         self.write(format!("{:x}\r\n{text}\r\n", text.len()));
+    }
+
+    /// Sends these events over and over, until the gateway has taken nothing for a while.
+    #[track_caller]
+    pub(crate) fn events_until_blocked(&mut self, payloads: &[&str]) {
+        let text: String = payloads.iter().map(|payload| format!("data: {payload}\n\n")).collect();
+        let text = format!("{:x}\r\n{text}\r\n", text.len());
+        self.stream.set_write_timeout(Some(BLOCKED_FOR)).expect("there is a timeout");
+        let mut sent = 0;
+        while self.stream.write_all(text.as_bytes()).is_ok() {
+            sent += text.len();
+            assert!(sent < SENT_BYTES_MAX, "the gateway takes whatever it is sent");
+        }
     }
 
     /// Waits for the gateway to close the connection, whatever it still sends.

@@ -44,7 +44,8 @@ impl Gateway {
         gateway
     }
 
-    fn spawn(house: House) -> Gateway {
+    /// Starts the gateway of `house`, and does not wait.
+    pub(crate) fn spawn(house: House) -> Gateway {
         let log = File::options().create(true).append(true).open(house.log()).expect("the folder takes a file");
         let child = tollgate(&house)
             .args(["serve", "--config"])
@@ -54,6 +55,12 @@ impl Gateway {
             .spawn()
             .expect("the binary runs");
         Gateway { child, address: house.listen(), house: Some(house) }
+    }
+
+    /// Waits until a gateway that was spawned is ready.
+    pub(crate) fn becomes_ready(mut self) -> Gateway {
+        eventually("the gateway is ready", || self.is_ready().then_some(()));
+        self
     }
 
     fn is_ready(&mut self) -> bool {
@@ -137,7 +144,24 @@ impl Gateway {
         kill_process(self.pid(), signal).expect("the gateway runs");
     }
 
-    fn pid(&self) -> Pid {
+    /// As [`Gateway::signal`], to a gateway that may have ended.
+    pub(crate) fn try_signal(&self, signal: Signal) -> rustix::io::Result<()> {
+        kill_process(self.pid(), signal)
+    }
+
+    /// What the process has in memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the gateway runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel tells");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
+    }
+
+    /// How many files the process has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("the gateway runs").count()
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         pid.expect("a child has a pid")
     }

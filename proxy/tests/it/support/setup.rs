@@ -231,6 +231,7 @@ fn compiled() -> PathBuf {
 }
 
 fn link_all(from: &Path, to: &Path) {
+    DirBuilder::new().recursive(true).mode(0o700).create(to).expect("the folder can be made");
     for entry in fs::read_dir(from).expect("the folder is there").flatten() {
         let file = entry.path();
         if file.extension().is_some_and(|it| it == "cwasm") {

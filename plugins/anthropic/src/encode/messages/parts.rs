@@ -63,8 +63,8 @@ fn text_of<'a>(part: &'a Value<'a>) -> Option<&'a str> {
 pub(super) fn system<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<Vec<Block<'a>>, Failure> {
     let mut blocks = Vec::new();
     for (index, part) in items(message).iter().enumerate() {
-        let text =
-            text_of(part).ok_or_else(|| Failure::invalid(at.part(index), "a system message holds text alone"))?;
+        let text = text_of(part)
+            .ok_or_else(|| Failure::invalid(at.part(index), "A system message must hold nothing but text."))?;
         blocks.extend(text_block(text, part.get("cache_control")));
     }
     Ok(blocks)
@@ -87,19 +87,24 @@ fn user_part<'a>(part: &'a Value<'a>, at: FieldPath, index: usize) -> Result<Opt
         Some("image_url" | "input_image") => {
             let image = part.get("image_url");
             let url = image.and_then(|image| image.as_str().or(image.text("url")));
-            let url = url.ok_or_else(|| Failure::invalid(at.part(index), "the image has no URL"))?;
+            let url = url.ok_or_else(|| Failure::invalid(at.part(index), "The image must have a URL."))?;
             media::block(url, &at.part(index))?
         }
         Some("file" | "input_file") => {
             let file = part.get("file").unwrap_or(part);
             let data = file.text("file_data");
-            let data = data.ok_or_else(|| Failure::unsupported(at.part(index), "a file is given by its data"))?;
+            let data = data.ok_or_else(|| Failure::unsupported(at.part(index), "A file must be given by its data."))?;
             media::file(data, file.text("filename"), &at.part(index))?
         }
-        Some("input_audio") => return Err(Failure::unsupported(at.part(index), "the provider takes no audio")),
+        Some("input_audio") => return Err(Failure::unsupported(at.part(index), "The provider takes no audio.")),
         // A block in Anthropic's own words carries its `cache_control` itself.
         Some("image" | "document" | "search_result") => return Ok(Some(Block::plain(BlockKind::Native(part)))),
-        _ => return Err(Failure::invalid(at.part(index), "a part of a user message is a text, an image or a file")),
+        _ => {
+            return Err(Failure::invalid(
+                at.part(index),
+                "A part of a user message must be a text, an image or a file.",
+            ));
+        }
     };
     Ok(Some(Block { kind, cache_control }))
 }
@@ -115,7 +120,12 @@ pub(super) fn assistant<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<Ass
             // Kept from `thinking_blocks` where the client has both.
             Some("thinking" | "redacted_thinking") if blocks.iter().any(is_thinking) => {}
             Some("thinking" | "redacted_thinking") => blocks.push(Block::plain(BlockKind::Native(part))),
-            _ => return Err(Failure::invalid(at.part(index), "a part of an assistant message is a text or a refusal")),
+            _ => {
+                return Err(Failure::invalid(
+                    at.part(index),
+                    "A part of an assistant message must be a text or a refusal.",
+                ));
+            }
         }
     }
     if items(message).is_empty() {
@@ -123,7 +133,7 @@ pub(super) fn assistant<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<Ass
     }
     let listed = match message.get("tool_calls") {
         Some(Value::Array(listed)) => listed.as_slice(),
-        Some(_) => return Err(Failure::invalid(at.field("tool_calls"), "this field is an array")),
+        Some(_) => return Err(Failure::invalid(at.field("tool_calls"), "This field must be an array.")),
         None => &[],
     };
     let mut calls = Vec::with_capacity(listed.len());
@@ -159,7 +169,7 @@ fn thinking<'a>(message: &'a Value<'a>) -> Vec<Block<'a>> {
 fn called<'a>(function: Option<&'a Value<'a>>, id: Option<&'a str>, at: FieldPath) -> Result<Call<'a>, Failure> {
     let name = function.and_then(|function| function.text("name")).filter(|name| !name.is_empty());
     let (Some(function), Some(name)) = (function, name) else {
-        return Err(Failure::invalid(at.field("tool_calls"), "a tool call names its function"));
+        return Err(Failure::invalid(at.field("tool_calls"), "A tool call must name its function."));
     };
     let id = id.filter(|id| !id.is_empty());
     Ok(Call { id, name, input: input(function.get("arguments").or(function.get("input"))) })

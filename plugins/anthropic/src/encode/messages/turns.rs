@@ -66,7 +66,7 @@ impl<'a> Turns<'a> {
         let mut blocks = message.blocks;
         for call in message.calls {
             if self.open.len() == CALLS_OPEN_MAX || self.tool_names.len() == TOOLS_MAX {
-                return Err("the messages call more tools than a model may");
+                return Err("The messages call more tools than a model may call.");
             }
             let id = self.new_id(call.id);
             self.calls += 1;

@@ -14,15 +14,26 @@ fn content(text: &str) -> String {
 }
 
 /// What becomes of `data` after the first chunk, and, the same it must be, as the first chunk.
-fn seen(include_usage: bool, data: &str) -> Seen {
-    let mut passthrough = Passthrough::new(include_usage);
+fn seen(include_usage: bool, data: &str) -> InspectedFrame {
+    let mut passthrough = Passthrough::new(include_usage, 1);
     passthrough.frame(b"", FIRST.as_bytes());
     let seen = passthrough.frame(b"", data.as_bytes());
-    assert_eq!(Passthrough::new(include_usage).frame(b"", data.as_bytes()), seen, "first or not, it is the same frame");
+    assert_eq!(
+        Passthrough::new(include_usage, 1).frame(b"", data.as_bytes()),
+        seen,
+        "first or not, it is the same frame"
+    );
     seen
 }
 
-fn rewritten(seen: &Seen) -> &str {
+/// Whether an answer of so many choices that says this is finished.
+fn finished(choices: u32, said: &[&str]) -> bool {
+    let mut passthrough = Passthrough::new(false, choices);
+    said.iter().for_each(|data| drop(passthrough.frame(b"", data.as_bytes())));
+    passthrough.is_finished()
+}
+
+fn rewritten(seen: &InspectedFrame) -> &str {
     match &seen.forward {
         Forward::Rewritten(frame) => std::str::from_utf8(frame).unwrap(),
         other => panic!("{other:?}"),
@@ -39,11 +50,7 @@ fn a_chunk_is_forwarded_as_it_is() {
         ["Hel", "\"usage\"", "usage", "error", "{\"error\":{\"message\":1}}", "[DONE]", "\"finish_reason\":\"stop\""]
     {
         let seen = seen(false, &content(text));
-        assert_eq!(
-            seen,
-            Seen { forward: Forward::AsIs, usage: None, error: None, done: false, finished: false },
-            "{text}"
-        );
+        assert_eq!(seen, InspectedFrame { forward: Forward::AsIs, usage: None, error: None, done: false }, "{text}");
     }
 }
 
@@ -66,7 +73,7 @@ fn usage_beside_a_choice_is_cut_out() {
         format!("{{ {USAGE} , {choice} }}"),
     ] {
         let unasked = seen(false, &data);
-        assert_eq!((unasked.usage, unasked.finished), (Some(TOKENS), true));
+        assert_eq!((unasked.usage, finished(1, &[&data])), (Some(TOKENS), true));
         let frame = rewritten(&unasked);
         let mut expected: Value = serde_json::from_str(&data).unwrap();
         expected.as_object_mut().unwrap().shift_remove("usage");
@@ -115,29 +122,45 @@ fn usage_is_read_in_the_forms_of_openais_relatives() {
         ),
         // What nobody believes.
         (r#"{"prompt_tokens":9,"completion_tokens":99999999999999999999}"#, (9, u64::MAX, 0, 0)),
+        (r#"{"prompt_tokens":9,"completion_tokens":-3}"#, (9, u64::MAX, 0, 0)),
     ] {
         let read = seen(true, &chunk(&format!(r#""choices":[],"usage":{usage}"#))).usage.unwrap();
         assert_eq!((read.input, read.output, read.cached, read.reasoning), tokens, "{usage}");
     }
-    let negative = chunk(r#""choices":[],"usage":{"prompt_tokens":9,"completion_tokens":-3}"#);
-    assert_eq!(seen(true, &negative).usage, None);
 }
 
 #[test]
 fn finish_reasons_are_noticed() {
     let choice = |reason: &str| chunk(&format!(r#""choices":[{{"index":0,"delta":{{}},"finish_reason"{reason}}}]"#));
-    for (reason, finished) in
+    for (reason, is_finished) in
         [(":\"stop\"", true), (" : \"length\"", true), (":null", false), (": null", false), (":\"\"", false)]
     {
-        assert_eq!(seen(false, &choice(reason)).finished, finished, "{reason}");
+        assert_eq!(finished(1, &[&choice(reason)]), is_finished, "{reason}");
+        assert_eq!(finished(1, &[FIRST, &choice(reason)]), is_finished, "{reason}");
+        assert_eq!(finished(2, &[&choice(reason)]), is_finished, "{reason}");
     }
     let second = r#""choices":[{"delta":{},"finish_reason":null},{"delta":{},"finish_reason":"stop"}]"#;
-    assert!(seen(false, &chunk(second)).finished);
+    assert!(finished(1, &[&chunk(second)]));
+}
+
+#[test]
+fn of_several_choices_each_that_has_begun_must_finish() {
+    let choice = |index: u32, reason: &str| {
+        chunk(&format!(r#""choices":[{{"index":{index},"delta":{{"content":"a"}},"finish_reason":{reason}}}]"#))
+    };
+    let said = [(0, "null"), (1, "null"), (0, "\"stop\""), (1, "\"length\""), (127, "null")];
+    let said = said.map(|(index, reason)| choice(index, reason));
+    let is_finished = |until: usize| {
+        let said: Vec<&str> = said[..until].iter().map(String::as_str).collect();
+        finished(3, &said)
+    };
+    // Of the third nothing is said until the end.
+    assert_eq!([0, 1, 2, 3, 4, 5].map(is_finished), [false, false, false, false, true, false]);
 }
 
 #[test]
 fn the_end_mark_is_the_end() {
-    let mut passthrough = Passthrough::new(false);
+    let mut passthrough = Passthrough::new(false, 1);
     let done = passthrough.frame(b"", b" [DONE]  ");
     assert_eq!((&done.forward, done.done), (&Forward::AsIs, true));
     assert_eq!(passthrough.frame(b"", FIRST.as_bytes()).forward, Forward::Drop);
@@ -174,11 +197,11 @@ fn errors_inside_a_success_are_failures() {
         ),
         ("error", r#"{"message":"bad","type":"overloaded_error"}"#, FailureKind::Overloaded, "bad"),
         ("error", r#"{"error":{"message":"bad"}}"#, FailureKind::Upstream, "bad"),
-        ("", "<html>", FailureKind::Upstream, "the provider sent a frame that is not a JSON object"),
-        ("", r#"{"id":"c1","choi"#, FailureKind::Upstream, "the provider sent a frame that is not a JSON object"),
-        ("", "[1]", FailureKind::Upstream, "the provider sent a frame that is not a JSON object"),
+        ("", "<html>", FailureKind::Upstream, "The provider sent a frame that is not a JSON object."),
+        ("", r#"{"id":"c1","choi"#, FailureKind::Upstream, "The provider sent a frame that is not a JSON object."),
+        ("", "[1]", FailureKind::Upstream, "The provider sent a frame that is not a JSON object."),
     ] {
-        let mut passthrough = Passthrough::new(false);
+        let mut passthrough = Passthrough::new(false, 1);
         passthrough.frame(b"", FIRST.as_bytes());
         let seen = passthrough.frame(event.as_bytes(), data.as_bytes());
         let failure = seen.error.expect(data);
@@ -198,7 +221,7 @@ fn an_error_that_says_nothing_is_none() {
 #[test]
 fn frames_without_a_choice_are_kept_from_clients() {
     let azure = r#"{"choices":[],"created":0,"id":"","model":"","prompt_filter_results":[]}"#;
-    let mut passthrough = Passthrough::new(true);
+    let mut passthrough = Passthrough::new(true, 1);
     assert_eq!(passthrough.frame(b"", azure.as_bytes()).forward, Forward::Drop);
     assert_eq!(passthrough.frame(b"", b"  ").forward, Forward::Drop);
 }
@@ -214,7 +237,7 @@ fn a_frame_of_several_lines_becomes_one() {
 
 #[test]
 fn owed_usage_is_paid_once() {
-    let mut passthrough = Passthrough::new(true);
+    let mut passthrough = Passthrough::new(true, 1);
     let mut out = Vec::new();
     passthrough.owed_usage(&TOKENS, &mut out);
     assert!(out.is_empty(), "there is no stream to belong to");
@@ -232,10 +255,10 @@ fn owed_usage_is_paid_once() {
 #[test]
 fn no_usage_is_owed_to_a_client_who_did_not_ask_or_has_it() {
     let mut out = Vec::new();
-    let mut unasked = Passthrough::new(false);
+    let mut unasked = Passthrough::new(false, 1);
     unasked.frame(b"", FIRST.as_bytes());
     unasked.owed_usage(&TOKENS, &mut out);
-    let mut shown = Passthrough::new(true);
+    let mut shown = Passthrough::new(true, 1);
     shown.frame(b"", FIRST.as_bytes());
     shown.frame(b"", chunk(&format!(r#""choices":[],{USAGE}"#)).as_bytes());
     shown.owed_usage(&TOKENS, &mut out);

@@ -158,6 +158,16 @@ fn the_text_of_an_answer_is_what_the_model_wrote() {
 }
 
 #[test]
+fn the_text_of_many_deltas_is_read_in_one_pass() {
+    // Reading what follows anew for each of them would take minutes.
+    let chunk = r#"{"delta":1,"delta":{"content":"a"}}"#.repeat(8 << 20 >> 5);
+    let (began, mut pieces) = (std::time::Instant::now(), 0);
+    delta_text(chunk.as_bytes(), |_| pieces += 1);
+    assert_eq!(pieces, 8 << 20 >> 5);
+    assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
+}
+
+#[test]
 fn the_text_of_a_prompt_is_what_the_model_reads() {
     let body =
         br#"{"model":"m","tools":[{"n":1}],"messages":[{"role":"system","content":"a"},{"role":"user","content":[

@@ -28,7 +28,7 @@ fn tool(index: u32) -> wire::Event {
 
 #[track_caller]
 fn refused(events: Vec<wire::Event>) {
-    let refused = Turn::default().events(events, 2, 8);
+    let refused = EventRules::default().events(events, 2, 8);
     assert!(matches!(refused, Err(ValidateError::Event(_))), "{refused:?}");
 }
 
@@ -37,8 +37,8 @@ fn an_answer_is_a_json_object_with_sane_counts() {
     let admitted = answer(wire::Answer { body: "{\"id\":1}".into(), usage: Some(usage(3, 4)) }).unwrap();
     assert_eq!(admitted.usage, Some(Tokens { input: 3, output: 4, ..Tokens::default() }));
     assert!(answer(wire::Answer { body: "<html>".into(), usage: None }).is_err());
-    let absurd = answer(wire::Answer { body: "{}".into(), usage: Some(usage(u64::MAX, 0)) });
-    assert_eq!(absurd, Err(ValidateError::Usage));
+    let absurd = answer(wire::Answer { body: "{}".into(), usage: Some(usage(u64::MAX, 0)) }).unwrap();
+    assert_eq!(absurd.usage, Some(Tokens { input: TOKENS_MAX, ..Tokens::default() }));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_part_of_the_count_is_never_more_than_the_whole() {
         reasoning_tokens: 7,
     });
     let expected = Tokens { input: 15, output: 7, cached: 10, cache_write: 5, reasoning: 7 };
-    assert_eq!(counted, Ok(expected));
+    assert_eq!(counted, expected);
 }
 
 #[test]
@@ -70,21 +70,21 @@ fn the_events_of_a_push_are_bounded() {
 
 #[test]
 fn only_pushed_frames_are_forwarded() {
-    assert!(Turn::default().events(vec![wire::Event::Forward(1)], 2, 8).is_ok());
+    assert!(EventRules::default().events(vec![wire::Event::Forward(1)], 2, 8).is_ok());
     refused(vec![wire::Event::Forward(2)]);
 }
 
 #[test]
 fn nothing_follows_a_failure() {
     refused(vec![wire::Event::Failed(refusal("no")), wire::Event::Text("a".into())]);
-    let mut turn = Turn::default();
+    let mut turn = EventRules::default();
     turn.events(vec![wire::Event::Failed(refusal("no"))], 0, 8).unwrap();
     assert!(turn.events(vec![wire::Event::Text("a".into())], 0, 8).is_err());
 }
 
 #[test]
 fn tool_calls_are_counted_without_gaps_across_pushes() {
-    let mut turn = Turn::default();
+    let mut turn = EventRules::default();
     turn.events(vec![tool(0), tool(0)], 0, 8).unwrap();
     turn.events(vec![tool(1), tool(0)], 0, 8).unwrap();
     assert!(turn.events(vec![tool(3)], 0, 8).is_err());
@@ -95,5 +95,5 @@ fn tool_calls_are_counted_without_gaps_across_pushes() {
 fn a_delta_is_a_json_object() {
     refused(vec![wire::Event::Delta("\"text\"".into())]);
     refused(vec![wire::Event::Delta("{\"a\":1,\"a\":2}".into())]);
-    assert!(Turn::default().events(vec![wire::Event::Delta("{\"refusal\":null}".into())], 0, 8).is_ok());
+    assert!(EventRules::default().events(vec![wire::Event::Delta("{\"refusal\":null}".into())], 0, 8).is_ok());
 }

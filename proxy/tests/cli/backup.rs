@@ -1,0 +1,78 @@
+//! `tollgate dump` and `tollgate load`: everything out, and everything in again.
+
+use super::*;
+
+/// A place with a key that was made and one that was revoked.
+fn used() -> Place {
+    let place = Place::new("");
+    place.ok("key create --name app --models m --tokens-per-day 5");
+    place.ok("key create --name old");
+    place.ok("key revoke old");
+    place
+}
+
+fn keys(place: &Place) -> Vec<(String, String)> {
+    let listed = place.json("key list --json");
+    let text = |key: &Value, field: &str| key[field].as_str().unwrap().to_owned();
+    listed["keys"].as_array().unwrap().iter().map(|key| (text(key, "name"), text(key, "state"))).collect()
+}
+
+#[test]
+fn a_dump_loads_into_another_place_with_its_keys_and_their_states() {
+    let place = used();
+    place.ok("dump --file all.jsonl");
+    let other = Place::new("");
+    fs::copy(place.dir.path().join("all.jsonl"), other.dir.path().join("all.jsonl")).unwrap();
+    let said = other.ok("load all.jsonl");
+    assert!(said.starts_with("Loaded 2 keys, "), "{said}");
+    // The keyed hashes go with the master key.
+    fs::copy(place.dir.path().join("data/master-key"), other.dir.path().join("data/master-key")).unwrap();
+    assert_eq!(keys(&other), keys(&place));
+    assert_eq!(keys(&other).len(), 2);
+    assert_eq!(place.run("dump --file all.jsonl").code, 1, "a file that is there is not written over");
+}
+
+#[test]
+fn a_dump_loads_into_no_store_that_has_something() {
+    let place = used();
+    place.ok("dump --file all.jsonl");
+    let before = keys(&place);
+    let said = place.run("load all.jsonl");
+    assert_eq!(said.code, 1);
+    assert!(said.stderr.contains("the store holds data already"), "{}", said.stderr);
+    assert_eq!(keys(&place), before);
+}
+
+#[test]
+fn a_dump_that_was_cut_is_refused_and_leaves_nothing_behind() {
+    let place = used();
+    let whole = place.ok("dump");
+    let lines: Vec<&str> = whole.lines().collect();
+    let other = Place::new("");
+    for kept in [lines[..lines.len() - 1].join("\n"), whole[..whole.len() - 9].to_owned()] {
+        fs::write(other.dir.path().join("cut.jsonl"), kept).unwrap();
+        let said = other.run("load cut.jsonl");
+        assert_eq!(said.code, 1);
+        assert!(said.stderr.contains("the dump"), "{}", said.stderr);
+    }
+    fs::write(other.dir.path().join("all.jsonl"), whole).unwrap();
+    assert!(other.ok("load all.jsonl").starts_with("Loaded 2 keys, "));
+}
+
+#[test]
+fn a_running_gateway_is_neither_dumped_nor_loaded_into() {
+    let place = Place::new("");
+    let running = place.serve();
+    for args in ["dump", "load all.jsonl"] {
+        fs::write(place.dir.path().join("all.jsonl"), "").unwrap();
+        let said = place.run(args);
+        assert_eq!((said.code, said.stdout.as_str()), (1, ""));
+        assert!(
+            said.stderr.contains("a gateway that runs on the store must be stopped first"),
+            "{args}: {}",
+            said.stderr
+        );
+    }
+    assert_eq!(running.stop(), 0);
+    assert!(place.ok("dump").lines().count() > 2);
+}
