@@ -16,6 +16,8 @@ use serde_json::Value;
 
 #[path = "cli/backup.rs"]
 mod backup;
+#[path = "cli/check.rs"]
+mod check;
 #[path = "cli/master_key.rs"]
 mod master_key;
 
@@ -357,50 +359,6 @@ fn a_limit_of_the_process_is_an_error_and_no_end_without_a_word() {
 }
 
 #[test]
-fn a_dump_is_private_whole_and_loads_once() {
-    let place = Place::new("");
-    assert!(place.run("dump").stderr.contains("there is no store"));
-    assert!(!place.dir.path().join("data").exists(), "a dump makes no store");
-    place.ok("key create --name app");
-    let text = place.ok("dump --file -");
-    assert!(!place.dir.path().join("-").exists());
-    place.ok("dump --file d.jsonl");
-    let file = place.dir.path().join("d.jsonl");
-    // Each opening of the journal moves the position.
-    let rows =
-        |text: &str| text.lines().filter(|line| !line.contains("position")).map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(rows(&fs::read_to_string(&file).unwrap()), rows(&text));
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-
-    let mut unread = place.command("dump").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(unread.stdout.take());
-    let said = unread.wait_with_output().unwrap();
-    let stderr = String::from_utf8(said.stderr).unwrap();
-    assert!(said.status.code() == Some(1) && stderr.contains("before the dump was whole"), "{stderr}");
-
-    let data = place.dir.path().join("data");
-    fs::rename(&data, place.dir.path().join("old")).unwrap();
-    let (cut, _) = text.trim_end().rsplit_once('\n').unwrap();
-    for (name, text) in [("cut", cut.to_owned()), ("empty", String::new()), ("doubled", text.repeat(2))] {
-        fs::write(place.dir.path().join(name), text).unwrap();
-        assert_eq!(place.run(&format!("load {name}")).code, 1, "{name}");
-        assert_eq!(fs::read_dir(&data).unwrap().count(), 0, "{name}");
-    }
-    assert!(place.run("load old").stderr.contains("it is a directory"));
-    fs::copy(place.dir.path().join("old/master-key"), data.join("master-key")).unwrap();
-    assert!(place.ok("load d.jsonl").starts_with("Loaded 1 keys"));
-    assert_eq!(place.json("key list --json")["keys"][0]["name"], "app");
-    assert_eq!(place.run("load d.jsonl").code, 1, "there is a store now");
-
-    let mut wrong = place.command("dump");
-    let said = wrong.env("TOLLGATE_MASTER_KEY", "ab".repeat(32)).output().unwrap();
-    let stderr = String::from_utf8(said.stderr).unwrap();
-    assert!(stderr.starts_with("error: TOLLGATE_MASTER_KEY is not the master key"), "{stderr}");
-    let mut unset = place.command("key list");
-    assert!(unset.env("TOLLGATE_MASTER_KEY", "").status().unwrap().success(), "an empty variable is none");
-}
-
-#[test]
 fn commands_that_meet_wait_for_each_other() {
     let place = Place::new("");
     place.ok("key list");
@@ -410,50 +368,6 @@ fn commands_that_meet_wait_for_each_other() {
         assert!(command.wait().unwrap().success());
     }
     assert_eq!(place.json("key list --json")["keys"].as_array().unwrap().len(), 6);
-}
-
-#[test]
-fn check_finds_what_serve_would_refuse_and_all_at_once() {
-    let place = Place::new("");
-    for name in ["junk.pem", "config/junk.wasm", "file"] {
-        fs::write(place.dir.path().join(name), "junk").unwrap();
-    }
-    let text = fs::read_to_string(place.config_file()).unwrap();
-    let more = "[prices]\nfile = \"none.toml\"\n[plugins]\ndir = \"config\"\n[plugins.mine]\nfile = \"junk.wasm\"\n\
-                [plugins.away]\nfile = \"away.wasm\"\n[log]\nlevel = \"=loud=\"\n";
-    let text = text.replace("data_dir = \"data\"", "data_dir = \"file\"\nthread = 1").replace(
-        "[providers.openai]",
-        "[server.tls]\nlisten = \"127.0.0.1:0\"\ncert = \"junk.pem\"\nkey = \"junk.pem\"\n[providers.openai]",
-    );
-    fs::write(place.config_file(), format!("{text}{more}")).unwrap();
-    let said = place.run("check");
-    assert_eq!(said.code, 2, "{}", said.stderr);
-    for fault in [
-        "server.data_dir: `file` is not a directory",
-        "server.thread: unknown key",
-        "server.tls.cert: the certificate or key of the TLS listener cannot be used",
-        "prices.file: cannot read `config/none.toml`",
-        "plugins.mine.file: plugin `mine` is not WebAssembly",
-        "plugins.away.file: `config/away.wasm` cannot be read",
-        "log.level: `=loud=` is not a log level",
-    ] {
-        let line = said.stderr.lines().find(|line| line.contains(fault));
-        let line = line.unwrap_or_else(|| panic!("no `{fault}` in\n{}", said.stderr));
-        let number = line.strip_prefix("config/tollgate.toml:").and_then(|rest| rest.split(':').next());
-        assert!(number.is_some_and(|number| number.parse::<u32>().is_ok()), "no line in {line}");
-    }
-}
-
-#[test]
-fn check_renders_templates_and_reads_only_text() {
-    let place = Place::new("");
-    let text = fs::read_to_string(place.config_file()).unwrap();
-    fs::write(place.config_file(), format!("{text}[templates.t]\nsource = \"a {{b\"\n")).unwrap();
-    let said = place.run("check");
-    assert!(said.code == 2 && said.stderr.contains("templates.\"t\".source: line 1, column"), "{}", said.stderr);
-    fs::write(place.config_file(), b"[server]\n# \xff\n").unwrap();
-    let said = place.run("check");
-    assert!(said.code == 2 && said.stderr.contains("config/tollgate.toml:2: is not UTF-8"), "{}", said.stderr);
 }
 
 #[test]
@@ -483,20 +397,4 @@ fn no_store_is_made_where_a_gateway_answers() {
     }
     assert!(!data.exists());
     drop(running);
-}
-
-#[test]
-fn mistakes_that_would_go_unnoticed_are_refused() {
-    let place = Place::new("");
-    let said = place.run("demo --config config/tollgate.toml");
-    assert!(said.code == 2 && said.stderr.contains("takes no --config"), "{}", said.stderr);
-    let Output { status, stderr, .. } = place.command("key revoke").arg("").output().unwrap();
-    let stderr = String::from_utf8(stderr).unwrap();
-    assert!(status.code() == Some(1) && stderr.contains("name the key to revoke"), "{stderr}");
-    let Output { stderr, .. } = place.command("key create --name a --models").arg("a\u{1b}[2J").output().unwrap();
-    assert!(!stderr.contains(&0x1b) && !stderr.is_empty());
-    fs::write(place.dir.path().join("data/admin-token"), "").unwrap();
-    fs::set_permissions(place.dir.path().join("data/admin-token"), fs::Permissions::from_mode(0o600)).unwrap();
-    let said = place.run("serve");
-    assert!(said.code == 1 && said.stderr.contains("holds no admin token"), "{}", said.stderr);
 }

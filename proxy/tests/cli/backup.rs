@@ -76,3 +76,47 @@ fn a_running_gateway_is_neither_dumped_nor_loaded_into() {
     assert_eq!(running.stop(), 0);
     assert!(place.ok("dump").lines().count() > 2);
 }
+
+#[test]
+fn a_dump_is_private_whole_and_loads_once() {
+    let place = Place::new("");
+    assert!(place.run("dump").stderr.contains("there is no store"));
+    assert!(!place.dir.path().join("data").exists(), "a dump makes no store");
+    place.ok("key create --name app");
+    let text = place.ok("dump --file -");
+    assert!(!place.dir.path().join("-").exists());
+    place.ok("dump --file d.jsonl");
+    let file = place.dir.path().join("d.jsonl");
+    // Each opening of the journal moves the position.
+    let rows =
+        |text: &str| text.lines().filter(|line| !line.contains("position")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(rows(&fs::read_to_string(&file).unwrap()), rows(&text));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let mut unread = place.command("dump").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(unread.stdout.take());
+    let said = unread.wait_with_output().unwrap();
+    let stderr = String::from_utf8(said.stderr).unwrap();
+    assert!(said.status.code() == Some(1) && stderr.contains("before the dump was whole"), "{stderr}");
+
+    let data = place.dir.path().join("data");
+    fs::rename(&data, place.dir.path().join("old")).unwrap();
+    let (cut, _) = text.trim_end().rsplit_once('\n').unwrap();
+    for (name, text) in [("cut", cut.to_owned()), ("empty", String::new()), ("doubled", text.repeat(2))] {
+        fs::write(place.dir.path().join(name), text).unwrap();
+        assert_eq!(place.run(&format!("load {name}")).code, 1, "{name}");
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 0, "{name}");
+    }
+    assert!(place.run("load old").stderr.contains("it is a directory"));
+    fs::copy(place.dir.path().join("old/master-key"), data.join("master-key")).unwrap();
+    assert!(place.ok("load d.jsonl").starts_with("Loaded 1 keys"));
+    assert_eq!(place.json("key list --json")["keys"][0]["name"], "app");
+    assert_eq!(place.run("load d.jsonl").code, 1, "there is a store now");
+
+    let mut wrong = place.command("dump");
+    let said = wrong.env("TOLLGATE_MASTER_KEY", "ab".repeat(32)).output().unwrap();
+    let stderr = String::from_utf8(said.stderr).unwrap();
+    assert!(stderr.starts_with("error: TOLLGATE_MASTER_KEY is not the master key"), "{stderr}");
+    let mut unset = place.command("key list");
+    assert!(unset.env("TOLLGATE_MASTER_KEY", "").status().unwrap().success(), "an empty variable is none");
+}
