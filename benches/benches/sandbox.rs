@@ -38,6 +38,7 @@ impl Sandbox {
 pub(crate) fn context() -> Context<'static> {
     Context {
         request_id: "req_00000000000000000000000000",
+        caller: 1,
         operation: Operation::Chat,
         model: "model-x",
         streaming: true,

@@ -44,12 +44,16 @@ pub struct Bounds {
     pub depth_max: usize,
     /// Top-level fields.
     pub fields_max: usize,
+    /// Fields of any object.
+    pub object_fields_max: usize,
     pub messages_max: usize,
+    /// Elements of arrays and fields of objects, at any depth.
+    pub values_max: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { depth_max: 127, fields_max: 512, messages_max: 100_000 }
+        Bounds { depth_max: 127, fields_max: 512, object_fields_max: 4096, messages_max: 100_000, values_max: 500_000 }
     }
 }
 

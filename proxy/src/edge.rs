@@ -10,6 +10,7 @@
 mod bodies;
 mod client;
 mod connections;
+mod discard;
 mod encoding;
 mod endpoint;
 mod head;
@@ -18,7 +19,7 @@ mod pages;
 mod settings;
 mod socket;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::Router;
 use bytes::Bytes;
@@ -90,12 +91,13 @@ impl Edge {
         session.set_read_timeout(Some(self.settings.read));
         session.set_write_timeout(Some(self.settings.write));
         session.set_total_drain_timeout(Some(self.settings.body));
+        // What is left of a body is read after its answer: `Client::begin` closes where it is not.
+        session.set_close_on_response_before_downstream_finish(false);
         if let ReadHead::Faulty(fault) = head {
             session.set_keepalive(None);
-            Box::pin(self.refuse(fault, &mut self.client(session).headless())).await;
-            // Closing with unread bytes would reset the connection before the client has read why.
-            let _ = tokio::time::timeout(LINGER, linger(session)).await;
-            session.shutdown().await;
+            let mut client = self.client(session).headless();
+            Box::pin(self.refuse(fault, &mut client)).await;
+            client.linger().await;
             return false;
         }
         // None means that Pingora chose to close, for a head that could smuggle another: leave it.
@@ -172,30 +174,20 @@ async fn read_head(session: &mut ServerSession, shutdown: &ShutdownWatch) -> Opt
         Err(error) if matches!(error.etype, ErrorType::InvalidHTTPHeader) => {
             // Pingora's own bounds have no type of their own.
             let text = error.to_string();
-            let is_too_large = text.contains("too many headers") || text.contains("header larger than");
+            let is_too_large = text.contains("too many headers")
+                || text.contains("header larger than")
+                || text.len() > TARGET_BYTES_MAX;
             Some(ReadHead::Faulty(if is_too_large { HeadError::TooLarge } else { HeadError::Invalid }))
         }
         Err(_) => None,
     }
 }
 
+/// The longest target that is taken. Pingora says of a longer one no more than the target itself.
+const TARGET_BYTES_MAX: usize = 65_534;
+
 /// What clients are spoken to in, at every path so far.
 const DIALECT: Dialect = Dialect::OpenAi;
-
-/// How long a client may go on sending a head that was refused already.
-const LINGER: Duration = Duration::from_secs(1);
-/// How much of it is read.
-const LINGER_BYTES_MAX: usize = 4 << 20;
-
-async fn linger(session: &mut ServerSession) {
-    let ServerSession::H1(session) = session else { return };
-    for _ in 0..LINGER_BYTES_MAX {
-        match session.idle().await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-    }
-}
 
 fn boxed(request: RequestError) -> Box<Error> {
     Box::new(Error::Request(request))
@@ -206,6 +198,7 @@ async fn plain(client: &mut Client<'_>, status: u16, text: impl Into<Bytes>) {
     let head = Head::whole(status, HeaderValue::from_static("text/plain; charset=utf-8"), text.len());
     if client.begin(head).await.is_ok() {
         let _ = client.write(text, true).await;
+        client.discard_body().await;
     }
 }
 

@@ -12,6 +12,7 @@ mod call_io;
 mod call_state;
 mod client;
 mod decode;
+mod large;
 mod providers;
 mod received;
 mod reply;
@@ -20,6 +21,7 @@ mod settle;
 mod streamed;
 #[cfg(test)]
 mod tests;
+mod via;
 mod whole;
 
 pub use client::{BodyError, ClientGoneError, Downstream, Head, Interruption};
@@ -58,9 +60,11 @@ pub async fn serve<D: Downstream, P: Providers>(
         Ok(admitted) => try_targets(&mut io, &mut state, &admitted).await,
         Err(error) => Err(error),
     };
-    if let Err(error) = outcome {
+    match outcome {
+        Ok(()) => {}
+        Err(error) if matches!(*error, Error::Request(RequestError::ClientGone)) => client_left(&mut io, &mut state),
         // What is rare is boxed: a call's future is held by each open stream.
-        Box::pin(refuse_call(gateway, state, &error, client)).await;
+        Err(error) => Box::pin(refuse_call(gateway, state, &error, client)).await,
     }
 }
 
@@ -106,10 +110,10 @@ async fn show<D: Downstream>(
     match answer {
         Ok(body) => {
             state.leave_flight();
-            client.discard_body().await;
             if reply::json(gateway, &state, body.into(), client).await == Err(ClientGoneError) {
-                client.close_after();
+                return client.close_after();
             }
+            client.discard_body().await;
         }
         Err(error) => refuse_call(gateway, state, &error, client).await,
     }
@@ -197,8 +201,8 @@ async fn refuse_call<D: Downstream>(gateway: &Gateway, mut state: CallState, err
     let unrecorded = state.end(gateway, Ending::failed(verdict.status, verdict.class)).err();
     let verdict = unrecorded.map_or(verdict, |error| error.verdict(&snapshot.redactor));
     state.leave_flight();
-    client.discard_body().await;
     if reply::error(gateway, &state, &verdict, client).await == Err(ClientGoneError) {
-        client.close_after();
+        return client.close_after();
     }
+    client.discard_body().await;
 }

@@ -29,8 +29,11 @@ pub enum Error {
     Exceeded(#[from] LimitError),
     #[error(transparent)]
     Template(#[from] TemplateError),
-    #[error("{}", plugin_message(provider, fault))]
+    #[error("{}", plugin_message(&format!("the plugin of provider `{provider}`"), fault))]
     Plugin { provider: String, fault: PluginError },
+    /// The plugin of a prompt template, which has nothing to do with a provider.
+    #[error("{}", plugin_message(&format!("the template plugin `{plugin}`"), fault))]
+    Renderer { plugin: String, fault: PluginError },
     #[error("provider `{provider}`: {}", failure.message)]
     Provider { provider: String, failure: Failure },
     #[error("provider `{provider}`: {trouble}")]
@@ -76,6 +79,8 @@ pub enum RequestError {
     UnsupportedEncoding,
     #[error("the body cannot be decoded as its `content-encoding` says")]
     InvalidEncoding,
+    #[error("the request has passed through this gateway before: a provider's `base_url` leads back to it")]
+    Loop,
     #[error("the gateway is stopping and takes no calls")]
     Draining,
     #[error("the gateway serves as many calls as it may: try again soon")]
@@ -138,7 +143,7 @@ impl Error {
             Error::Template(TemplateError::Broken(_)) => {
                 with_param(plain(400, INVALID, "template_invalid"), "template")
             }
-            Error::Plugin { fault, .. } => self.plugin(fault),
+            Error::Plugin { fault, .. } | Error::Renderer { fault, .. } => self.plugin(fault),
             Error::Provider { failure, .. } => self.provider(failure, redactor),
             Error::Upstream { trouble, .. } => {
                 let status = if trouble.is_timeout() { 504 } else { 502 };
@@ -173,10 +178,8 @@ impl Error {
             Limit::MoneyPerMonth => "money_per_month_exceeded",
             Limit::MoneyTotal => "money_total_exceeded",
         };
-        // A minute's window rolls by the second, so that the wait can be one longer than SDKs take: they come once more.
-        let at_most = if exceeded.limit == Limit::RequestsPerMinute { RETRY_AFTER_MS_MAX } else { u64::MAX };
-        let retry_after_ms = exceeded.retry_after_ms.map(|wait| wait.min(at_most));
-        let soon = retry_after_ms.is_some_and(|wait| wait <= RETRY_AFTER_MS_MAX);
+        let retry_after_ms = exceeded.retry_after_ms;
+        let soon = retry_after_ms.is_some_and(|wait| wait <= RETRY_SOON_MS_MAX);
         let kind = if soon { RATE } else { "insufficient_quota" };
         let retry = if soon { None } else { Some(false) };
         Verdict { retry_after_ms, retry, ..self.as_verdict(429, kind, class) }
@@ -214,7 +217,8 @@ impl Error {
             FailureKind::Upstream => (502, SERVER, "upstream_error"),
             FailureKind::Internal => (502, SERVER, "adapter_error"),
         };
-        let theirs = failure.code.clone().filter(|_| status == 400).map(Cow::Owned);
+        let shown = |text: &String| redactor.redact(text).into_owned();
+        let theirs = failure.code.as_ref().filter(|_| status == 400).map(|code| Cow::Owned(shown(code)));
         let message = match failure.kind {
             FailureKind::Authentication | FailureKind::Permission => {
                 "The provider refused the gateway's credential.".to_owned()
@@ -229,7 +233,7 @@ impl Error {
             kind,
             class,
             code: theirs.unwrap_or(Cow::Borrowed(class)),
-            param: failure.param.clone(),
+            param: failure.param.as_ref().map(shown),
             message,
             retry_after_ms: failure.retry_after_ms,
             retry,
@@ -248,6 +252,7 @@ impl Error {
             RequestError::Broken => (400, "body_incomplete"),
             RequestError::UnsupportedEncoding => (415, "unsupported_content_encoding"),
             RequestError::InvalidEncoding => (400, "content_encoding_invalid"),
+            RequestError::Loop => (508, "loop_detected"),
             RequestError::Draining => (503, "gateway_unavailable"),
             RequestError::Busy => (503, "gateway_busy"),
             RequestError::ClientGone => (499, "client_gone"),
@@ -261,20 +266,18 @@ impl Error {
 /// Bodies come and go with their calls: there is room again soon, or not at all.
 const NO_ROOM_RETRY_AFTER_MS: u64 = 1_000;
 
-/// SDKs wait at most this long.
-const RETRY_AFTER_MS_MAX: u64 = 60_000;
+/// What is worth waiting for. A minute's window rolls by the second, so that a wait for it can be a second longer.
+const RETRY_SOON_MS_MAX: u64 = 61_000;
 
 /// The longest message a client is shown, in bytes.
 const MESSAGE_BYTES_MAX: usize = 1000;
 
 /// A place that is taken is nobody's fault, so that nobody is named.
-fn plugin_message(provider: &str, fault: &PluginError) -> String {
+fn plugin_message(plugin: &str, fault: &PluginError) -> String {
     match fault {
         PluginError::Busy => "all places for plugin calls are in use".to_owned(),
-        PluginError::Resting { .. } => {
-            format!("the plugin of provider `{provider}` failed too often and is not called for a while")
-        }
-        _ => format!("the plugin of provider `{provider}` failed"),
+        PluginError::Resting { .. } => format!("{plugin} failed too often and is not called for a while"),
+        _ => format!("{plugin} failed"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! State has three lifetimes: the [`Snapshot`], immutable and swapped whole; the directory of principals and the limiter,
 //! in memory; the store, on disk. A call keeps the snapshot it began with. Serves no request by itself.
 
+mod counting;
 mod ids;
 
 use std::{
@@ -32,7 +33,10 @@ use crate::{
     usage::{Counter, Slack},
 };
 
-pub use self::ids::Ids;
+pub use self::{
+    counting::{Counting, CountingPlace},
+    ids::Ids,
+};
 
 /// What bounds a call.
 #[derive(Debug, Clone)]
@@ -48,6 +52,8 @@ pub struct Bounds {
     pub calls_max: u64,
     /// Prompts that are counted at one time before their calls are admitted, and as many answers after.
     pub counting_max: usize,
+    /// Large bodies and answers that are read at one time.
+    pub large_scans_max: usize,
     /// What providers may report beyond what a call explains.
     pub usage_slack: Slack,
 }
@@ -91,10 +97,14 @@ pub struct Gateway {
     pub registry: Arc<Registry>,
     hasher: KeyHasher,
     pub bounds: Bounds,
-    /// A permit for each prompt that may be counted at one time.
-    pub counting: Semaphore,
+    /// Where prompts are counted before their calls are admitted.
+    pub counting: Arc<Counting>,
     /// A permit for each answer that may be counted at one time.
     pub settling: Arc<Semaphore>,
+    /// A permit for each large body or answer that may be read at one time.
+    pub large_scans: Semaphore,
+    /// This gateway's entry in `via`.
+    pub via: String,
     ids: Ids,
     clock: ReadClock,
     draining: AtomicBool,
@@ -184,9 +194,11 @@ impl Gateway {
             counted_ms: AtomicU64::new(0),
             registry,
             hasher,
-            counting: Semaphore::new(bounds.counting_max),
+            counting: Counting::new(bounds.counting_max),
             settling: Arc::new(Semaphore::new(bounds.counting_max)),
+            large_scans: Semaphore::new(bounds.large_scans_max),
             bounds,
+            via: ids.via(),
             ids,
             clock,
             draining: AtomicBool::new(false),

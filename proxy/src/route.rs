@@ -40,7 +40,8 @@ pub enum RouteError {
 /// Finds what `name` means, in a table of models, for a caller that may or may not use it.
 ///
 /// # Errors
-/// [`RouteError::Unknown`] also for a forbidden name that does not exist: a key learns of its own models alone.
+/// [`RouteError::Forbidden`] for a name that exists and is not the caller's: that a model exists is no secret, and the
+/// operator who forgot to allow it is told so.
 pub fn find<'a, M>(models: &'a HashMap<String, M>, name: &str, may_use: bool) -> Result<&'a M, RouteError> {
     match models.get(name) {
         Some(model) if may_use => Ok(model),

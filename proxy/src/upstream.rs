@@ -103,6 +103,8 @@ pub enum UpstreamError {
     Tls,
     #[error("connecting to the provider took too long")]
     ConnectTimeout,
+    #[error("the provider took too long to take the request")]
+    WriteTimeout,
     #[error("the provider took too long to answer")]
     FirstByteTimeout,
     #[error("the provider stopped in the middle of its answer")]
@@ -126,6 +128,7 @@ impl UpstreamError {
             UpstreamError::Unreachable => "upstream_unreachable",
             UpstreamError::Tls => "upstream_tls_failed",
             UpstreamError::ConnectTimeout => "upstream_connect_timeout",
+            UpstreamError::WriteTimeout => "upstream_write_timeout",
             UpstreamError::FirstByteTimeout => "upstream_first_byte_timeout",
             UpstreamError::IdleTimeout => "upstream_idle_timeout",
             UpstreamError::TotalTimeout => "upstream_timeout",
@@ -139,6 +142,7 @@ impl UpstreamError {
         matches!(
             self,
             UpstreamError::ConnectTimeout
+                | UpstreamError::WriteTimeout
                 | UpstreamError::FirstByteTimeout
                 | UpstreamError::IdleTimeout
                 | UpstreamError::TotalTimeout
@@ -148,7 +152,10 @@ impl UpstreamError {
     /// What kind of retry the trouble asks for; none where another try would only wait as long again.
     pub fn class(&self) -> Option<Class> {
         match self {
-            UpstreamError::FirstByteTimeout | UpstreamError::IdleTimeout | UpstreamError::TotalTimeout => None,
+            UpstreamError::WriteTimeout
+            | UpstreamError::FirstByteTimeout
+            | UpstreamError::IdleTimeout
+            | UpstreamError::TotalTimeout => None,
             _ => Some(Class::Network),
         }
     }

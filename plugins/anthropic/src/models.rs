@@ -65,9 +65,9 @@ const V3_7: Model = Model { structured: false, ..model(64_000, Thinking::Budget,
 const V3_5: Model = Model { structured: false, ..model(8_192, Thinking::Never, Sampling::All) };
 const V3: Model = Model { structured: false, ..model(4_096, Thinking::Never, Sampling::All) };
 
-/// A Claude in no table is most likely newer than the table. What every newer one takes is asked of it: thinking by
-/// effort, never switched off.
-const UNKNOWN_CLAUDE: Model = Model { always_thinks: true, ..model(128_000, Thinking::Adaptive, Sampling::OneOfTwo) };
+/// A Claude in no table is most likely newer than the table. Nothing is asked of it that one of the newest refuses:
+/// thinking by effort and never switched off, no sampling, no forced tool.
+const UNKNOWN_CLAUDE: Model = Model { xhigh: false, ..V5_5 };
 /// Another house's model behind this dialect: they know it as it was when they took it over.
 const UNKNOWN: Model = Model { structured: false, ..model(32_000, Thinking::Budget, Sampling::All) };
 

@@ -1,6 +1,9 @@
 //! Names and ids in the alphabet that the provider takes: letters, digits, `_` and `-`.
 
-use alloc::{borrow::Cow, string::String};
+use alloc::{borrow::Cow, collections::BTreeMap, string::String};
+
+/// Names, each with a number: what a client sends may name thousands, of which none may cost a look at all others.
+pub(crate) type Numbered<'a> = BTreeMap<Cow<'a, str>, usize>;
 
 /// The longest name of a tool that every model takes, in bytes.
 const TOOL_BYTES_MAX: usize = 64;
@@ -45,7 +48,7 @@ fn accepted(given: &str, bytes_max: usize) -> Cow<'_, str> {
 const HASH_DIGITS: usize = 16;
 
 /// FNV-1a, in hexadecimal.
-fn push_hash(text: &mut String, of: &str) {
+pub(crate) fn push_hash(text: &mut String, of: &str) {
     let hash = of
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));

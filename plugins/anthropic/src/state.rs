@@ -11,7 +11,7 @@ use tollgate_plugin::{
     json::{Value, Writer},
 };
 
-use crate::names;
+use crate::names::{self, Numbered};
 
 /// The shape in which the client expects the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) const JSON_TOOL: &str = "json";
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) shape: Shape,
-    /// Tools whose names the provider does not take: the name it was given, and the client's.
+    /// Tools whose names the provider does not take: the name it was given, in order of the alphabet, and the client's.
     renamed: Vec<(String, String)>,
 }
 
@@ -40,19 +40,28 @@ const NAME_BYTES_MAX: usize = 1024;
 
 impl State {
     /// `tools` are the client's names of all tools that the request declares or has called.
+    ///
+    /// # Errors
+    /// Where a name is too long, or the names are more than the gateway remembers.
     pub(crate) fn new<'n>(shape: Shape, tools: impl Iterator<Item = &'n str>) -> Result<Self, Failure> {
-        let mut renamed = Vec::new();
+        let (mut known, mut clients, mut bytes) = (Numbered::new(), Vec::new(), 0);
         for tool in tools {
             if tool.len() > NAME_BYTES_MAX {
                 return Err(Failure::invalid("tools", "A tool's name is longer than 1024 bytes."));
             }
-            if let Cow::Owned(name) = names::of_tool(tool)
-                && !renamed.iter().any(|(known, _)| *known == name)
+            if let name @ Cow::Owned(_) = names::of_tool(tool)
+                && !known.contains_key(&name)
             {
-                renamed.push((name, tool.to_string()));
+                bytes += name.len() + tool.len();
+                if bytes > STATE_BYTES_MAX {
+                    return Err(too_long());
+                }
+                known.insert(name, clients.len());
+                clients.push(tool);
             }
         }
-        Ok(Self { shape, renamed })
+        let renamed = known.into_iter().map(|(name, index)| (name.into_owned(), clients[index].to_string()));
+        Ok(Self { shape, renamed: renamed.collect() })
     }
 
     /// None where there is nothing to remember.
@@ -76,10 +85,7 @@ impl State {
         });
         let text = writer.finish();
         if text.len() > STATE_BYTES_MAX {
-            return Err(Failure::invalid(
-                "tools",
-                "The names of the tools are too long to be translated: the provider takes at most 64 characters of A-Z, a-z, 0-9, _ and -.",
-            ));
+            return Err(too_long());
         }
         Ok(Some(text))
     }
@@ -100,6 +106,14 @@ impl State {
 
     /// The client's name of a tool that the provider calls `name`.
     pub(crate) fn tool<'s>(&'s self, name: &'s str) -> &'s str {
-        self.renamed.iter().find(|(known, _)| known == name).map_or(name, |(_, client)| client)
+        let found = self.renamed.binary_search_by(|(known, _)| known.as_str().cmp(name));
+        found.map_or(name, |index| &self.renamed[index].1)
     }
+}
+
+fn too_long() -> Failure {
+    Failure::invalid(
+        "tools",
+        "The names of the tools are too long to be translated: the provider takes at most 64 characters of A-Z, a-z, 0-9, _ and -.",
+    )
 }

@@ -17,8 +17,8 @@ fn joined(count: usize, one: impl Fn(usize) -> String) -> String {
 fn calls_without_results_are_bounded() {
     let call = |at: usize| format!(r#"{{"id":"c{at}","type":"function","function":{{"name":"f","arguments":""}}}}"#);
     let request = |count| format!(r#"{{"messages":[{{"role":"assistant","tool_calls":[{}]}}]}}"#, joined(count, call));
-    assert!(Anthropic::encode(&testkit::context(), &request(1024)).is_ok());
-    is_refused(&request(1025), "messages[0].tool_calls");
+    assert!(Anthropic::encode(&testkit::context(), &request(128)).is_ok());
+    is_refused(&request(129), "messages[0].tool_calls");
 }
 
 #[test]

@@ -15,7 +15,7 @@ extern crate alloc;
 
 mod pieces;
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use tollgate_plugin::{Fault, RenderError, Renderer, RendererDescription, json::Value};
 
@@ -30,10 +30,10 @@ impl Renderer for Braces {
     }
 
     fn check(source: &str) -> Result<Vec<String>, Fault> {
-        let mut names: Vec<String> = Vec::new();
+        let (mut known, mut names) = (BTreeMap::new(), Vec::new());
         for piece in pieces(source) {
             match piece? {
-                Piece::Variable(name) if !names.iter().any(|known| known == name) => names.push(name.into()),
+                Piece::Variable(name) if known.insert(name, &Value::Null).is_none() => names.push(name.into()),
                 _ => {}
             }
         }
@@ -45,21 +45,16 @@ impl Renderer for Braces {
             Ok(Value::Object(variables)) => variables,
             _ => return Err(RenderError::Invalid(fault(source, 0, "the variables are not a JSON object"))),
         };
+        // A template may name a variable often, and be given many: none is looked for among all of them.
+        let by_name: BTreeMap<&str, &Value<'_>> = variables.iter().collect();
         let mut text = String::with_capacity(source.len() * 2);
         for piece in pieces(source) {
             match piece.map_err(RenderError::Invalid)? {
                 Piece::Text(literal) => text.push_str(literal),
-                Piece::Variable(name) => {
-                    let (_, value) = variables
-                        .iter()
-                        .filter(|(given, _)| *given == name)
-                        .last()
-                        .ok_or_else(|| RenderError::Missing(name.into()))?;
-                    match value {
-                        Value::String(value) => text.push_str(value),
-                        value => text.push_str(&value.to_json()),
-                    }
-                }
+                Piece::Variable(name) => match by_name.get(name).ok_or_else(|| RenderError::Missing(name.into()))? {
+                    Value::String(value) => text.push_str(value),
+                    value => text.push_str(&value.to_json()),
+                },
             }
         }
         Ok(text)

@@ -77,7 +77,9 @@ impl Meaning {
             403 => meaning(FailureKind::Permission, Blame::Credential, false),
             404 => meaning(FailureKind::NotFound, Blame::Model, false),
             408 | 504 => meaning(FailureKind::Timeout, Blame::Provider, true),
-            409 => UNKNOWN,
+            // Of the way to the provider, and none of the client's doing.
+            405 | 407 | 426 => meaning(FailureKind::Upstream, Blame::Provider, false),
+            409 | 421 | 424 | 425 | 499 => UNKNOWN,
             413 => meaning(FailureKind::TooLarge, Blame::Request, false),
             429 => meaning(FailureKind::RateLimited, Blame::Credential, true),
             503 | 529 => meaning(FailureKind::Overloaded, Blame::Provider, true),

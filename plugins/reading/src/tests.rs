@@ -101,6 +101,15 @@ fn an_errors_own_words_go_before_its_status() {
 }
 
 #[test]
+fn a_status_of_the_way_to_the_provider_is_not_the_clients_fault() {
+    for status in [405, 407, 409, 421, 424, 425, 426, 499] {
+        let meaning = Meaning::of_openai(status, &ErrorBody::default());
+        assert_eq!((meaning.kind, meaning.blame), (FailureKind::Upstream, Blame::Provider), "{status}");
+    }
+    means(405, "context_length_exceeded", "", "", FailureKind::ContextLength);
+}
+
+#[test]
 fn inside_a_success_the_code_stands_for_the_status() {
     means(200, "429", "", "", FailureKind::RateLimited);
     means(200, "503", "invalid_request_error", "", FailureKind::Overloaded);

@@ -29,8 +29,10 @@ pub(super) fn integer(scanner: &mut Scanner<'_>, param: &str) -> Result<Option<u
     if kind == Kind::Null {
         return Ok(None);
     }
-    match text.parse() {
-        Ok(number) => Ok(Some(number)),
-        Err(_) => Err(ParseError::Value { param: param.to_owned(), why: "expected a non-negative integer" }),
-    }
+    let why = match text.parse() {
+        Ok(number) => return Ok(Some(number)),
+        Err(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => "expected at most 18446744073709551615",
+        Err(_) => "expected a non-negative integer",
+    };
+    Err(ParseError::Value { param: param.to_owned(), why })
 }

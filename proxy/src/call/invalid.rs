@@ -11,6 +11,10 @@ pub enum ParseError {
     TooDeep { depth_max: u32, param: Option<String> },
     #[error("the request body has more than {max} {what}")]
     TooMany { what: &'static str, max: usize },
+    #[error("the request body has more than {max} values{}", inside(param))]
+    TooManyValues { param: Option<String>, max: usize },
+    #[error("an object has more than {max} fields{}", inside(param))]
+    ObjectTooWide { param: Option<String>, max: usize },
     #[error("duplicate field: '{0}'")]
     Duplicate(String),
     #[error("unsupported parameter: '{name}': some providers take it for '{known}'; write that name, in this case")]
@@ -36,6 +40,7 @@ impl ParseError {
             ParseError::TooMany { what: "messages", .. } => Some("messages"),
             ParseError::ResponsesBody => Some("input"),
             ParseError::Json { param, .. } | ParseError::TooDeep { param, .. } => param.as_deref(),
+            ParseError::TooManyValues { param, .. } | ParseError::ObjectTooWide { param, .. } => param.as_deref(),
             ParseError::TooMany { .. } => None,
         }
     }
@@ -46,7 +51,8 @@ impl ParseError {
             ParseError::Json { .. } => "invalid_json",
             ParseError::TooDeep { .. } => "json_too_deep",
             ParseError::TooMany { what: "messages", .. } => "too_many_messages",
-            ParseError::TooMany { .. } => "too_many_fields",
+            ParseError::TooMany { .. } | ParseError::ObjectTooWide { .. } => "too_many_fields",
+            ParseError::TooManyValues { .. } => "too_many_values",
             ParseError::Duplicate(_) => "duplicate_field",
             ParseError::Missing(_) => "missing_required_parameter",
             ParseError::Type { .. } => "invalid_type",
@@ -61,7 +67,9 @@ impl ParseError {
     /// the syntax is broken, no field can be trusted to be the one that was meant.
     pub(super) fn in_field(mut self, name: impl FnOnce() -> String) -> ParseError {
         if let ParseError::Json { param: param @ None, expected: Expected::SurrogatePair, .. }
-        | ParseError::TooDeep { param: param @ None, .. } = &mut self
+        | ParseError::TooDeep { param: param @ None, .. }
+        | ParseError::TooManyValues { param: param @ None, .. }
+        | ParseError::ObjectTooWide { param: param @ None, .. } = &mut self
         {
             *param = Some(name());
         }
@@ -74,6 +82,8 @@ impl From<JsonError> for ParseError {
         match fault {
             JsonError::Syntax { at, expected } => ParseError::Json { at, expected, param: None },
             JsonError::Deep { depth_max } => ParseError::TooDeep { depth_max, param: None },
+            JsonError::Wide { fields_max } => ParseError::ObjectTooWide { param: None, max: fields_max as usize },
+            JsonError::Long { values_max } => ParseError::TooManyValues { param: None, max: values_max as usize },
         }
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result
     })?;
     let mut facts = KnownFields::default();
     let mut fields: Vec<Field> = Vec::with_capacity(16);
-    let mut scanner = Scanner::new(text, bounds.depth_max);
+    let mut scanner = Scanner::new(text, bounds.depth_max).within(bounds.values_max, bounds.object_fields_max);
     scanner.enter_object()?;
     while let Some(key) = scanner.key()? {
         if fields.len() == bounds.fields_max {

@@ -146,7 +146,7 @@ fn token_id(
     Ok(())
 }
 
-/// `{"name": string, "variables": object}`, or null for none. Variables may be left out.
+/// `{"name": string, "variables": object}`, or null for none. Variables may be left out, or null.
 pub(super) fn template(scanner: &mut Scanner<'_>) -> Result<Option<Template>, ParseError> {
     if expect(scanner, &[Kind::Object, Kind::Null], "an object", || "template".to_owned())? == Kind::Null {
         scanner.value()?;
@@ -160,8 +160,9 @@ pub(super) fn template(scanner: &mut Scanner<'_>) -> Result<Option<Template>, Pa
             expect(scanner, &[Kind::String], "a string", || "template.name".to_owned())?;
             name = Some(scanner.string()?.decode().into_owned());
         } else if key.is("variables") {
-            expect(scanner, &[Kind::Object], "an object", || "template.variables".to_owned())?;
-            variables_json = Some(scanner.value()?.to_owned());
+            let kind = expect(scanner, &[Kind::Object, Kind::Null], "an object", || "template.variables".to_owned())?;
+            let value = scanner.value()?;
+            variables_json = (kind == Kind::Object).then(|| value.to_owned());
         } else {
             scanner.value()?;
         }

@@ -139,7 +139,7 @@ fn what_is_not_json_is_refused_without_a_param() {
 
 #[test]
 fn bounds_hold_and_reach_no_further() {
-    let bounds = Bounds { depth_max: 4, fields_max: 3, messages_max: 2 };
+    let bounds = Bounds { depth_max: 4, fields_max: 3, object_fields_max: 4, messages_max: 2, values_max: 12 };
     let code = |body: &str| {
         Call::parse(Operation::Chat, Bytes::copy_from_slice(body.as_bytes()), &bounds).map_err(|i| i.code())
     };
@@ -149,7 +149,14 @@ fn bounds_hold_and_reach_no_further() {
     assert_eq!(code(&body(3, "")).unwrap_err(), "too_many_messages");
     assert_eq!(code(&body(1, ",\"a\":1,\"b\":2")).unwrap_err(), "too_many_fields");
     assert_eq!(code(&body(1, ",\"a\":[[[[]]]]")).unwrap_err(), "json_too_deep");
+    // Two fields, one message with its role, the third field, and what is in it.
+    assert!(code(&body(1, ",\"a\":[1,{\"b\":2},3,[4,5]]")).is_ok());
+    assert_eq!(code(&body(1, ",\"a\":[1,{\"b\":2},3,[4,5,6]]")).unwrap_err(), "too_many_values");
+    assert!(code(&body(1, r#","a":{"a":1,"b":{"c":[]},"d":1,"e":1}"#)).is_ok());
+    assert_eq!(code(&body(1, r#","a":{"a":1,"b":{},"c":1,"d":1,"e":1}"#)).unwrap_err(), "too_many_fields");
     assert_eq!(refusal(Operation::Chat, &with(&format!("\"{}\":1", "k".repeat(257)))).0, "invalid_value");
+    let many = with(&format!("\"logit_bias\":[{}0]", "0,".repeat(Bounds::default().values_max)));
+    assert_eq!(refusal(Operation::Chat, &many), ("too_many_values", Some("logit_bias".to_owned())));
 }
 
 #[test]

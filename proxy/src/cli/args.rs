@@ -106,7 +106,7 @@ pub(super) enum KeyCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Revoke a key for good, by a name all keys of it; the next call is refused
+    /// Revoke a key for good: the next call with it is refused. A name revokes all keys of that name
     Revoke {
         /// The key's id (`key_...`) or its name
         #[arg(value_name = "ID|NAME")]
@@ -140,7 +140,7 @@ pub(super) struct CreateArgs {
     /// When it ends: 2027-01-31, 2027-01-31T12:00:00Z, or after 90m, 12h, 30d, 4w
     #[arg(long, value_name = "T")]
     pub(super) expires: Option<String>,
-    /// Whom its calls are written down for
+    /// The user to whom the ledger adds this key's calls
     #[arg(long, default_value = "")]
     pub(super) user: String,
 }

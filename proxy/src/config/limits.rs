@@ -20,6 +20,8 @@ pub struct Limits {
     pub output_tokens_max: u64,
     /// Prompts that are counted at one time, since their calls do not fit by their size alone.
     pub counting_max: usize,
+    /// Large bodies and answers that are read at one time.
+    pub large_scans_max: usize,
     /// What providers may report beyond what a call explains.
     pub usage_slack: Slack,
 }
@@ -33,6 +35,8 @@ pub(super) fn read(root: &Section<'_, '_>) -> Limits {
     let number = |name: &str, default: usize, range| section.number_or(name, default as u64, range) as usize;
     call.depth_max = number("depth_max", call.depth_max, 8..=call.depth_max as u64);
     call.fields_max = number("fields_max", call.fields_max, 8..=65_536);
+    call.object_fields_max = number("object_fields_max", call.object_fields_max, 512..=1_000_000);
+    call.values_max = number("values_max", call.values_max, 1_000..=10_000_000);
     call.messages_max = number("messages_max", call.messages_max, 1..=1_000_000);
     let slack = Slack::default();
     let usage_slack = Slack {
@@ -44,6 +48,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Limits {
     let limits = Limits {
         call,
         counting_max: number("counting_max", 2, 1..=1024),
+        large_scans_max: number("large_scans_max", 2, 1..=1024),
         usage_slack,
         calls_max: number("calls_max", 10_000, 1..=100_000),
         bodies_bytes_max: section.number("bodies_bytes_max", 1024..=(1 << 40)).map(|bytes| bytes as usize),

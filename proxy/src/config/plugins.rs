@@ -93,8 +93,10 @@ fn read_sandbox(section: &Section<'_, '_>) -> plugin::Settings {
     sandbox.calls_max = count("calls_max", sandbox.calls_max, 100_000);
     sandbox.streams_max = count("streams_max", sandbox.streams_max, 100_000);
     sandbox.long_work_max = section.number("long_work_max", 1..=1024).map(|most| most as u32);
+    sandbox.long_work_queue_max = count("long_work_queue_max", sandbox.long_work_queue_max, 100_000);
     sandbox.cpu_share_percent = count("cpu_share_percent", sandbox.cpu_share_percent, 10_000);
     sandbox.faults_max = count("faults_max", sandbox.faults_max, 1_000_000);
+    sandbox.rest_callers_min = count("rest_callers_min", sandbox.rest_callers_min, 64);
     sandbox.rest_ms = section.number_or("rest_ms", sandbox.rest_ms, 1..=3_600_000);
     sandbox.rest_ms_max = section.number_or("rest_ms_max", sandbox.rest_ms_max, 1..=86_400_000);
     sandbox.rest_ms = section.at_most("rest_ms", sandbox.rest_ms, ("rest_ms_max", sandbox.rest_ms_max));

@@ -52,7 +52,7 @@ pub(super) struct Section<'r, 't> {
 }
 
 impl<'t> Reading<'t> {
-    /// Parses `text` as far as it goes. ConfigError of syntax are the first ones gathered.
+    /// Parses `text` as far as it goes. Faults of syntax are gathered first.
     pub(super) fn new(text: &'t str, env: &'t dyn Fn(&str) -> Option<String>) -> (Reading<'t>, Spanned<DeTable<'t>>) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let line_ends: Vec<usize> = memchr::memchr_iter(b'\n', text.as_bytes()).collect();

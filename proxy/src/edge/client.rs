@@ -13,6 +13,7 @@ use tokio::{
 
 use super::{
     bodies::Held,
+    discard::{discard, linger},
     encoding::{DecodeError, Encoding},
     endpoint::{Endpoint, endpoint},
     head::{self, HeadBounds, HeadError},
@@ -53,6 +54,8 @@ struct Reading {
     /// When it must be there. None before it is asked for.
     by: Option<Instant>,
     bytes: usize,
+    /// It could not be read to its end.
+    is_lost: bool,
 }
 
 /// A client that has said that it will send nothing more: it may have left, or may still read.
@@ -66,8 +69,6 @@ const PROBE_WAIT_MIN: Duration = Duration::from_millis(5);
 const PROBE_WAIT_MAX: Duration = Duration::from_secs(15);
 /// A comment, which every reader of a stream of events skips.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
-/// How long a refused client may go on sending its body.
-const DISCARD_MAX: Duration = Duration::from_secs(10);
 
 /// CORS: what any page may do, since a key is asked for all the same.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
@@ -138,12 +139,13 @@ impl<'a> Client<'a> {
         let wanted = self.session.get_header(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
         let mut head = Head::whole(204, HeaderValue::from_static("text/plain"), 0);
         head.headers.extend([
-            (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS")),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS")),
             (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400")),
         ]);
         head.headers.extend(wanted.map(|wanted| (header::ACCESS_CONTROL_ALLOW_HEADERS, wanted)));
         if self.begin(head).await.is_ok() {
             let _ = self.write(Bytes::new(), true).await;
+            self.discard_body().await;
         }
     }
 
@@ -164,9 +166,9 @@ impl<'a> Client<'a> {
         };
         let piece = match timeout_at(by, self.session.read_request_body()).await {
             Ok(Ok(piece)) => piece,
-            Ok(Err(error)) if matches!(error.etype, ErrorType::ReadTimedout) => return Err(BodyError::Slow),
-            Ok(Err(_)) => return Err(BodyError::Broken),
-            Err(_) => return Err(BodyError::Slow),
+            Ok(Err(error)) if matches!(error.etype, ErrorType::ReadTimedout) => return Err(self.lost(BodyError::Slow)),
+            Ok(Err(_)) => return Err(self.lost(BodyError::Broken)),
+            Err(_) => return Err(self.lost(BodyError::Slow)),
         };
         let count = piece.as_ref().map_or(0, Bytes::len);
         self.body.bytes += count;
@@ -177,6 +179,30 @@ impl<'a> Client<'a> {
             return Err(BodyError::NoRoom);
         }
         Ok(piece)
+    }
+
+    /// Nobody knows where the next request would begin: none is read.
+    fn lost(&mut self, fault: BodyError) -> BodyError {
+        self.body.is_lost = true;
+        self.session.set_keepalive(None);
+        fault
+    }
+
+    /// Whether what is left of the body is worth reading: a client that still waits for leave to send, or has far too
+    /// much to send, is better cut off.
+    fn is_worth_discarding(&self) -> bool {
+        let still_waits = self.waits_for_leave() && self.body.by.is_none();
+        let max = self.discard_bytes_max();
+        !still_waits && self.body_length().is_none_or(|length| length <= max)
+    }
+
+    fn discard_bytes_max(&self) -> usize {
+        self.settings.body_bytes_max.saturating_mul(2)
+    }
+
+    /// Lets a client whose request cannot be read have its answer, before the connection is closed.
+    pub(super) async fn linger(&mut self) {
+        linger(self.session).await;
     }
 
     fn response(&self, head: Head) -> pingora::Result<ResponseHeader> {
@@ -325,25 +351,14 @@ impl Downstream for Client<'_> {
     }
 
     async fn discard_body(&mut self) {
-        if self.headless || self.session.is_body_done() {
+        if self.headless || (self.session.is_body_done() && !self.body.is_lost) {
             return;
         }
-        let max = self.settings.body_bytes_max.saturating_mul(2);
-        let still_waits = self.waits_for_leave() && self.body.by.is_none();
-        // A client that still waits for leave to send, or has far too much to send, is better cut off.
-        if still_waits || self.body_length().is_some_and(|length| length > max) {
-            self.session.set_keepalive(None);
-            return;
+        if self.body.is_lost || !self.is_worth_discarding() {
+            return self.linger().await;
         }
-        let deadline = Instant::now() + self.settings.body.min(DISCARD_MAX);
-        let mut read = 0;
-        while let Ok(Ok(Some(piece))) = timeout_at(deadline, self.session.read_request_body()).await {
-            read += piece.len();
-            if read > max {
-                break;
-            }
-        }
-        if !self.session.is_body_done() {
+        let bytes_max = self.discard_bytes_max();
+        if !discard(self.session, self.settings.body, bytes_max).await {
             self.session.set_keepalive(None);
         }
     }
@@ -358,13 +373,19 @@ impl Downstream for Client<'_> {
     }
 
     async fn begin(&mut self, head: Head) -> Result<(), ClientGoneError> {
+        if !self.headless && !self.session.is_body_done() && !self.is_worth_discarding() {
+            self.session.set_keepalive(None);
+        }
         let events = head.length.is_none() && head.content_type.as_bytes().starts_with(b"text/event-stream");
         let response = self.response(head).map_err(|_| ClientGoneError)?;
         self.answered = Answered::Begun { events };
         self.session.write_response_header(Box::new(response)).await.map_err(|_| ClientGoneError)
     }
 
-    async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), ClientGoneError> {
+    async fn write(&mut self, mut bytes: Bytes, end: bool) -> Result<(), ClientGoneError> {
+        if !self.headless && self.session.req_header().method == http::Method::HEAD {
+            bytes = Bytes::new();
+        }
         self.session.write_response_body(bytes, end).await.map_err(|_| ClientGoneError)?;
         if end {
             self.answered = Answered::Whole;

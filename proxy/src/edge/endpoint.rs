@@ -43,7 +43,8 @@ pub(super) fn endpoint(method: &http::Method, target: &str) -> Endpoint {
         ["readyz"] => (http::Method::GET, Endpoint::Ready),
         _ => return Endpoint::Unknown,
     };
-    if *method == wanted { endpoint } else { Endpoint::WrongMethod }
+    let is_taken = *method == wanted || (*method == http::Method::HEAD && wanted == http::Method::GET);
+    if is_taken { endpoint } else { Endpoint::WrongMethod }
 }
 
 #[cfg(test)]
@@ -79,5 +80,8 @@ mod tests {
         assert_eq!(endpoint(&Method::GET, "/"), Endpoint::Unknown);
         assert_eq!(endpoint(&Method::OPTIONS, "/v1/anything"), Endpoint::Preflight);
         assert_eq!(endpoint(&Method::GET, "/healthz"), Endpoint::Health);
+        assert_eq!(endpoint(&Method::HEAD, "/readyz"), Endpoint::Ready);
+        assert_eq!(endpoint(&Method::HEAD, "/v1/models"), Endpoint::Models);
+        assert_eq!(endpoint(&Method::HEAD, "/v1/embeddings"), Endpoint::WrongMethod);
     }
 }

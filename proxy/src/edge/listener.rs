@@ -24,6 +24,7 @@ use tokio::{net::TcpStream, task::JoinSet};
 use super::{
     Edge,
     connections::{Connection, Connections, Waits},
+    settings::Settings,
     socket::Socket,
 };
 
@@ -206,7 +207,11 @@ impl HttpServerApp for Served {
     fn h2_options(&self) -> Option<h2::H2Options> {
         // From the bounded defaults: built from nothing, streams and header lists would have no bound.
         let mut options = h2::default_h2_options();
+        // What the library refuses by itself is refused without a body, so that it lets more pass than our own bound.
+        let Settings { headers_max, header_bytes_max, .. } = self.edge.settings;
+        let list_bytes_max = 2 * header_bytes_max + HEADER_OVERHEAD_BYTES * headers_max;
         options
+            .max_header_list_size(u32::try_from(list_bytes_max).unwrap_or(u32::MAX))
             .initial_window_size(REQUEST_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buffer_size(SEND_BUFFER_BYTES);
@@ -214,6 +219,8 @@ impl HttpServerApp for Served {
     }
 }
 
+/// What HTTP/2 counts for a header beside its name and value.
+const HEADER_OVERHEAD_BYTES: usize = 32;
 /// How much of one request's body may be on its way unread.
 const REQUEST_WINDOW_BYTES: u32 = 256 << 10;
 /// The same of all requests of one connection.

@@ -32,7 +32,6 @@ pub(super) async fn answer(router: &Router, client: &mut Client<'_>) {
     let (pieces, body) = mpsc::channel(1);
     let request = client.request(Body::new(Pieces(body)));
     let response = respond(router, request, pieces, client).await;
-    client.discard_body().await;
     let (parts, body) = response.into_parts();
     // The router makes its pages in memory, so that reading one cannot fail.
     let page = to_bytes(body, PAGE_BYTES_MAX).await.unwrap_or_default();
@@ -44,6 +43,7 @@ pub(super) async fn answer(router: &Router, client: &mut Client<'_>) {
     head.headers.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     if client.begin(head).await.is_ok() {
         let _ = client.write(page, true).await;
+        client.discard_body().await;
     }
 }
 

@@ -1,13 +1,16 @@
 //! Before anything is sent: who asks, what, where it may go, and whether it may.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::header;
+use tokio::time::timeout;
 
 use super::{
-    call_io::CallIo,
+    attempt_error::AttemptError,
+    call_io::{CallIo, turn_before},
     call_state::CallState,
-    client::{BodyError, Downstream},
+    client::{BodyError, Downstream, Interruption},
+    large, via,
 };
 use crate::{
     auth,
@@ -16,7 +19,7 @@ use crate::{
     error::{Error, RequestError, TemplateError},
     gateway::{Gateway, UnreadyError},
     limit::{self, Amount, Claim, Time},
-    plugin::RenderError,
+    plugin::{PluginError, RenderError},
     principal::Key,
     route,
     snapshot::Model,
@@ -39,8 +42,9 @@ pub(super) struct Admitted {
     pub(super) is_output_capped: bool,
 }
 
-/// Authenticates, sees that there is room for a row, holds the request, reads, parses, routes, renders and holds the tokens, in this order: a key that is
-/// bad or has made its calls is told before its body is read, and a refusal costs no provider anything.
+/// Authenticates, sees that there is room for a row, holds the request, reads, parses, routes, renders and holds the
+/// tokens, in this order: a key that is bad or has made its calls is told before its body is read, and a refusal costs
+/// no provider anything.
 ///
 /// # Errors
 /// The first of these to refuse.
@@ -64,6 +68,9 @@ pub(super) async fn admit<D: Downstream, P>(
         io.client.close_after();
         return Err(boxed(Error::Unrecorded));
     }
+    if via::is_loop(io.client.header(header::VIA), &gateway.via) {
+        return Err(boxed(RequestError::Loop));
+    }
     let time = Time { unix_ms: state.timing.started_ms, ..gateway.time() };
     state.reservation.hold = Some(limit::hold(&[claim(&key, 0)], time).map_err(boxed)?);
     let body = io.client.body().await.map_err(|fault| {
@@ -77,7 +84,9 @@ pub(super) async fn admit<D: Downstream, P>(
         })
     })?;
     let key = recheck(gateway, state)?;
-    let mut call = state.identity.dialect.parse(operation, body, &gateway.bounds.call).map_err(boxed)?;
+    let (dialect, bytes) = (state.identity.dialect, body.len());
+    let parsed = large::scan(gateway, bytes, || dialect.parse(operation, body, &gateway.bounds.call)).await;
+    let mut call = parsed.map_err(boxed)?;
     state.identity.model.clone_from(&call.model);
     state.identity.streamed = call.stream;
 
@@ -86,11 +95,11 @@ pub(super) async fn admit<D: Downstream, P>(
 
     // Before the hold, which is for what is really sent.
     if call.template.is_some() {
-        Box::pin(render(state, &mut call)).await?;
+        Box::pin(render(state, &mut call, io.client)).await?;
     }
     let is_output_capped = key.account.caps.bound_output() && operation == Operation::Chat;
     let output_max = bound_output(&mut call, is_output_capped, model.route.output_tokens_max)?;
-    let input_max = hold_tokens(gateway, state, &call, &model, output_max, time).await?;
+    let input_max = hold_tokens(io, state, &call, &model, output_max, time).await?;
     let input_estimate = usage::estimate(&call.prompt_size, &model.media).min(input_max);
     // From here on a crash leaves a row of its own.
     state.open(gateway, Tokens { input: input_max, output: output_max, ..Tokens::default() })?;
@@ -107,8 +116,8 @@ fn claim(key: &Key, tokens: u64) -> Claim<'_> {
 ///
 /// No tokenizer makes more than one token of a byte: a call that fits with its bytes is admitted at once. The prompt of
 /// one that might not is counted.
-async fn hold_tokens(
-    gateway: &Gateway,
+async fn hold_tokens<D: Downstream, P>(
+    io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
     call: &Call,
     model: &Model,
@@ -124,8 +133,16 @@ async fn hold_tokens(
     match hold.extend(&[claim(key, want(input_max))], time) {
         Ok(()) => Ok(input_max),
         // Where there is no room for the answer alone, no count makes any.
-        Err(refused) if refused.remaining > output_max => {
-            let counted = Box::pin(counted_input_max(gateway, call, model, beside)).await;
+        Err(refused) if refused.remaining > output_max && tokens_left(key, time) > output_max => {
+            let count = Box::pin(counted_input_max(io.gateway, key, call, model, beside));
+            let counted = tokio::select! {
+                biased;
+                counted = count => counted?,
+                why = io.client.interrupted() => return Err(boxed(match why {
+                    Interruption::ClientGone => RequestError::ClientGone,
+                    Interruption::Stopping => RequestError::Draining,
+                })),
+            };
             let input_max = counted.map_or(input_max, |counted| counted.min(input_max));
             hold.extend(&[claim(key, want(input_max))], time).map_err(boxed)?;
             Ok(input_max)
@@ -150,18 +167,40 @@ pub(super) fn hold_again(gateway: &Gateway, state: &mut CallState) -> Result<(),
     Ok(())
 }
 
-/// The most input tokens that the call may use, counted away from the workers, a few calls at a time.
-async fn counted_input_max(gateway: &Gateway, call: &Call, model: &Model, beside: NonTextInput) -> Option<u64> {
-    let _permit = gateway.counting.acquire().await.ok()?;
+/// What is left of the key's tokens: of several caps, by the one with the least.
+fn tokens_left(key: &Key, time: Time) -> u64 {
+    let limits = key.account.spending.rate_limits(&key.account.caps, time);
+    limits.tokens.map_or(u64::MAX, |tokens| tokens.remaining)
+}
+
+/// How long a call waits for the place to have its prompt counted.
+const COUNTING_WAIT: Duration = Duration::from_secs(10);
+
+/// The most input tokens that the call may use, counted away from the workers, a few calls at a time. None where counting
+/// failed.
+///
+/// # Errors
+/// [`RequestError::Busy`] where too much waits to be counted.
+async fn counted_input_max(
+    gateway: &Gateway,
+    key: &Key,
+    call: &Call,
+    model: &Model,
+    beside: NonTextInput,
+) -> Result<Option<u64>, Box<Error>> {
+    let place = timeout(COUNTING_WAIT, gateway.counting.place(key.account.spending.id())).await;
+    let place = place.map_err(|_| boxed(RequestError::Busy))?;
     let (counter, body) = (gateway.counter(), call.body().clone());
     let models: Vec<String> = model.counted_as().map(str::to_owned).collect();
     let counting = tokio::task::spawn_blocking(move || {
+        // Nothing ends a count early: the place is taken until it is done, also where nobody waits for it any more.
+        let _place = place;
         let (text, left_out) = canonical::whole_prompt_text(&body);
         // What looks like media and is none is text that was not counted.
         let uncounted = left_out.saturating_sub(beside.media.payload_bytes);
         counter.input_bound(models.iter().map(String::as_str), &text, &beside).saturating_add(uncounted)
     });
-    counting.await.ok()
+    Ok(counting.await.ok())
 }
 
 /// Finds out whose call this is, by its headers.
@@ -211,13 +250,23 @@ fn bound_output(call: &mut Call, is_capped: bool, model_max: u64) -> Result<u64,
 }
 
 /// Adds the message of the template that the call names, if it names one.
-async fn render(state: &CallState, call: &mut Call) -> Result<(), Box<Error>> {
+async fn render<D: Downstream>(state: &CallState, call: &mut Call, client: &mut D) -> Result<(), Box<Error>> {
     let Some(wanted) = call.template.take() else { return Ok(()) };
     let template =
         state.snapshot.templates.get(&wanted.name).ok_or_else(|| boxed(TemplateError::Unknown(wanted.name.clone())))?;
-    let failed = |fault| boxed(Error::Plugin { provider: template.renderer_name.clone(), fault });
-    let turn = template.renderer.turn(template.source.len() + wanted.variables_json.len()).await.map_err(failed)?;
-    let rendered = turn.run(|| template.renderer.render(&template.source, &wanted.variables_json)).map_err(failed)?;
+    let failed = |fault: PluginError| {
+        let (plugin, kind, detail) = (&template.renderer_name, fault.kind(), fault.detail().unwrap_or_default());
+        tracing::warn!(plugin, kind, detail, "a template plugin failed: {fault}");
+        boxed(Error::Renderer { plugin: plugin.clone(), fault })
+    };
+    let (renderer, caller) = (&template.renderer, state.identity.caller());
+    let turn = renderer.turn(caller, template.source.len() + wanted.variables_json.len());
+    let turn = turn_before(None, client, turn).await.map_err(|error| match error {
+        AttemptError::Plugin(fault) => failed(fault),
+        AttemptError::Stopping => boxed(RequestError::Draining),
+        _ => boxed(RequestError::ClientGone),
+    })?;
+    let rendered = turn.run(|| renderer.render(caller, &template.source, &wanted.variables_json)).map_err(failed)?;
     let text = rendered.map_err(|error| match error {
         RenderError::Missing(name) => TemplateError::Missing(name),
         RenderError::Invalid(fault) => {

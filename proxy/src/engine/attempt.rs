@@ -3,6 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
+use http::header;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     client::Downstream,
     providers::{Exchange, Providers},
     sent::{Body as Collected, Sent, shown_headers},
-    settle, streamed, whole,
+    settle, streamed, via, whole,
 };
 use crate::{
     call::{Blame, Call, Failure, FailureKind, OutputBound},
@@ -25,6 +26,8 @@ use crate::{
 
 /// Connections of one attempt that may turn out to be closed already, beside the last.
 const STALE_MAX: u32 = 2;
+/// What is told of an error whose body nobody can read.
+const NOT_TEXT: &str = "The provider refused the request, and the body that says why is binary or compressed.";
 /// How much of an error's body is read, in bytes.
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 
@@ -59,6 +62,7 @@ async fn exchange<D: Downstream, P: Providers>(
     let request_id = state.identity.request_id.clone();
     let context = Context {
         request_id: &request_id,
+        caller: state.identity.caller(),
         operation: admitted.call.operation,
         model: &target.upstream_model,
         streaming: admitted.call.stream,
@@ -106,7 +110,7 @@ async fn encode<D: Downstream>(
         View::Head => Cow::Owned(call.head()),
         View::Whole => Cow::Borrowed(text(call)),
     };
-    let turn = target.adapter.turn(Work::Encode { streaming: call.stream }, view.len());
+    let turn = target.adapter.turn(Work::Encode { streaming: call.stream, caller: context.caller }, view.len());
     let turn = turn_before(None, client, turn).await?;
     let mut request = turn.run(|| target.adapter.encode(context, &view, secret))??;
     let (body, may_lift) = match std::mem::replace(&mut request.body, Body::Edits(Vec::new())) {
@@ -161,6 +165,7 @@ async fn send<D: Downstream, P: Providers>(
     let credential = sign::apply(auth, secret, io.gateway.now_ms())
         .map_err(|error| AttemptError::of_provider(FailureKind::Authentication, error.to_string()))?;
     let path = credential.extend_path(&request.path);
+    let via = via::onward(io.client.header(header::VIA), &io.gateway.via);
     let mut stale_left = STALE_MAX;
     loop {
         let outgoing = Outgoing {
@@ -168,6 +173,7 @@ async fn send<D: Downstream, P: Providers>(
             path: &path,
             headers: &request.headers,
             credential: &credential,
+            via: &via,
             key: picked.as_ref(),
             body: body.clone(),
         };
@@ -192,8 +198,16 @@ async fn send<D: Downstream, P: Providers>(
                 state.attempts.unsent();
                 stale_left = stale_left.checked_sub(1).ok_or(UpstreamError::Reset)?;
             }
-            (Ok(Err(trouble)), Ok(())) | (_, Err(trouble)) => return Err(trouble.into()),
-            (Err(_), Ok(())) => return Err(UpstreamError::FirstByteTimeout.into()),
+            (Ok(Err(trouble)), Ok(())) | (_, Err(trouble)) => {
+                if trouble.is_timeout() {
+                    exchange.distrust();
+                }
+                return Err(trouble.into());
+            }
+            (Err(_), Ok(())) => {
+                exchange.distrust();
+                return Err(UpstreamError::FirstByteTimeout.into());
+            }
         }
     }
 }
@@ -215,22 +229,29 @@ async fn refused<D: Downstream, P: Providers>(
         // The status tells enough.
         Ok(false) | Err(_) => Bytes::new(),
     };
-    let text = String::from_utf8_lossy(&body);
+    // A compressed or binary body tells nobody anything.
+    let (text, is_text) = std::str::from_utf8(&body).map_or(("", false), |text| (text, true));
     let headers = shown_headers(&sent.answer.headers);
     let Sent { target, context, exchange, answer, total_by, .. } = sent;
     io.providers.release(exchange).await;
     let turn = target.adapter.turn(Work::Classify, text.len());
     match turn_before(Some(total_by), io.client, turn).await {
-        Ok(turn) => turn
-            .run(|| target.adapter.classify(&context, answer.status, &headers, &text))
-            .map_or_else(AttemptError::from, AttemptError::from),
+        Ok(turn) => turn.run(|| target.adapter.classify(&context, answer.status, &headers, text)).map_or_else(
+            AttemptError::from,
+            |failure| {
+                let message = if is_text { failure.message } else { NOT_TEXT.to_owned() };
+                AttemptError::Provider(Failure { message, ..failure })
+            },
+        ),
         Err(error) => error,
     }
 }
 
 fn rest_key(target: &ModelTarget, key: Option<usize>, failure: &Failure) {
     if let Some(index) = key.filter(|_| failure.blame == Blame::Credential) {
-        let rest = failure.retry_after_ms.map_or(target.provider.key_rest, Duration::from_millis);
+        // Who asks for no patience at all has not thought of a key that it refuses.
+        let asked = failure.retry_after_ms.filter(|wait_ms| *wait_ms > 0);
+        let rest = asked.map_or(target.provider.key_rest, Duration::from_millis);
         target.provider.keys.rest(index, Instant::now(), rest);
     }
 }

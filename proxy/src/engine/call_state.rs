@@ -216,6 +216,12 @@ impl CallState {
 }
 
 impl Identity {
+    /// Whose call it is, for plugins' faults: a number that no plugin sees.
+    pub(super) fn caller(&self) -> u64 {
+        let id = self.key.as_ref().map_or("", |key| key.id.as_str());
+        id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
     /// Randomness of this call's own.
     pub(super) fn seed(&self) -> u64 {
         let tail = self.request_id.as_bytes().rchunks(8).next().unwrap_or_default();

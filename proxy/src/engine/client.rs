@@ -14,7 +14,8 @@ pub trait Downstream: Send {
     /// The whole body, within the bounds of size and time that the implementation was made with.
     fn body(&mut self) -> impl Future<Output = Result<Bytes, BodyError>> + Send;
 
-    /// Reads what is left of the body and forgets it, so that an early answer keeps the connection usable.
+    /// Reads what is left of the body and forgets it, so that an answer that came before its end keeps the connection
+    /// usable. To be called after that answer, which must not wait for a slow body.
     fn discard_body(&mut self) -> impl Future<Output = ()> + Send;
 
     /// Returns when the call is to end although its answer is not complete; else never.

@@ -186,14 +186,15 @@ impl<'a> Decoder<'a> {
     }
 
     /// What the adapter says of the end of an answer. One that it misses the end of was cut off by its provider, whatever
-    /// the adapter makes of that.
+    /// the adapter says of that; one that breaks a rule of the sandbox is at fault itself.
     fn last_events(&mut self) -> Result<Vec<Event>, AttemptError> {
         let Some(stream) = self.translation.as_mut().and_then(|translation| translation.stream.as_mut()) else {
             return Ok(Vec::new());
         };
         let events = match stream.finish() {
             Ok(Ok(events)) => events,
-            Ok(Err(_)) | Err(_) => return Err(UpstreamError::Reset.into()),
+            Ok(Err(_)) => return Err(UpstreamError::Reset.into()),
+            Err(fault) => return Err(fault.into()),
         };
         let cut = |event: &Event| match event {
             Event::Failed(failure) => failure.kind == FailureKind::Upstream && failure.blame == Blame::Provider,

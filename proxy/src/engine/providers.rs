@@ -34,6 +34,9 @@ pub trait Exchange: Send {
 
     /// The answer's next piece; none at its end. May be dropped half-way; the caller brings the clock.
     fn piece(&mut self) -> impl Future<Output = Result<Option<Bytes>, UpstreamError>> + Send;
+
+    /// Keeps the connection from further calls: it has let this one wait for too long.
+    fn distrust(&mut self);
 }
 
 impl Providers for Connector {
@@ -63,5 +66,9 @@ impl Exchange for upstream::Exchange {
 
     async fn piece(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         upstream::Exchange::piece(self).await
+    }
+
+    fn distrust(&mut self) {
+        upstream::Exchange::distrust(self);
     }
 }

@@ -56,8 +56,9 @@ pub(super) async fn error<D: Downstream>(
     }
     if let Some(wait_ms) = verdict.retry_after_ms {
         head.headers.push((header::RETRY_AFTER, wait_ms.div_ceil(1000).into()));
-        if wait_ms <= RETRY_AFTER_MS_MAX {
-            head.headers.push((HeaderName::from_static("retry-after-ms"), wait_ms.into()));
+        // An SDK that is told to wait a second too long does not wait at all: it is told a second less, and comes again.
+        if wait_ms <= RETRY_AFTER_MS_MAX + 1000 {
+            head.headers.push((HeaderName::from_static("retry-after-ms"), wait_ms.min(RETRY_AFTER_MS_MAX).into()));
         }
     }
     client.begin(head).await?;

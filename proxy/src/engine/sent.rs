@@ -58,7 +58,10 @@ impl<E: Exchange> Sent<'_, E> {
                 Ok(Ok(None)) => return Ok(true),
                 Ok(Err(trouble)) => return Err(trouble.into()),
                 Err(_) if deadline == self.total_by => return Err(UpstreamError::TotalTimeout.into()),
-                Err(_) => return Err(UpstreamError::IdleTimeout.into()),
+                Err(_) => {
+                    self.exchange.distrust();
+                    return Err(UpstreamError::IdleTimeout.into());
+                }
             }
         }
     }

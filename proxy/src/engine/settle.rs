@@ -124,12 +124,14 @@ async fn counted(gateway: &Gateway, admitted: &Admitted, target: &ModelTarget, r
     let (body, embeddings) = (admitted.call.body().clone(), admitted.call.operation == Operation::Embeddings);
     // A few at one time: a thousand answers that break off together would take a thread and its tables each.
     let turn = gateway.settling.clone().acquire_owned().await;
+    // A provider keeps to what it was told: what our count has beyond that is the count's own error.
+    let output_max = if admitted.is_output_told { admitted.output_max } else { u64::MAX };
     let counting = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         let mut prompt = String::new();
         canonical::prompt_text(&body, &mut prompt);
         let input = counter.count(&model, &prompt).saturating_add(overhead).min(input_max);
-        let output = if embeddings { 0 } else { received.count(&counter, &model) };
+        let output = if embeddings { 0 } else { received.count(&counter, &model).min(output_max) };
         Tokens { input, output, ..Tokens::default() }
     });
     match counting.await {

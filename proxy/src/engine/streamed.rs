@@ -34,6 +34,8 @@ use crate::{
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
 /// Pieces are gathered into one write up to this many bytes.
 const WRITE_BYTES_MAX: usize = 64 << 10;
+/// Pieces are read without a pause up to this many bytes.
+const READ_BYTES_MAX: usize = 256 << 10;
 /// How much of a document in a stream's place is read, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 
@@ -56,7 +58,7 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
     let encoder = state.identity.dialect.stream(&admitted.call, name);
     let mut decoder = Decoder::new(&mut sent, encoder, io.gateway.bounds.frame_bytes_max);
     let mut committed = false;
-    match pump(io, state, &mut sent, &mut decoder, &mut committed).await {
+    match pump(io, state, admitted, &mut sent, &mut decoder, &mut committed).await {
         Ok(end) => {
             let Sent { target, exchange, .. } = sent;
             let tokens = settle::answered(io.gateway, state, admitted, target).await;
@@ -134,6 +136,7 @@ enum End {
 async fn pump<D: Downstream, P: Providers>(
     io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
+    admitted: &Admitted,
     sent: &mut Sent<'_, P::Exchange>,
     decoder: &mut Decoder<'_>,
     committed: &mut bool,
@@ -143,6 +146,7 @@ async fn pump<D: Downstream, P: Providers>(
     // One timer, moved only when it has fired: a busy stream never touches it.
     let mut clock = pin!(sleep_until(sent.first_byte_by.min(sent.total_by)));
     let mut out = BytesMut::new();
+    let mut bytes_left = io.gateway.bounds.answer_bytes_max;
     loop {
         let wait_began = Instant::now();
         let wake = tokio::select! {
@@ -158,6 +162,9 @@ async fn pump<D: Downstream, P: Providers>(
             Wake::Clock => {
                 let silence_ends = if *committed { heard_at + idle } else { sent.first_byte_by };
                 if let Some(trouble) = timed_out(now, sent.total_by, silence_ends, *committed) {
+                    if trouble != UpstreamError::TotalTimeout {
+                        sent.exchange.distrust();
+                    }
                     end_cut(trouble.into(), io.client, sent, decoder, &mut state.received, &mut out).await?;
                     decoder.hold_back(out);
                     return Ok(End::Cut);
@@ -182,6 +189,10 @@ async fn pump<D: Downstream, P: Providers>(
                     io.client.write(std::mem::take(&mut out).freeze(), false).await?;
                 }
                 let progress = gathered?;
+                bytes_left = bytes_left.checked_sub(out.len()).ok_or_else(over_long)?;
+                if state.received.bytes() > told_bytes_max(admitted) {
+                    return Err(over_told());
+                }
                 settle::shrink(io.gateway, state, sent.target).await;
                 if !*committed && (progress == Progress::Done || !out.is_empty()) {
                     *committed = true;
@@ -213,11 +224,18 @@ async fn gather<D: Downstream, E: Exchange>(
     out: &mut BytesMut,
 ) -> Result<Progress, AttemptError> {
     let mut piece = piece?;
+    let mut taken_bytes = 0;
     out.reserve(piece.as_ref().map_or(0, Bytes::len));
     loop {
+        taken_bytes += piece.as_ref().map_or(0, Bytes::len);
         let turn = turn(client, sent, decoder, piece.as_ref().map_or(0, Bytes::len)).await?;
         let progress = decoder.take(turn, piece, received, out)?;
         if progress == Progress::Done || out.len() >= WRITE_BYTES_MAX {
+            return Ok(progress);
+        }
+        // What says nothing to the client, such as blank lines, may go on for long: others get their turn.
+        if taken_bytes >= READ_BYTES_MAX {
+            tokio::task::yield_now().await;
             return Ok(progress);
         }
         let Some(next) = ready(sent.exchange.piece()).await else { return Ok(progress) };
@@ -259,6 +277,28 @@ fn timed_out(now: Instant, total_by: Instant, silence_ends: Instant, committed: 
     }
     let silent = if committed { UpstreamError::IdleTimeout } else { UpstreamError::FirstByteTimeout };
     (now >= silence_ends).then_some(silent)
+}
+
+/// More would go to the client than one answer may have.
+fn over_long() -> AttemptError {
+    AttemptError::of_provider(FailureKind::Upstream, "The provider's answer is too long.")
+}
+
+/// Text of twice the tokens that an answer may have, if they are long ones.
+const TWO_TOKENS_BYTES: u64 = 32;
+/// What even a short answer may have, in bytes.
+const TOLD_SLACK_BYTES: u64 = 16 << 10;
+
+/// Beyond what text a provider goes on as if it had not been told how much it may answer.
+fn told_bytes_max(admitted: &Admitted) -> u64 {
+    if !admitted.is_output_told {
+        return u64::MAX;
+    }
+    admitted.output_max.saturating_mul(TWO_TOKENS_BYTES).saturating_add(TOLD_SLACK_BYTES)
+}
+
+fn over_told() -> AttemptError {
+    AttemptError::of_provider(FailureKind::Upstream, "The provider answers far more than it was told that it may.")
 }
 
 /// The stream is whole and settled: write the row, then let the last events go.

@@ -9,6 +9,7 @@ use super::{
     call_io::{CallIo, turn_before},
     call_state::{CallState, Ending},
     client::{ClientGoneError, Downstream},
+    large,
     providers::{Exchange, Providers},
     received::Received,
     reply,
@@ -42,14 +43,14 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
         Ok(true) => {}
         Ok(false) => return Err(over_long(state, admitted)),
         Err(error) => {
-            state.received = heard(&sent, admitted, &body);
+            state.received = heard(admitted, &body);
             return Err(error);
         }
     }
-    let (body, reported) = match read(state, admitted, &sent, &body, io.client).await {
+    let (body, reported) = match read(io, state, admitted, &sent, &body).await {
         Ok(answer) => answer,
         Err(error) => {
-            state.received = heard(&sent, admitted, &body);
+            state.received = heard(admitted, &body);
             return Err(error);
         }
     };
@@ -69,28 +70,31 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
 }
 
 /// The answer as the client is given it, and what its provider reports.
-async fn read<D: Downstream, E: Exchange>(
+async fn read<D: Downstream, P: Providers>(
+    io: &mut CallIo<'_, D, P>,
     state: &CallState,
     admitted: &Admitted,
-    sent: &Sent<'_, E>,
+    sent: &Sent<'_, P::Exchange>,
     body: &Bytes,
-    client: &mut D,
 ) -> Result<(Bytes, Option<Tokens>), AttemptError> {
     let (canonical, reported, name) = if sent.request.passthrough {
-        let reported = canonical::whole(body).map_err(|failure| in_place_of_an_answer(failure, body))?;
+        let reported = large::scan(io.gateway, body.len(), || canonical::whole(body)).await;
+        let reported = reported.map_err(|failure| in_place_of_an_answer(failure, body))?;
         (body.clone(), reported, None)
     } else {
-        let (canonical, reported) = translated(sent, body, client).await?;
+        let (canonical, reported) = translated(sent, body, io.client).await?;
         (canonical, reported, Some(state.name()))
     };
-    let answer = state.identity.dialect.answer(&admitted.call, canonical, name).map_err(AttemptError::Unreadable)?;
-    Ok((answer, reported))
+    let (dialect, bytes) = (state.identity.dialect, canonical.len());
+    let answer = large::scan(io.gateway, bytes, || dialect.answer(&admitted.call, canonical, name)).await;
+    Ok((answer.map_err(AttemptError::Unreadable)?, reported))
 }
 
 /// What is to be counted of an answer that is of no use.
-fn heard<E>(sent: &Sent<'_, E>, admitted: &Admitted, body: &Bytes) -> Received {
-    let is_canonical = sent.request.passthrough && body.trim_ascii_start().starts_with(b"{");
-    if is_canonical { Received::answer(body.clone()) } else { Received::unread(body.len(), admitted.output_max) }
+fn heard(admitted: &Admitted, body: &Bytes) -> Received {
+    // Of JSON in any dialect, the text is found by the names that dialects give it.
+    let is_json = body.trim_ascii_start().starts_with(b"{");
+    if is_json { Received::answer(body.clone()) } else { Received::unread(body.len(), admitted.output_max) }
 }
 
 /// A failure that was found where an answer should be: the provider's own words, or that nobody can read it.

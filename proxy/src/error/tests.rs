@@ -1,5 +1,5 @@
 use super::*;
-use crate::call::Blame;
+use crate::{call::Blame, secret::Secret};
 
 fn verdict(error: impl Into<Error>) -> Verdict {
     error.into().verdict(&Redactor::default())
@@ -34,6 +34,17 @@ fn a_key_in_a_providers_words_is_removed() {
 }
 
 #[test]
+fn a_key_in_any_words_of_a_providers_is_removed() {
+    let key = "sk-SECRET/abc+def/0123456789==";
+    let Error::Provider { provider, failure } = provider(FailureKind::InvalidRequest, key, Some(key)) else { return };
+    let failure = Failure { param: Some(format!("messages[0].{key}")), ..failure };
+    let verdict = Error::Provider { provider, failure }.verdict(&Redactor::new([Secret::new(key.to_owned())]));
+    for shown in [&*verdict.message, &verdict.code, verdict.param.as_deref().unwrap()] {
+        assert!(shown.contains("redacted") && !shown.contains("SECRET"), "{shown}");
+    }
+}
+
+#[test]
 fn a_providers_own_code_is_shown_for_bad_requests_and_the_class_stays_ours() {
     let shown = verdict(provider(FailureKind::InvalidRequest, "m", Some("invalid_image_url")));
     assert_eq!((shown.code.as_ref(), shown.class), ("invalid_image_url", "invalid_request"));
@@ -55,7 +66,7 @@ fn a_cap_that_waiting_does_not_bring_back_is_not_worth_a_retry() {
     let minute = verdict(exceeded(Limit::RequestsPerMinute, Some(1500)));
     assert_eq!((minute.status, minute.kind, minute.retry, minute.retry_after_ms), (429, RATE, None, Some(1500)));
     let last = verdict(exceeded(Limit::RequestsPerMinute, Some(60_900)));
-    assert_eq!((last.kind, last.retry, last.retry_after_ms), (RATE, None, Some(60_000)), "SDKs wait no longer");
+    assert_eq!((last.kind, last.retry, last.retry_after_ms), (RATE, None, Some(60_900)), "no less than it takes");
     for wait in [None, Some(3_600_000)] {
         let day = verdict(exceeded(Limit::TokensPerDay, wait));
         assert_eq!((day.status, day.kind, day.retry), (429, "insufficient_quota", Some(false)));
@@ -125,5 +136,14 @@ fn a_place_that_is_taken_blames_nobody_and_a_plugin_that_rests_says_when_to_come
     let busy = verdict(PluginError::Busy);
     assert_eq!(busy.message, "All places for plugin calls are in use.");
     let resting = verdict(PluginError::Resting { retry_after_ms: 900 });
+    assert!(resting.message.starts_with("The plugin of provider `innocent` failed too often"), "{}", resting.message);
     assert_eq!((resting.retry_after_ms, resting.retry), (Some(900), None));
+}
+
+#[test]
+fn a_template_plugin_that_fails_is_not_called_a_providers() {
+    let error = Error::Renderer { plugin: "braces".into(), fault: PluginError::Memory };
+    let verdict = error.verdict(&Redactor::default());
+    assert_eq!(verdict.message, "The template plugin `braces` failed.");
+    assert_eq!((verdict.status, verdict.class), (502, "plugin_failed"));
 }

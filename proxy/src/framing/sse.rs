@@ -10,6 +10,8 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     shape: Shape,
+    /// How many of the bytes to come have been searched for the shape already, so that none is searched twice.
+    searched: usize,
     /// The line at hand has bytes already.
     in_line: bool,
     /// The event at hand has lines already.
@@ -31,16 +33,18 @@ impl Lines {
     /// Where the event at hand ends in `bytes`.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         if self.shape == Shape::Unknown {
-            // No field of an event begins like a document.
-            match bytes.iter().find(|byte| !byte.is_ascii_whitespace() && !BOM.contains(byte)) {
-                Some(b'{' | b'[' | b'<') => self.shape = Shape::Document,
-                Some(_) => self.shape = Shape::Events,
-                None => {}
-            }
+            self.shape = shape_of(&bytes[self.searched..]);
         }
         if self.shape == Shape::Document {
             return None;
         }
+        let end = self.event_end(bytes);
+        self.searched = end.map_or(0, |end| bytes.len() - end);
+        end
+    }
+
+    /// The same of what is no document.
+    fn event_end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         if std::mem::take(&mut self.after_cr) && bytes.first() == Some(&b'\n') {
             if !self.in_event {
@@ -81,6 +85,15 @@ impl Lines {
         // A CR at the end becomes one line end together with the LF after it.
         let ending: &[u8] = if self.in_line || rest.ends_with(b"\r") { b"\n\n" } else { b"\n" };
         frame(Bytes::from([&rest, ending].concat()))
+    }
+}
+
+fn shape_of(bytes: &[u8]) -> Shape {
+    // No field of an event begins like a document.
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace() && !BOM.contains(byte)) {
+        Some(b'{' | b'[' | b'<') => Shape::Document,
+        Some(_) => Shape::Events,
+        None => Shape::Unknown,
     }
 }
 

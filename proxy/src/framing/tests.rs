@@ -1,3 +1,5 @@
+mod blank;
+
 use proptest::prelude::*;
 
 use super::*;

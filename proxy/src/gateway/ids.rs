@@ -18,6 +18,11 @@ impl Ids {
         Ids { process: random, count: AtomicU64::new(0) }
     }
 
+    /// What this process calls itself in `via`: unlike every other, so that it knows a request that has been here.
+    pub fn via(&self) -> String {
+        format!("1.1 tollgate-{:08x}", self.process >> 32)
+    }
+
     pub fn next(&self, now_ms: u64) -> String {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         // 16 bits of the process, then the count scrambled: neighbours in one millisecond look unlike each other.

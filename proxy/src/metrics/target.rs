@@ -63,7 +63,7 @@ impl TargetMetrics {
         &self.provider
     }
 
-    /// Counts a call that ended. Once per record, with the target of the target that answered or was tried last.
+    /// Counts a call that ended. Once per record, at the target that answered or was tried last.
     pub fn count(&self, record: &Record) {
         self.count_ending(record.status, &record.error_class);
         self.count_tokens(&record.tokens, record.usage_source.as_str());

@@ -25,6 +25,8 @@ const SCHEMA_DEPTH_MAX: usize = 32;
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     pub request_id: &'a str,
+    /// Whose call it is, as a number that no plugin sees: a plugin that fails one caller's calls may serve all others.
+    pub caller: u64,
     pub operation: Operation,
     /// The model's name at the provider.
     pub model: &'a str,
@@ -129,7 +131,7 @@ impl Adapter {
         secret: Option<&[u8]>,
     ) -> Result<Result<Request, Failure>, PluginError> {
         let context_in = lowered(context);
-        let input = CallInput { secret, input_bytes: request.len() };
+        let input = CallInput { secret, caller: context.caller, input_bytes: request.len() };
         let Loaded { guest, exports, .. } = &*self.0;
         guest.instance(Function::Encode, guest.shared().settings.encode_deadline_ms, input, |instance| {
             let (encoded,) = instance.call::<Encode<'_>, Encoded>(&exports.encode, (&context_in, request))?;
@@ -150,7 +152,7 @@ impl Adapter {
     ) -> Result<Result<Answer, Failure>, PluginError> {
         let (context_in, headers) = (lowered(context), lowered_headers(headers));
         let Loaded { guest, exports, .. } = &*self.0;
-        let input = CallInput { secret: None, input_bytes: body.len() };
+        let input = CallInput { secret: None, caller: context.caller, input_bytes: body.len() };
         guest.instance(Function::Decode, guest.shared().settings.decode_deadline_ms, input, |instance| {
             let reply = (&context_in, status, headers.as_slice(), body);
             let (decoded,) = instance.call::<Reply<'_>, Decoded>(&exports.decode, reply)?;
@@ -171,7 +173,7 @@ impl Adapter {
     ) -> Result<Failure, PluginError> {
         let (context_in, headers) = (lowered(context), lowered_headers(headers));
         let Loaded { guest, exports, .. } = &*self.0;
-        let input = CallInput { secret: None, input_bytes: body.len() };
+        let input = CallInput { secret: None, caller: context.caller, input_bytes: body.len() };
         guest.instance(Function::Classify, guest.shared().settings.decode_deadline_ms, input, |instance| {
             let reply = (&context_in, status, headers.as_slice(), body);
             let (classified,) = instance.call::<Reply<'_>, Classified>(&exports.classify, reply)?;
@@ -192,7 +194,7 @@ impl Adapter {
     /// # Errors
     /// [`PluginError`] if the guest failed.
     pub fn stream(&self, place: StreamPlace, context: &Context<'_>) -> Result<Stream, PluginError> {
-        Stream::open(Arc::clone(&self.0.streamed), place, &lowered(context))
+        Stream::open(Arc::clone(&self.0.streamed), place, context.caller, &lowered(context))
     }
 }
 

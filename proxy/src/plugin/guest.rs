@@ -13,6 +13,7 @@ use wasmtime::{
 use super::{
     Called, Capabilities, Function, LoadError, PluginError,
     bindings::adapter::tollgate::plugin::{log, sign, tokenize},
+    health::Rest,
     place::Place,
     share::Kind,
     shared::HostShared,
@@ -99,28 +100,51 @@ impl Guest {
             (memory_bytes, deadline) = (instance.memory_bytes(), Some(instance.deadline()));
             result
         });
-        self.report(function, Spent::since(began, deadline), memory_bytes, result.as_ref().err());
+        self.report(function, input.caller, Spent::since(began, deadline), memory_bytes, result.as_ref().err());
         result
     }
 
     /// Charges the plugin for a call, and tells whoever watches it how it went.
-    pub(super) fn report(&self, function: Function, spent: Spent, memory_bytes: usize, fault: Option<&PluginError>) {
+    pub(super) fn report(
+        &self,
+        function: Function,
+        caller: u64,
+        spent: Spent,
+        memory_bytes: usize,
+        fault: Option<&PluginError>,
+    ) {
         let Spent { began, took, cost } = spent;
         let PluginContext { cpu, health, watch, .. } = &*self.context;
         let (kind, now_ns) = (function.kind(), self.shared.ns_at(began + took));
         cpu.charge(kind, now_ns, cost);
         let now_ms = now_ns / 1_000_000;
-        let rest_ms = match fault {
-            Some(fault) if fault.is_plugins() => health.ended(kind, now_ms, true),
+        let rest = match fault {
+            Some(fault) if fault.is_plugins() => health.ended(kind, caller, now_ms, true),
             // A stream is good when it has come to its end.
-            None if !matches!(function, Function::Open | Function::Push) => health.ended(kind, now_ms, false),
+            None if !matches!(function, Function::Open | Function::Push) => health.ended(kind, caller, now_ms, false),
             _ => None,
         };
-        if let Some(rest_ms) = rest_ms {
-            let (plugin, function) = (self.context.name.as_str(), function.as_str());
-            tracing::warn!(plugin, function, rest_ms, "a plugin keeps failing and is not called for a while");
+        if let Some(rest) = rest {
+            self.tell(function, rest);
         }
         watch.called(&Called { function, took, memory_bytes, fault: fault.map(PluginError::kind) });
+    }
+
+    fn tell(&self, function: Function, rest: Rest) {
+        let (plugin, function) = (self.context.name.as_str(), function.as_str());
+        match rest {
+            Rest::OfCaller(rest_ms) => {
+                tracing::warn!(
+                    plugin,
+                    function,
+                    rest_ms,
+                    "a plugin keeps failing one key's calls, and takes none of them for a while"
+                );
+            }
+            Rest::OfAll(rest_ms) => {
+                tracing::warn!(plugin, function, rest_ms, "a plugin keeps failing and is not called for a while");
+            }
+        }
     }
 
     /// A fresh instance whose clock has run since `began`.
@@ -186,6 +210,8 @@ impl Spent {
 pub(super) struct CallInput<'a> {
     /// What `sign` may sign with.
     pub(super) secret: Option<&'a [u8]>,
+    /// Whose call it is.
+    pub(super) caller: u64,
     /// The text that the guest is given to work on. Its deadline, and what it may answer, grow with it.
     pub(super) input_bytes: usize,
 }
@@ -202,7 +228,7 @@ fn fuel(output_bytes_max: usize, input_bytes: usize) -> usize {
 }
 
 /// Text that a guest may read, translate and say for each further millisecond of its deadline, in bytes.
-const BYTES_PER_MS: usize = 64 << 10;
+const BYTES_PER_MS: usize = 16 << 10;
 /// How many times its input a guest may pass through the host, beside what any call may.
 const PASSES: usize = 3;
 

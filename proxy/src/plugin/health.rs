@@ -1,8 +1,14 @@
 //! Whether a plugin is worth calling: one that keeps failing rests, longer each time, and is then tried with one call.
 //!
+//! Some work fails because of what one caller sends. So the plugin rests for that caller first, and for all only once
+//! several callers have met its faults.
+//!
 //! Reads no clock: times are milliseconds since the sandbox was made.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use parking_lot::Mutex;
 
@@ -16,6 +22,8 @@ const TRIAL_MS: u64 = 1000;
 pub(super) struct RestRule {
     /// So many faults of one kind of work, with no success between them.
     pub(super) faults_max: u32,
+    /// So many callers must have met faults before the plugin rests for all.
+    pub(super) callers_min: u32,
     /// The first rest; each further one is twice as long.
     pub(super) rest_ms: u64,
     pub(super) rest_ms_max: u64,
@@ -31,8 +39,19 @@ pub(super) struct Health {
 struct Record {
     /// Whether there was a fault since the last success: without one, nobody takes the lock.
     troubled: AtomicBool,
-    streak: Mutex<Streak>,
+    trouble: Mutex<Trouble>,
 }
+
+/// What happened since the last success.
+#[derive(Default)]
+struct Trouble {
+    all: Streak,
+    /// Of each caller that met a fault, no more than [`CALLERS_MAX`]: the latest.
+    callers: VecDeque<(u64, Streak)>,
+}
+
+/// Callers whose faults are told apart.
+const CALLERS_MAX: usize = 64;
 
 #[derive(Default)]
 struct Streak {
@@ -48,32 +67,65 @@ impl Health {
         Health { rule, records: Default::default() }
     }
 
-    /// Lets a call in that will need work of these kinds.
+    /// Lets a `caller` in whose call will need work of these kinds.
     ///
     /// # Errors
     /// After how many milliseconds to come again.
-    pub(super) fn admit(&self, kinds: &[Kind], now_ms: u64) -> Result<(), u64> {
+    pub(super) fn admit(&self, kinds: &[Kind], caller: u64, now_ms: u64) -> Result<(), u64> {
         kinds.iter().try_for_each(|kind| {
             let record = &self.records[*kind as usize];
             if !record.troubled.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            record.streak.lock().admit(&self.rule, now_ms)
+            record.trouble.lock().admit(&self.rule, caller, now_ms)
         })
     }
 
-    /// Notes how work of this kind ended. Returns for how many milliseconds the plugin rests, if this begins a rest.
-    pub(super) fn ended(&self, kind: Kind, now_ms: u64, fault: bool) -> Option<u64> {
+    /// Notes how a `caller`'s work of this kind ended. Returns the rest, if this begins one.
+    pub(super) fn ended(&self, kind: Kind, caller: u64, now_ms: u64, fault: bool) -> Option<Rest> {
         let record = &self.records[kind as usize];
         if fault {
             record.troubled.store(true, Ordering::Relaxed);
-            return record.streak.lock().fault(&self.rule, now_ms);
+            return record.trouble.lock().fault(&self.rule, caller, now_ms);
         }
         if record.troubled.load(Ordering::Relaxed) {
-            *record.streak.lock() = Streak::default();
+            *record.trouble.lock() = Trouble::default();
             record.troubled.store(false, Ordering::Relaxed);
         }
         None
+    }
+}
+
+/// For how many milliseconds a plugin is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// By the caller that met its faults.
+    OfCaller(u64),
+    OfAll(u64),
+}
+
+impl Trouble {
+    fn admit(&mut self, rule: &RestRule, caller: u64, now_ms: u64) -> Result<(), u64> {
+        if let Some((_, own)) = self.callers.iter_mut().find(|(known, _)| *known == caller) {
+            own.admit(rule, now_ms)?;
+        }
+        if self.callers.len() < rule.callers_min as usize { Ok(()) } else { self.all.admit(rule, now_ms) }
+    }
+
+    fn fault(&mut self, rule: &RestRule, caller: u64, now_ms: u64) -> Option<Rest> {
+        let place = self.callers.iter().position(|(known, _)| *known == caller).unwrap_or_else(|| {
+            if self.callers.len() == CALLERS_MAX {
+                self.callers.pop_front();
+            }
+            self.callers.push_back((caller, Streak::default()));
+            self.callers.len() - 1
+        });
+        let own = self.callers[place].1.fault(rule, now_ms);
+        if self.callers.len() < rule.callers_min as usize {
+            self.all.faults = self.all.faults.saturating_add(1);
+            return own.map(Rest::OfCaller);
+        }
+        self.all.fault(rule, now_ms).map(Rest::OfAll).or(own.map(Rest::OfCaller))
     }
 }
 

@@ -88,12 +88,12 @@ impl Renderer {
         &self.0.version
     }
 
-    /// Waits until the plugin may work on `bytes` of text. The work itself is then the turn's to run.
+    /// Waits until the plugin may work on `bytes` of a `caller`'s text. The work itself is then the turn's to run.
     ///
     /// # Errors
     /// As [`Adapter::turn`](super::Adapter::turn).
-    pub async fn turn(&self, bytes: usize) -> Result<Turn<'_>, PluginError> {
-        self.0.guest.turn(Work::Template, bytes).await
+    pub async fn turn(&self, caller: u64, bytes: usize) -> Result<Turn<'_>, PluginError> {
+        self.0.guest.turn(Work::Template { caller }, bytes).await
     }
 
     /// The names of the variables that `source` uses, each once, in order of appearance.
@@ -102,7 +102,8 @@ impl Renderer {
     /// [`PluginError`] if the guest failed; the inner [`TemplateSyntaxError`] if `source` is no template.
     pub fn check(&self, source: &str) -> Result<Result<Vec<String>, TemplateSyntaxError>, PluginError> {
         let Loaded { guest, check, .. } = &*self.0;
-        guest.instance(Function::Check, guest.shared().settings.encode_deadline_ms, CallInput::default(), |instance| {
+        let input = CallInput { input_bytes: source.len(), ..CallInput::default() };
+        guest.instance(Function::Check, guest.shared().settings.encode_deadline_ms, input, |instance| {
             let (checked,) = instance.call::<Check<'_>, Checked>(check, (source,))?;
             let names = match checked {
                 Ok(names) => names,
@@ -115,13 +116,19 @@ impl Renderer {
         })
     }
 
-    /// `source` with each variable replaced by its value of `variables`, a JSON object.
+    /// `source` with each variable replaced by its value of a `caller`'s `variables`, a JSON object.
     ///
     /// # Errors
     /// [`PluginError`] if the guest failed; the inner [`RenderError`] if the template or its variables do not do.
-    pub fn render(&self, source: &str, variables: &str) -> Result<Result<String, RenderError>, PluginError> {
+    pub fn render(
+        &self,
+        caller: u64,
+        source: &str,
+        variables: &str,
+    ) -> Result<Result<String, RenderError>, PluginError> {
         let Loaded { guest, render, .. } = &*self.0;
-        guest.instance(Function::Render, guest.shared().settings.encode_deadline_ms, CallInput::default(), |instance| {
+        let input = CallInput { secret: None, caller, input_bytes: source.len() + variables.len() };
+        guest.instance(Function::Render, guest.shared().settings.encode_deadline_ms, input, |instance| {
             let (rendered,) = instance.call::<Render<'_>, Rendered>(render, (source, variables))?;
             Ok(rendered.map_err(|error| match error {
                 exported::RenderError::Missing(name) => RenderError::Missing(printable(&name, VARIABLE_BYTES_MAX)),

@@ -13,10 +13,14 @@ pub struct Settings {
     pub streams_max: u32,
     /// Long pieces of work at one time; others wait. None: one for every second processor, and at least one.
     pub long_work_max: Option<u32>,
+    /// Calls whose beginning may wait for that. Beyond it, [`PluginError::Busy`](super::PluginError::Busy).
+    pub long_work_queue_max: u32,
     /// What one plugin may use of one processor while another plugin wants to work, in percent.
     pub cpu_share_percent: u32,
-    /// So many faults of one kind of work, without a success between them, and the plugin rests.
+    /// So many faults of one kind of work, without a success between them, and the plugin rests: for the caller that met
+    /// them, and for all where so many callers did.
     pub faults_max: u32,
+    pub rest_callers_min: u32,
     /// A plugin's first rest. Each further one is twice as long, up to `rest_ms_max`.
     pub rest_ms: u64,
     pub rest_ms_max: u64,
@@ -25,7 +29,7 @@ pub struct Settings {
     pub stack_bytes_max: usize,
     /// Resource handles of one instance.
     pub handles_max: usize,
-    /// Processor time, like all deadlines here; a millisecond more for each 64 KiB of text. Wall time is bounded at
+    /// Processor time, like all deadlines here; a millisecond more for each 16 KiB of text. Wall time is bounded at
     /// twenty times as much, and never at less than a second.
     pub encode_deadline_ms: u64,
     /// For `decode` and `classify`.
@@ -57,8 +61,10 @@ impl Default for Settings {
             calls_max: 256,
             streams_max: 2000,
             long_work_max: None,
+            long_work_queue_max: 10_000,
             cpu_share_percent: 50,
             faults_max: 5,
+            rest_callers_min: 3,
             rest_ms: 1000,
             rest_ms_max: 60_000,
             warm_slots_max: 16,

@@ -28,6 +28,8 @@ pub(super) struct HostShared {
     pub(super) streams: Arc<Places>,
     pub(super) memory: Arc<MemoryBudget>,
     pub(super) long_work: Semaphore,
+    /// A permit for each beginning of a call that waits for one of those.
+    pub(super) long_work_queue: Semaphore,
     pub(super) demand: Demand,
     pub(super) began: Instant,
     pub(super) plugins: AtomicU32,
@@ -50,6 +52,7 @@ impl HostShared {
             streams: Places::new(settings.streams_max),
             memory: MemoryBudget::new(settings.memory_total_bytes_max.unwrap_or_else(memory::default_bytes_max)),
             long_work: Semaphore::new(long_work),
+            long_work_queue: Semaphore::new(settings.long_work_queue_max as usize),
             demand: Demand::default(),
             began: Instant::now(),
             plugins: AtomicU32::new(0),

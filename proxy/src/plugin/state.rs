@@ -56,8 +56,12 @@ impl PluginContext {
         tokenize: Arc<dyn Tokenize>,
         watch: Arc<dyn Watch>,
     ) -> Arc<PluginContext> {
-        let rule =
-            RestRule { faults_max: settings.faults_max, rest_ms: settings.rest_ms, rest_ms_max: settings.rest_ms_max };
+        let rule = RestRule {
+            faults_max: settings.faults_max,
+            callers_min: settings.rest_callers_min,
+            rest_ms: settings.rest_ms,
+            rest_ms_max: settings.rest_ms_max,
+        };
         Arc::new(PluginContext {
             id,
             name: name.to_owned(),

@@ -51,6 +51,7 @@ impl Streamed {
 /// A stream being decoded. Occupies a sandbox until it ends or is dropped.
 pub struct Stream {
     streamed: Arc<Streamed>,
+    caller: u64,
     /// None once the stream has ended.
     live: Option<Live>,
     rules: EventRules,
@@ -69,6 +70,7 @@ impl Stream {
     pub(super) fn open(
         streamed: Arc<Streamed>,
         place: StreamPlace,
+        caller: u64,
         context: &wire::CallContext<'_>,
     ) -> Result<Stream, PluginError> {
         let began = Instant::now();
@@ -76,9 +78,9 @@ impl Stream {
         let instance = live.as_ref().ok().map(|live| &live.instance);
         let spent = Spent::since(began, instance.map(Instance::deadline));
         let memory_bytes = instance.map_or(0, Instance::memory_bytes);
-        streamed.guest.report(Function::Open, spent, memory_bytes, live.as_ref().err());
+        streamed.guest.report(Function::Open, caller, spent, memory_bytes, live.as_ref().err());
         let (live, spent) = (Some(live?), spent.cost);
-        Ok(Stream { streamed, live, rules: EventRules::default(), spent, silent_bytes: 0 })
+        Ok(Stream { streamed, caller, live, rules: EventRules::default(), spent, silent_bytes: 0 })
     }
 
     /// What `frames`, the next of the answer, mean.
@@ -141,7 +143,8 @@ impl Stream {
             Ok(events) => Ok(Ok(self.rules.events(events, frames, settings.events_per_push_max)?)),
             Err(failure) => Ok(Err(validate::failure(failure))),
         });
-        self.streamed.guest.report(function, spent, live.instance.memory_bytes(), result.as_ref().err());
+        let memory_bytes = live.instance.memory_bytes();
+        self.streamed.guest.report(function, self.caller, spent, memory_bytes, result.as_ref().err());
         if matches!(result, Ok(Ok(_))) && !self.rules.failed {
             self.live = Some(live);
         }

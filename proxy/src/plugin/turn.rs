@@ -23,12 +23,16 @@ pub enum Work {
     /// The beginning of a call. Refused while the plugin rests, before anything is sent that would be paid for.
     Encode {
         streaming: bool,
+        /// [`Context::caller`](super::Context::caller).
+        caller: u64,
     },
     Decode,
     Classify,
     /// A stream's next frames, or its end.
     Push,
-    Template,
+    Template {
+        caller: u64,
+    },
 }
 
 impl Work {
@@ -38,17 +42,25 @@ impl Work {
             Work::Decode => Kind::Decode,
             Work::Classify => Kind::Classify,
             Work::Push => Kind::Stream,
-            Work::Template => Kind::Template,
+            Work::Template { .. } => Kind::Template,
         }
     }
 
     /// The work that a call which begins with this must be able to rely on. Nothing for work in the middle of a call.
     fn relies_on(self) -> &'static [Kind] {
         match self {
-            Work::Encode { streaming: true } => &[Kind::Encode, Kind::Stream, Kind::Classify],
-            Work::Encode { streaming: false } => &[Kind::Encode, Kind::Decode, Kind::Classify],
-            Work::Template => &[Kind::Template],
+            Work::Encode { streaming: true, .. } => &[Kind::Encode, Kind::Stream, Kind::Classify],
+            Work::Encode { streaming: false, .. } => &[Kind::Encode, Kind::Decode, Kind::Classify],
+            Work::Template { .. } => &[Kind::Template],
             Work::Decode | Work::Classify | Work::Push => &[],
+        }
+    }
+
+    /// Whose call begins with this. None of work in the middle of a call.
+    fn beginner(self) -> Option<u64> {
+        match self {
+            Work::Encode { caller, .. } | Work::Template { caller } => Some(caller),
+            Work::Decode | Work::Classify | Work::Push => None,
         }
     }
 }
@@ -86,7 +98,9 @@ pub(super) async fn turn<'a>(
     let now_ns = shared.ns_at(Instant::now());
     let now_ms = now_ns / 1_000_000;
     let resting = |retry_after_ms| PluginError::Resting { retry_after_ms };
-    context.health.admit(work.relies_on(), now_ms).map_err(resting)?;
+    if let Some(caller) = work.beginner() {
+        context.health.admit(work.relies_on(), caller, now_ms).map_err(resting)?;
+    }
     let wanted_by_others = shared.demand.note(context.id, now_ms);
     let admitted = context.cpu.admit(work.kind(), now_ns, wanted_by_others).ok_or(PluginError::Busy)?;
     let mut turn = Turn { context, advance_ns: admitted.advance_ns, permit: None };
@@ -95,6 +109,11 @@ pub(super) async fn turn<'a>(
     }
     // What nobody has measured may be long.
     if bytes > LONG_BYTES || context.cpu.average(work.kind()).is_none_or(|cost| cost > LONG_COST) {
+        // What has begun waits as long as its call may. There are no more of those than calls.
+        let _queued = match work.beginner() {
+            Some(_) => Some(shared.long_work_queue.try_acquire().map_err(|_| PluginError::Busy)?),
+            None => None,
+        };
         turn.permit = Some(shared.long_work.acquire().await.map_err(|_| PluginError::Busy)?);
     }
     Ok(turn)

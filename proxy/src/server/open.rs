@@ -86,6 +86,7 @@ fn bounds(config: &Config, shares: Shares) -> Bounds {
         frame_bytes_max: config.limits.frame_bytes_max,
         calls_max: shares.calls as u64,
         counting_max: config.limits.counting_max,
+        large_scans_max: config.limits.large_scans_max,
         usage_slack: config.limits.usage_slack,
     }
 }

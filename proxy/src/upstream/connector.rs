@@ -63,12 +63,15 @@ impl Connector {
 
     /// A session of the version that `peer` wants, or that its server offers where it wants either.
     async fn session(&self, peer: &HttpPeer) -> Result<Session, UpstreamError> {
-        let failed = |error: Box<pingora::Error>| trouble(&error, false);
+        let failed = |error: Box<pingora::Error>| trouble(&error, false, false);
         let (oldest, newest) = (peer.options.alpn.get_min_http_version(), peer.options.alpn.get_max_http_version());
-        if newest > 1
+        while newest > 1
             && let Some(session) = self.inner.reused_http_session(peer).await.map_err(failed)?
         {
-            return Ok(Session::Http2 { session: Box::new(session), reused: true });
+            // The pool gives a connection that is distrusted once more, and then forgets it.
+            if !session.conn.is_shutting_down() {
+                return Ok(Session::Http2 { session: Box::new(session), reused: true });
+            }
         }
         if oldest == 1
             && let Some(stream) = self.transport().reused_stream(peer).await
@@ -80,7 +83,7 @@ impl Connector {
     }
 
     async fn connect(&self, peer: &HttpPeer, oldest: u8) -> Result<Session, UpstreamError> {
-        let stream = self.transport().new_stream(peer).await.map_err(|error| trouble(&error, false))?;
+        let stream = self.transport().new_stream(peer).await.map_err(|error| trouble(&error, false, false))?;
         match stream.selected_alpn_proto() {
             Some(ALPN::H2) => self.http2(peer, stream).await,
             // By prior knowledge: without TLS nothing is negotiated.
@@ -92,7 +95,7 @@ impl Connector {
 
     /// The first stream of a fresh HTTP/2 connection, which is left to others as well.
     async fn http2(&self, peer: &HttpPeer, stream: Stream) -> Result<Session, UpstreamError> {
-        let failed = |error: Box<pingora::Error>| trouble(&error, false);
+        let failed = |error: Box<pingora::Error>| trouble(&error, false, false);
         let mut settings = H2HandshakeSettings::new();
         settings.max_streams = peer.options.max_h2_streams;
         settings.ping_interval = peer.options.h2_ping_interval;

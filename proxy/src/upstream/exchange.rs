@@ -22,6 +22,8 @@ pub struct Outgoing<'a> {
     pub path: &'a str,
     pub headers: &'a [(String, String)],
     pub credential: &'a Credential,
+    /// The way that the request has come, this gateway included.
+    pub via: &'a str,
     /// The key that the credential was made of.
     pub key: Option<&'a Picked<'a>>,
     pub body: Bytes,
@@ -74,10 +76,10 @@ impl Exchange {
             Session::Http2 { session, reused } => {
                 session.write_timeout = Some(provider.clocks.write);
                 let whole = outgoing.body.is_empty();
-                session.write_request_header(head, whole).map_err(|error| trouble(&error, *reused))?;
+                session.write_request_header(head, whole).map_err(|error| trouble(&error, *reused, false))?;
                 if !whole {
                     let taken = session.write_request_body(outgoing.body, true).await;
-                    taken.map_err(|error| trouble(&error, *reused))?;
+                    taken.map_err(|error| trouble(&error, *reused, false))?;
                 }
             }
         }
@@ -93,7 +95,8 @@ impl Exchange {
         let mut answer = match &mut self.session {
             Session::Http1(session) => session.head().await?,
             Session::Http2 { session, reused } => {
-                session.read_response_header().await.map_err(|error| trouble(&error, *reused))?;
+                let read = session.read_response_header().await;
+                read.map_err(|error| trouble(&error, *reused, self.sent_whole))?;
                 let head = session.response_header().ok_or(UpstreamError::Protocol)?;
                 Answer { status: head.status.as_u16(), headers: head.headers.clone() }
             }
@@ -113,7 +116,7 @@ impl Exchange {
             let read = match &mut self.session {
                 Session::Http1(session) => session.piece().await?,
                 Session::Http2 { session, .. } => {
-                    session.read_response_body().await.map_err(|error| trouble(&error, false))?
+                    session.read_response_body().await.map_err(|error| trouble(&error, false, true))?
                 }
             };
             let Some(needle) = &self.needle else { return Ok(read) };
@@ -126,6 +129,15 @@ impl Exchange {
                 return Ok(Some(shown));
             }
         }
+    }
+
+    /// Keeps the connection from further calls: it has let this one wait for too long, and may be dead. Those that it
+    /// serves go on.
+    pub fn distrust(&mut self) {
+        if let Session::Http2 { session, .. } = &self.session {
+            session.conn.mark_shutdown();
+        }
+        self.sent_whole = false;
     }
 
     /// What may serve again; none where the request did not go out whole.
@@ -157,6 +169,7 @@ fn request_head(provider: &Provider, outgoing: &Outgoing<'_>, h2: bool) -> Resul
         head.insert_header(header::CONTENT_TYPE, "application/json").map_err(invalid)?;
     }
     head.insert_header(header::USER_AGENT, concat!("tollgate/", env!("CARGO_PKG_VERSION"))).map_err(invalid)?;
+    head.insert_header(header::VIA, outgoing.via).map_err(invalid)?;
     for (name, value) in outgoing.headers {
         // The adapter's word stands in place of the host's, not beside it.
         if matches!(name.as_str(), "content-type" | "user-agent") {
@@ -195,8 +208,15 @@ fn blank_values(headers: &mut HeaderMap, needle: &Needle) {
 }
 
 /// What an error of Pingora's means.
-pub(super) fn trouble(error: &pingora::Error, reused: bool) -> UpstreamError {
-    if reused && (matches!(error.retry, RetryType::ReusedOnly) || matches!(error.retry, RetryType::Decided(true))) {
+///
+/// A connection that has served before may have been closed before this request. It was not processed where it did not
+/// go out whole, or where the provider says so; else it may have been, and is not sent again as if nothing were.
+pub(super) fn trouble(error: &pingora::Error, reused: bool, sent_whole: bool) -> UpstreamError {
+    let unprocessed = match error.retry {
+        RetryType::ReusedOnly => !sent_whole,
+        RetryType::Decided(says_so) => says_so && error.etype != ErrorType::InvalidH2,
+    };
+    if reused && unprocessed {
         return UpstreamError::Stale;
     }
     match &error.etype {
@@ -209,6 +229,7 @@ pub(super) fn trouble(error: &pingora::Error, reused: bool) -> UpstreamError {
         | ErrorType::BindError => UpstreamError::Unreachable,
         ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2 | ErrorType::H1Error => UpstreamError::Protocol,
         ErrorType::ReadTimedout => UpstreamError::IdleTimeout,
+        ErrorType::WriteTimedout => UpstreamError::WriteTimeout,
         _ => UpstreamError::Reset,
     }
 }

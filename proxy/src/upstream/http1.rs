@@ -46,13 +46,14 @@ pub(super) struct Http1 {
     /// Read and not yet taken.
     unread: Vec<u8>,
     body: Body,
+    sent_whole: bool,
     /// The request went out whole, and nothing of the answer speaks against another exchange.
     keeps: bool,
 }
 
 impl Http1 {
     pub(super) fn new(stream: Stream, reused: bool) -> Http1 {
-        Http1 { stream, reused, unread: Vec::new(), body: Body::Done, keeps: false }
+        Http1 { stream, reused, unread: Vec::new(), body: Body::Done, sent_whole: false, keeps: false }
     }
 
     /// Sends a request. `write_timeout` bounds the time between two pieces of it being taken.
@@ -76,15 +77,17 @@ impl Http1 {
             self.write(body, write_timeout).await?;
         }
         let flushed = timeout(write_timeout, self.stream.flush()).await;
-        flushed.map_err(|_| UpstreamError::Reset)?.map_err(|error| self.lost(&error))?;
+        flushed.map_err(|_| UpstreamError::WriteTimeout)?.map_err(|error| self.lost(&error))?;
         self.keeps = true;
+        self.sent_whole = true;
         Ok(())
     }
 
     async fn write(&mut self, mut bytes: &[u8], write_timeout: Duration) -> Result<(), UpstreamError> {
         while !bytes.is_empty() {
             match timeout(write_timeout, self.stream.write(bytes)).await {
-                Ok(Ok(0)) | Err(_) => return Err(UpstreamError::Reset),
+                Ok(Ok(0)) => return Err(UpstreamError::Reset),
+                Err(_) => return Err(UpstreamError::WriteTimeout),
                 Ok(Ok(count)) => bytes.advance(count),
                 Ok(Err(error)) => return Err(self.lost(&error)),
             }
@@ -95,7 +98,7 @@ impl Http1 {
     /// Reads the answer's head, past any 1xx. Cancel-safe.
     ///
     /// # Errors
-    /// [`UpstreamError`], [`UpstreamError::Stale`] among it.
+    /// [`UpstreamError`]. Not [`UpstreamError::Stale`] where the request went out whole: it may have been processed.
     pub(super) async fn head(&mut self) -> Result<Answer, UpstreamError> {
         loop {
             match head::read(&self.unread) {
@@ -119,7 +122,7 @@ impl Http1 {
                 })
             });
             match read.await {
-                Ok(0) if self.unread.is_empty() && self.reused => return Err(UpstreamError::Stale),
+                Ok(0) if self.unread.is_empty() && self.is_stale() => return Err(UpstreamError::Stale),
                 Ok(0) => return Err(UpstreamError::Reset),
                 Ok(_) => {}
                 Err(error) => return Err(self.lost(&error)),
@@ -170,7 +173,12 @@ impl Http1 {
     fn lost(&self, error: &io::Error) -> UpstreamError {
         // An error of TLS is none of the system's, and says nothing of what the provider has read.
         let unheard = self.unread.is_empty() && error.raw_os_error().is_some();
-        if self.reused && unheard { UpstreamError::Stale } else { UpstreamError::Reset }
+        if self.is_stale() && unheard { UpstreamError::Stale } else { UpstreamError::Reset }
+    }
+
+    /// Whether a connection that is lost was closed before the provider could process the request.
+    fn is_stale(&self) -> bool {
+        self.reused && !self.sent_whole
     }
 }
 

@@ -98,7 +98,8 @@ impl Budget {
             Backoff::Linear => rule.wait.saturating_mul(*used),
             Backoff::Exponential => rule.wait.saturating_mul(1 << (*used - 1).min(16)),
         };
-        let wait = retry_after.unwrap_or(paced);
+        // A provider may ask for more patience than the operator has, not for less.
+        let wait = retry_after.map_or(paced, |asked| asked.max(paced));
         if wait > rules.wait_max { Decision::Next } else { Decision::Again(wait) }
     }
 }

@@ -1,5 +1,6 @@
 //! Keeps our key out of what a provider answers: one that echoes a request's headers would show it to plugin and
-//! client.
+//! client. JSON has many ways to write a key: `\/` for a slash, `\u003d` for any character, and all of it once more where
+//! JSON stands in a string. A key is found in each of them.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
@@ -20,14 +21,14 @@ impl Needle {
     }
 
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
-        self.0.find(text).is_some()
+        self.0.find(text).is_some() || memchr::memchr(b'\\', text).is_some()
     }
 }
 
 /// Blanks one key in the pieces of one answer, also where it lies across their borders.
 #[derive(Default)]
 pub(super) struct Scrubber {
-    /// The end of the last piece, where a key may begin. Shorter than the key.
+    /// The end of the last piece, where a key may begin. Shorter than the longest way to write it.
     held: BytesMut,
 }
 
@@ -54,6 +55,9 @@ impl Scrubber {
 
 /// `text` with every occurrence of the key blanked.
 pub(super) fn blanked(needle: &Needle, text: Bytes) -> Bytes {
+    if memchr::memchr(b'\\', &text).is_some() {
+        return escapes_blanked(needle, text);
+    }
     let Some(first) = needle.0.find(&text) else { return text };
     let length = needle.0.needle().len();
     let mut clean = BytesMut::from(text);
@@ -66,13 +70,85 @@ pub(super) fn blanked(needle: &Needle, text: Bytes) -> Bytes {
     clean.freeze()
 }
 
+/// The same of a text with backslashes.
+fn escapes_blanked(needle: &Needle, text: Bytes) -> Bytes {
+    let key = needle.0.needle();
+    let mut clean: Option<BytesMut> = None;
+    let mut from = 0;
+    while let Some(offset) = memchr::memchr2(key[0], b'\\', &text[from..]) {
+        let begin = from + offset;
+        from = begin + 1;
+        if let Found::Whole(length) = written_at(key, &text[begin..]) {
+            clean.get_or_insert_with(|| BytesMut::from(&*text))[begin..begin + length].fill(BLANK);
+            from = begin + length;
+        }
+    }
+    clean.map_or(text, BytesMut::freeze)
+}
+
 /// Where a key may begin that goes on in the next piece; the text's end if nowhere.
 fn unfinished(needle: &Needle, text: &[u8]) -> usize {
     let key = needle.0.needle();
-    let from = text.len().saturating_sub(key.len() - 1);
-    let mut begins = memchr::memchr_iter(key[0], &text[from..]).map(|offset| from + offset);
-    begins.find(|at| key.starts_with(&text[*at..])).unwrap_or(text.len())
+    let tail = |bytes: usize| text.len().saturating_sub(bytes - 1);
+    let from = tail(key.len() * WRITTEN_BYTES_MAX);
+    if memchr::memchr(b'\\', &text[from..]).is_none() {
+        let from = tail(key.len());
+        let mut begins = memchr::memchr_iter(key[0], &text[from..]).map(|offset| from + offset);
+        return begins.find(|at| key.starts_with(&text[*at..])).unwrap_or(text.len());
+    }
+    let mut begins = memchr::memchr2_iter(key[0], b'\\', &text[from..]).map(|offset| from + offset);
+    begins.find(|at| written_at(key, &text[*at..]) == Found::Begun).unwrap_or(text.len())
 }
+
+/// Whether a key stands at the beginning of a text, in one of the ways in which JSON may write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    No,
+    /// The text ends before the key does.
+    Begun,
+    /// In so many bytes.
+    Whole(usize),
+}
+
+/// Backslashes before one character: one in JSON, three where JSON stands in a string of JSON, and so on.
+const BACKSLASHES_MAX: usize = 7;
+/// The longest way to write one character: backslashes, `u` and four digits.
+const WRITTEN_BYTES_MAX: usize = BACKSLASHES_MAX + 5;
+
+fn written_at(key: &[u8], text: &[u8]) -> Found {
+    let mut at = 0;
+    for &byte in key {
+        match char_at(byte, &text[at..]) {
+            Found::Whole(length) => at += length,
+            other => return other,
+        }
+    }
+    Found::Whole(at)
+}
+
+/// The same of one character of the key.
+fn char_at(wanted: u8, text: &[u8]) -> Found {
+    let backslashes = text.iter().take(BACKSLASHES_MAX).take_while(|byte| **byte == b'\\').count();
+    let Some(&first) = text.get(backslashes) else {
+        let is_whole = wanted == b'\\' && backslashes > 0;
+        return if is_whole { Found::Whole(backslashes) } else { Found::Begun };
+    };
+    if backslashes > 0 && first == b'u' {
+        let digits = text[backslashes + 1..].iter().take(4);
+        let written = [HEX[0], HEX[0], HEX[usize::from(wanted >> 4)], HEX[usize::from(wanted & 15)]];
+        let count = digits.len();
+        if digits.zip(written).all(|(digit, written)| digit.eq_ignore_ascii_case(&written)) {
+            return if count == written.len() { Found::Whole(backslashes + 5) } else { Found::Begun };
+        }
+    }
+    match () {
+        () if first == wanted => Found::Whole(backslashes + 1),
+        () if wanted == b'\\' && backslashes > 0 => Found::Whole(backslashes),
+        () => Found::No,
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests;

@@ -33,8 +33,9 @@ fn each_class_is_retried_as_often_and_as_fast_as_its_rule_says() {
 }
 
 #[test]
-fn retry_after_is_honoured_and_a_long_one_is_not_waited() {
-    assert_eq!(waits(Class::RateLimit, Some(250)), [250; 5]);
+fn the_longer_of_what_the_provider_and_the_operator_ask_is_waited_unless_it_is_too_long() {
+    assert_eq!(waits(Class::RateLimit, Some(3500)), [3500, 3500, 3500, 4000, 5000]);
+    assert_eq!(waits(Class::RateLimit, Some(0)), waits(Class::RateLimit, None));
     assert_eq!(waits(Class::RateLimit, Some(60_000)), [0; 0]);
 }
 

@@ -1,8 +1,7 @@
 //! Plugins that take what others need: processors, places and memory. Rows 7 and 40, at the bounds that ship.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -10,52 +9,49 @@ use tollgate::plugin::{Adapter, PluginError, Settings, Work};
 
 use super::{evil, guest::Guest, support::*};
 
-/// Four threads that compute without end while `work` runs.
-fn beside_busy_neighbours<R>(work: impl FnOnce() -> R) -> R {
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            });
+/// Four processes that compute without end, until dropped.
+struct BusyNeighbours(Vec<Child>);
+
+impl BusyNeighbours {
+    fn start() -> BusyNeighbours {
+        let start = |_| Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn().unwrap();
+        BusyNeighbours((0..4).map(start).collect())
+    }
+}
+
+impl Drop for BusyNeighbours {
+    fn drop(&mut self) {
+        for neighbour in &mut self.0 {
+            // One that has ended by itself is no longer busy either.
+            let _ = neighbour.kill();
+            let _ = neighbour.wait();
         }
-        let result = work();
-        stop.store(true, Ordering::Relaxed);
-        result
-    })
+    }
 }
 
 #[test]
 fn ordinary_calls_see_no_deadline_on_a_busy_machine() {
     let good = load(&Guest::good());
-    beside_busy_neighbours(|| {
-        let until = Instant::now() + Duration::from_secs(20);
-        let mut calls = 0;
-        while calls < 20_000 && Instant::now() < until {
-            let mut stream = open(&good).unwrap();
-            for _ in 0..20 {
-                stream.push(&[frame("a")]).unwrap().unwrap();
-            }
-            stream.finish().unwrap().unwrap();
-            encode(&good).unwrap().unwrap();
-            calls += 22;
+    let _neighbours = BusyNeighbours::start();
+    for _ in 0..2_000 {
+        let mut stream = open(&good).unwrap();
+        for _ in 0..8 {
+            stream.push(&[frame("a")]).unwrap().unwrap();
         }
-        assert!(calls > 1000, "only {calls} calls in 20 s");
-    });
+        stream.finish().unwrap().unwrap();
+        encode(&good).unwrap().unwrap();
+    }
 }
 
 #[test]
 fn a_push_is_charged_what_it_computes_and_not_what_it_waits() {
     // A little over two milliseconds of work, under a deadline of five.
     let adapter = load(&evil::drips(turns_in(Duration::from_micros(2_200))));
-    beside_busy_neighbours(|| {
-        for _ in 0..100 {
-            let mut stream = open(&adapter).unwrap();
-            stream.push(&[frame("a")]).unwrap().unwrap();
-        }
-    });
+    let _neighbours = BusyNeighbours::start();
+    for _ in 0..100 {
+        let mut stream = open(&adapter).unwrap();
+        stream.push(&[frame("a")]).unwrap().unwrap();
+    }
 }
 
 /// How often a guest turns its loop in `time` of processor time, as measured in its fastest run.
@@ -135,7 +131,7 @@ fn sixty_hoarders_stay_within_the_bound_and_take_nothing_from_others() {
 
 /// What comes of asking for the plugin's turn and, if there is one, of encoding.
 async fn in_turn(adapter: &Adapter) -> Result<(), PluginError> {
-    let turn = adapter.turn(Work::Encode { streaming: false }, 0).await?;
+    let turn = adapter.turn(Work::Encode { streaming: false, caller: 1 }, 0).await?;
     turn.run(|| encode(adapter).map(drop))
 }
 
@@ -193,5 +189,25 @@ fn a_plugin_that_computes_without_end_gets_its_share_while_another_works() {
         // Ten milliseconds and a little each, of half of a processor; and a burst.
         let most = began.elapsed().as_millis() as u64 / 2 / 10 + 30;
         assert!(calls > 16 && calls < most, "{calls} calls, of at most {most}");
+    });
+}
+
+#[test]
+fn so_many_calls_wait_to_begin_with_long_work() {
+    let settings = Settings { long_work_max: Some(1), long_work_queue_max: 1, ..settings() };
+    let host = host_with(settings);
+    let good = host.load_adapter("good", &Guest::good().component(), ALL).unwrap();
+    let (begins, long) = (Work::Encode { streaming: false, caller: 1 }, 1 << 20);
+    runtime().block_on(async {
+        let first = good.turn(begins, long).await.unwrap();
+        let mut second = Box::pin(good.turn(begins, long));
+        let short = Duration::from_millis(20);
+        assert!(tokio::time::timeout(short, &mut second).await.is_err(), "it waits");
+        assert!(matches!(good.turn(begins, long).await, Err(PluginError::Busy)));
+        // What has begun is paid for, and waits.
+        assert!(tokio::time::timeout(short, good.turn(Work::Decode, long)).await.is_err());
+        drop(first);
+        drop(second.await.unwrap());
+        drop(good.turn(begins, long).await.unwrap());
     });
 }

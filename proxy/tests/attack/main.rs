@@ -11,6 +11,7 @@ mod answer;
 mod confined;
 mod fair;
 mod import;
+mod inputs;
 mod load;
 mod memory;
 mod reload;

@@ -90,7 +90,7 @@ fn ten_thousand_calls_at_once_are_all_served() {
             .map(|_| {
                 let good = good.clone();
                 tokio::spawn(async move {
-                    let turn = good.turn(Work::Encode { streaming: false }, 0).await?;
+                    let turn = good.turn(Work::Encode { streaming: false, caller: 1 }, 0).await?;
                     turn.run(|| encode(&good)).map(drop)
                 })
             })

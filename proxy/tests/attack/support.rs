@@ -25,6 +25,7 @@ pub(crate) const ALL: Capabilities = Capabilities { log: true, tokenize: true, s
 pub(crate) fn context() -> Context<'static> {
     Context {
         request_id: "req_1",
+        caller: 1,
         operation: Operation::Chat,
         model: "m",
         streaming: true,

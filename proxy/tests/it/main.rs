@@ -5,6 +5,8 @@
 mod support;
 
 mod admin;
+mod answers;
+mod bodies;
 mod chat;
 mod connections;
 mod crash;

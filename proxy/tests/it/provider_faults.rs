@@ -256,24 +256,46 @@ fn a_wait_longer_than_may_be_is_handed_to_the_client() {
 }
 
 #[test]
-fn a_kept_connection_that_the_provider_has_closed_costs_the_client_nothing() {
-    let provider = ByHand::listen();
-    let gateway = gateway_before("openai", &provider.base_url()).run();
-    let mut client = gateway.begin(&chat("gpt"));
-    let mut taken = provider.accept();
-    taken.request();
-    taken.answer_well();
-    client.answer().is_good();
+fn a_request_that_a_kept_connection_took_whole_is_sent_again_only_as_another_attempt() {
+    for (rule, attempts) in [("retry = { network = { retries = 0 } }", 1), (AGAIN_ONCE, 2)] {
+        let provider = ByHand::listen();
+        let gateway = gateway_before("openai", &provider.base_url()).first(rule).run();
+        let mut client = gateway.begin(&chat("gpt"));
+        let mut taken = provider.accept();
+        taken.request();
+        taken.answer_well();
+        client.answer().is_good();
 
-    client.send(&chat("gpt"));
-    // It is taken on the kept connection, and closed without a word.
-    taken.request();
-    drop(taken);
-    let mut taken = provider.accept();
-    taken.request();
-    taken.answer_well();
-    client.answer().is_good();
-    assert!(gateway.stop().rows().iter().all(|row| row.attempts == 1 && row.is_ok()));
+        client.send(&chat("gpt"));
+        // It is taken on the kept connection, which is closed without a word.
+        taken.request();
+        drop(taken);
+        if attempts == 1 {
+            client.answer().is_refused(502, "upstream_connection_closed");
+        } else {
+            let mut taken = provider.accept();
+            taken.request();
+            taken.answer_well();
+            client.answer().is_good();
+        }
+        let rows = gateway.stop().rows();
+        let row = rows.iter().find(|row| row.is_ok() == (attempts == 2) && row.attempts == attempts);
+        let row = row.unwrap_or_else(|| panic!("{rows:#?}"));
+        assert_eq!(row.usage_source.as_str(), "estimated", "what was sent and brought no verdict is charged");
+    }
+}
+
+/// A rule of retrying.
+const AGAIN_ONCE: &str = "retry = { attempts_max = 2, network = { retries = 1, wait_ms = 1 } }";
+
+#[test]
+fn a_connection_that_let_a_call_wait_for_too_long_gets_no_other() {
+    let provider = H2Provider::listen();
+    let gateway =
+        gateway_before("openai", &provider.base_url()).first("http2 = \"on\"\nfirst_byte_timeout_ms = 500").run();
+    gateway.call(&chat("gpt")).is_good();
+    gateway.call(&chat("gpt").saying("dies")).is_refused(504, "upstream_first_byte_timeout");
+    gateway.call(&chat("gpt")).is_good();
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn the_braces_component_says_what_native_code_says() {
         let native = Braces::check(source).map_err(|fault| (fault.line, fault.column, fault.message));
         assert_eq!(checked, native, "{source:?}");
         for variables in ["{}", r#"{"name":"{a}","a":1,"b":[true],"c":null}"#, r#"{"a":"x\u00e9"}"#, "[]"] {
-            let rendered = renderer.render(source, variables).unwrap().map_err(as_native::render_error);
+            let rendered = renderer.render(1, source, variables).unwrap().map_err(as_native::render_error);
             assert_eq!(rendered, Braces::render(source, variables), "{source:?} with {variables}");
         }
     }

@@ -6,6 +6,7 @@ use tollgate::{call::Operation, plugin::Context};
 pub(crate) fn context(context: &tollgate_plugin::Context) -> Context<'_> {
     Context {
         request_id: &context.request_id,
+        caller: 1,
         operation: match context.operation {
             tollgate_plugin::Operation::Chat => Operation::Chat,
             tollgate_plugin::Operation::Embeddings => Operation::Embeddings,

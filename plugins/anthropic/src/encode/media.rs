@@ -20,11 +20,15 @@ pub(super) fn block<'a>(url: &'a str, param: &str) -> Result<BlockKind<'a>, Fail
 
 /// The data of a file part: a data URI, or base64 whose bytes or whose name say what they are.
 pub(super) fn file<'a>(data: &'a str, name: Option<&str>, param: &str) -> Result<BlockKind<'a>, Failure> {
-    let named = || name.filter(|name| name.ends_with(".txt")).map(|_| "text/plain");
-    match strip_prefix_ignoring_case(data, "data:") {
+    let block = match strip_prefix_ignoring_case(data, "data:") {
         Some(rest) => data_uri(rest, param),
-        None => typed(sniff(data).or_else(named).unwrap_or_default(), data, param),
-    }
+        None => typed(sniff(data).or_else(|| named(name)).unwrap_or_default(), data, param),
+    };
+    block.map_err(|failure| failure.with_code("invalid_file"))
+}
+
+fn named(name: Option<&str>) -> Option<&'static str> {
+    name.filter(|name| name.ends_with(".txt")).map(|_| "text/plain")
 }
 
 fn data_uri<'a>(rest: &'a str, param: &str) -> Result<BlockKind<'a>, Failure> {

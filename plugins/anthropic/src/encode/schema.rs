@@ -4,9 +4,11 @@
 //! strict tool's input may say little: what else the client's schema says goes into the descriptions, for the model to
 //! read.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use tollgate_plugin::json::{Object, Value, Writer};
+
+use crate::names::{Numbered, push_hash};
 
 /// The schema of a tool that takes nothing.
 pub(super) const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -15,6 +17,8 @@ const UNIONS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
 /// Names of properties in the branches of a union together.
 const NAMES_MAX: usize = 1024;
+/// Definitions that all references of a union's branches may be looked for among, each time anew.
+const DEFINITIONS_MAX: usize = 65_536;
 
 /// The schema of a tool's input, which must say that it is an object.
 ///
@@ -51,32 +55,53 @@ pub(super) fn input(parameters: Option<&Value<'_>>) -> Result<String, &'static s
 
 /// The branches of a union as one object with the fields of all of them, of which those are required that every branch
 /// requires.
+#[derive(Default)]
 struct MergedUnion<'a> {
     properties: Vec<(&'a str, Vec<&'a Value<'a>>)>,
+    /// Where in `properties` each name stands.
+    places: Numbered<'a>,
+    /// The schemas of each name.
+    schemas: Numbered<'a>,
     /// Names of properties seen, those that are required among them once more.
     names: usize,
     required: Vec<&'a str>,
+    /// The names in `required`.
+    known: Numbered<'a>,
 }
 
 impl<'a> MergedUnion<'a> {
     fn of(schema: &'a Object<'a>) -> Result<Self, &'static str> {
-        let mut merged = Self { properties: Vec::new(), names: 0, required: required(schema).collect() };
+        let mut merged = Self::default();
         merged.add(schema)?;
+        required(schema).for_each(|name| merged.require(name));
+        let mut looked_through = 0;
         for union in UNIONS {
-            let branches = schema.get(union).and_then(Value::as_array).unwrap_or_default();
-            let branches: Vec<_> = branches.iter().filter_map(|branch| resolved(schema, branch)).collect();
-            for (index, branch) in branches.iter().enumerate() {
-                merged.add(branch)?;
-                for name in required(branch) {
-                    let everywhere = union == "allOf"
-                        || (index == 0 && branches.iter().all(|other| required(other).any(|it| it == name)));
-                    if everywhere && !merged.required.contains(&name) {
-                        merged.required.push(name);
-                    }
+            let mut branches = Vec::new();
+            for branch in schema.get(union).and_then(Value::as_array).unwrap_or_default() {
+                branches.extend(resolved(schema, branch, &mut looked_through));
+                if looked_through > DEFINITIONS_MAX {
+                    return Err("The branches of the parameters' union refer to too many definitions.");
                 }
+            }
+            for branch in &branches {
+                merged.add(branch)?;
+            }
+            if union == "allOf" {
+                branches.iter().flat_map(|branch| required(branch)).for_each(|name| merged.require(name));
+            } else if let Some(first) = branches.first() {
+                let everywhere = required_by_all(&branches);
+                required(first).filter(|name| everywhere.get(*name) == Some(&branches.len())).for_each(|name| {
+                    merged.require(name);
+                });
             }
         }
         Ok(merged)
+    }
+
+    fn require(&mut self, name: &'a str) {
+        if self.known.insert(Cow::Borrowed(name), 0).is_none() {
+            self.required.push(name);
+        }
     }
 
     fn add(&mut self, branch: &'a Object<'a>) -> Result<(), &'static str> {
@@ -86,17 +111,24 @@ impl<'a> MergedUnion<'a> {
             return Err("The branches of the parameters' union must name at most 1024 properties.");
         }
         for (name, schema) in properties.into_iter().flat_map(Object::iter) {
-            match self.properties.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, schemas)) if schemas.contains(&schema) => {}
-                Some((_, schemas)) => schemas.push(schema),
-                None => self.properties.push((name, Vec::from([schema]))),
+            let mut key = String::from(name);
+            push_hash(&mut key, &schema.to_json());
+            if self.schemas.insert(Cow::Owned(key), 0).is_some() {
+                continue;
+            }
+            match self.places.get(name) {
+                Some(place) => self.properties[*place].1.push(schema),
+                None => {
+                    self.places.insert(Cow::Borrowed(name), self.properties.len());
+                    self.properties.push((name, Vec::from([schema])));
+                }
             }
         }
         Ok(())
     }
 
     fn write(&self, w: &mut Writer, schema: &Object<'_>) {
-        let described = described(schema, |name| UNIONS.contains(&name));
+        let described = described(schema, |name, _| UNIONS.contains(&name));
         w.object(|w| {
             w.key("type").string("object");
             w.key("properties").object(|w| {
@@ -126,18 +158,36 @@ fn required<'a>(schema: &'a Object<'a>) -> impl Iterator<Item = &'a str> {
     schema.get("required").and_then(Value::as_array).unwrap_or_default().iter().filter_map(Value::as_str)
 }
 
+/// In how many of the first branches, without a gap, each name is required that the first one requires.
+fn required_by_all<'a>(branches: &[&'a Object<'a>]) -> Numbered<'a> {
+    let mut names = Numbered::new();
+    for (before, branch) in branches.iter().enumerate() {
+        for name in required(branch) {
+            match names.get_mut(name) {
+                Some(count) if *count == before => *count += 1,
+                None if before == 0 => drop(names.insert(Cow::Borrowed(name), 1)),
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
 /// The branch itself, or what it refers to in the schema's own definitions.
-fn resolved<'a>(schema: &'a Object<'a>, branch: &'a Value<'a>) -> Option<&'a Object<'a>> {
+fn resolved<'a>(schema: &'a Object<'a>, branch: &'a Value<'a>, looked_through: &mut usize) -> Option<&'a Object<'a>> {
     let branch = branch.as_object()?;
     let Some(reference) = branch.get("$ref").and_then(Value::as_str) else { return Some(branch) };
     let (list, name) = reference.strip_prefix("#/")?.split_once('/')?;
-    schema.get(list)?.get(name)?.as_object()
+    *looked_through += schema.len();
+    let definitions = schema.get(list)?.as_object()?;
+    *looked_through += definitions.len();
+    definitions.get(name)?.as_object()
 }
 
 /// The description, and after it as JSON the fields of which `moved` is true.
-fn described(schema: &Object<'_>, moved: impl Fn(&str) -> bool) -> String {
+fn described(schema: &Object<'_>, moved: impl Fn(&str, &Value<'_>) -> bool) -> String {
     let mut text = String::from(schema.get("description").and_then(Value::as_str).unwrap_or_default());
-    let mut fields = schema.iter().filter(|(name, _)| moved(name)).peekable();
+    let mut fields = schema.iter().filter(|(name, value)| moved(name, value)).peekable();
     if fields.peek().is_some() {
         if !text.is_empty() {
             text.push_str("\n\n");
@@ -221,9 +271,8 @@ fn write(w: &mut Writer, value: &Value<'_>) {
             Some(name) => name.as_str() == Some("object"),
             None => false,
         };
-    let description = described(schema, |name| {
-        let value = schema.get(name);
-        value.is_some_and(|value| matches!(treatment(schema, name, value, is_object), Treatment::Described))
+    let description = described(schema, |name, value| {
+        !value.is_null() && matches!(treatment(schema, name, value, is_object), Treatment::Described)
     });
     w.object(|w| {
         for (name, value) in schema.iter() {

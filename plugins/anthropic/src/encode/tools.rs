@@ -1,6 +1,6 @@
 //! Tools and the choice among them.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use tollgate_plugin::{
     Failure,
@@ -10,6 +10,7 @@ use tollgate_plugin::{
 use super::schema;
 use crate::{
     models::Model,
+    names::Numbered,
     wire::{Tool, ToolChoice, ToolChoiceKind},
 };
 
@@ -160,14 +161,13 @@ fn chosen<'a>(wish: &'a Value<'a>, list: &mut Vec<Tool<'a>>) -> Result<Option<To
 
 /// Leaves the tools that `allowed` names, unless that would leave none.
 fn narrow(list: &mut Vec<Tool<'_>>, allowed: &Value<'_>) {
-    let names: Vec<&str> = allowed
-        .get("tools")
-        .and_then(Value::as_array)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|tool| tool.get("function").unwrap_or(tool).text("name"))
-        .collect();
-    let named = |tool: &Tool<'_>| tool.name().is_some_and(|name| names.contains(&name));
+    let mut names = Numbered::new();
+    for tool in allowed.get("tools").and_then(Value::as_array).unwrap_or_default() {
+        if let Some(name) = tool.get("function").unwrap_or(tool).text("name") {
+            names.insert(Cow::Borrowed(name), 0);
+        }
+    }
+    let named = |tool: &Tool<'_>| tool.name().is_some_and(|name| names.contains_key(name));
     if list.iter().any(named) {
         list.retain(named);
     }

@@ -9,6 +9,10 @@ pub enum JsonError {
     Syntax { at: u32, expected: Expected },
     #[error("nested deeper than {depth_max} levels")]
     Deep { depth_max: u32 },
+    #[error("more than {values_max} values")]
+    Long { values_max: u32 },
+    #[error("an object with more than {fields_max} fields")]
+    Wide { fields_max: u32 },
 }
 
 /// What should have stood where something else did.

@@ -19,6 +19,11 @@ pub struct Scanner<'a> {
     at: usize,
     depth: usize,
     depth_max: usize,
+    values_left: u32,
+    values_max: u32,
+    fields_max: u32,
+    /// Fields of each open object, the outermost first.
+    fields: [u32; DEPTH_MAX],
     /// Nothing of the innermost container has been read.
     fresh: bool,
 }
@@ -26,7 +31,25 @@ pub struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     /// `depth_max` containers may be open at once, and never more than `DEPTH_MAX`.
     pub fn new(text: &'a str, depth_max: usize) -> Scanner<'a> {
-        Scanner { text, at: 0, depth: 0, depth_max: depth_max.min(DEPTH_MAX), fresh: false }
+        Scanner {
+            text,
+            at: 0,
+            depth: 0,
+            depth_max: depth_max.min(DEPTH_MAX),
+            values_left: u32::MAX,
+            values_max: u32::MAX,
+            fields_max: u32::MAX,
+            fields: [0; DEPTH_MAX],
+            fresh: false,
+        }
+    }
+
+    /// So many elements of arrays and fields of objects may be read, and so many fields of one object. Without this, any
+    /// number.
+    pub fn within(self, values_max: usize, fields_max: usize) -> Scanner<'a> {
+        let bound = |max: usize| u32::try_from(max).unwrap_or(u32::MAX);
+        let (values_max, fields_max) = (bound(values_max), bound(fields_max));
+        Scanner { values_left: values_max, values_max, fields_max, ..self }
     }
 
     /// Offset of the next unread byte.
@@ -88,6 +111,7 @@ impl<'a> Scanner<'a> {
             _ => return Err(self.fault(Expected::CommaOrBracket)),
         }
         self.fresh = false;
+        self.count()?;
         Ok(true)
     }
 
@@ -208,6 +232,7 @@ impl<'a> Scanner<'a> {
         if self.depth == self.depth_max {
             return Err(JsonError::Deep { depth_max: self.depth_max as u32 });
         }
+        self.fields[self.depth] = 0;
         self.at += 1;
         self.depth += 1;
         self.fresh = true;
@@ -239,7 +264,24 @@ impl<'a> Scanner<'a> {
             _ => return Err(self.fault(if self.fresh { Expected::KeyOrEnd } else { Expected::CommaOrBrace })),
         }
         self.fresh = false;
+        self.count()?;
+        self.field()?;
         Ok(true)
+    }
+
+    /// Counts a field of the object entered last.
+    #[inline]
+    fn field(&mut self) -> Result<(), JsonError> {
+        let fields = &mut self.fields[self.depth.saturating_sub(1)];
+        *fields += 1;
+        if *fields > self.fields_max { Err(JsonError::Wide { fields_max: self.fields_max }) } else { Ok(()) }
+    }
+
+    /// Counts an element or a field.
+    #[inline]
+    fn count(&mut self) -> Result<(), JsonError> {
+        self.values_left = self.values_left.checked_sub(1).ok_or(JsonError::Long { values_max: self.values_max })?;
+        Ok(())
     }
 
     #[inline]

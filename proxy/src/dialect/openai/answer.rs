@@ -52,12 +52,15 @@ fn named(body: &[u8], operation: Operation, name: &AnswerName<'_>) -> Result<Byt
 
 /// Reads what a whole answer (chat or embeddings) used; `None` if it does not say.
 ///
-/// Fails if it is not an answer at all: not JSON, or a success that carries an error.
+/// Fails if it is not an answer at all: not JSON, a success that carries an error, or one without anything in it.
 pub fn whole(body: &[u8]) -> Result<Option<Tokens>, Failure> {
     let text = std::str::from_utf8(body).map_err(|_| failure::not_an_answer("The provider's answer is not UTF-8."))?;
     let parts = Parts::read(text).map_err(|_| failure::not_an_answer("The provider's answer is not a JSON object."))?;
     match parts.error {
         Some(error) => Err(failure::read(error)),
+        None if !parts.has_choices && !parts.has_data => {
+            Err(failure::not_an_answer("The provider sent an empty answer."))
+        }
         None => Ok(parts.tokens),
     }
 }
@@ -80,6 +83,8 @@ pub(super) struct Parts<'a> {
     pub(super) choices: &'a str,
     /// `choices` holds at least one.
     pub(super) has_choices: bool,
+    /// There is the list of an answer to embeddings.
+    pub(super) has_data: bool,
     pub(super) id: &'a str,
     pub(super) created: &'a str,
     pub(super) model: &'a str,
@@ -107,6 +112,10 @@ impl<'a> Parts<'a> {
                     let choices = scanner.value()?;
                     parts.choices = choices;
                     parts.has_choices &= choices.as_bytes()[1..].trim_ascii_start() != b"]";
+                }
+                "data" => {
+                    parts.has_data = scanner.kind()? == Kind::Array;
+                    scanner.value()?;
                 }
                 "id" => parts.id = scanner.value()?,
                 "created" => parts.created = scanner.value()?,

@@ -90,6 +90,9 @@ impl Passthrough {
         }
         if data.starts_with(b"[DONE]") {
             self.ended = true;
+            if self.identity.is_none() {
+                return InspectedFrame::failed(failure::not_an_answer("The provider sent an empty answer."));
+            }
             return InspectedFrame { done: true, ..InspectedFrame::only(Forward::AsIs) };
         }
         let seen = match data {
@@ -137,6 +140,11 @@ impl Passthrough {
             None => {}
         }
         if parts.has_choices && self.identity.is_none() {
+            if is_whole(parts.choices) {
+                return InspectedFrame::failed(failure::not_an_answer(
+                    "The provider answered a streamed call without a stream.",
+                ));
+            }
             self.identity = Some(identity(&parts));
         }
         match &mut self.finished {
@@ -176,6 +184,12 @@ impl Passthrough {
         tokens::push(usage, out);
         out.extend_from_slice(b"}\n\n");
     }
+}
+
+/// Whether these are the choices of a whole answer, which no reader of a stream understands.
+fn is_whole(choices: &str) -> bool {
+    let has = |name: &str| memchr::memmem::find(choices.as_bytes(), name.as_bytes()).is_some();
+    has("\"message\"") && !has("\"delta\"")
 }
 
 fn identity(parts: &Parts<'_>) -> Vec<u8> {

@@ -41,7 +41,7 @@ fn text_of(text: &str, mut note: impl FnMut(&str)) -> Option<usize> {
     let mut reasoning_content = false;
     let mut scanner = Scanner::new(text, DEPTH_MAX);
     let whole = scanner.value_noting(|name, value| match &*name.decode() {
-        "content" | "refusal" | "name" | "arguments" | "transcript" => note(&value.decode()),
+        "content" | "text" | "thinking" | "refusal" | "name" | "arguments" | "transcript" => note(&value.decode()),
         "reasoning_content" => {
             reasoning_content = true;
             note(&value.decode());

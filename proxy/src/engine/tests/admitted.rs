@@ -1,16 +1,19 @@
 //! Before anything is sent: what is refused, in which words, and that it costs nothing.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{
     super::{BodyError, models, refuse},
     client::Client,
-    setup::{House, KEY, chat},
+    setup::{Ended, House, KEY, NOW_MS, chat},
 };
 use crate::{
     dialect::Dialect,
     error::{Error, RequestError},
-    limit::Caps,
+    limit::{self, Amount, Caps, Past, PastPeriod},
 };
 
 /// What a client that says this is told, when nobody is asked for it.
@@ -158,4 +161,42 @@ async fn a_request_that_is_no_call_is_refused_in_the_same_words() {
     let seen = client.seen.lock().unwrap();
     assert_eq!((seen.status(), seen.code().as_str()), (404, "path_not_found"));
     assert!(seen.header("x-request-id").is_some());
+}
+
+/// A call that has to be counted to fit, while another account's prompt takes the one place for that.
+async fn while_another_is_counted(past: Past, client: Client) -> (Ended, Duration) {
+    let caps = Caps { tokens_per_day: Some(1000), tokens_total: Some(55), ..Caps::default() };
+    let house = House::with_caps([], caps);
+    house.gateway.limiter.restore("key_1", &past, house.gateway.time());
+    let place = house.gateway.counting.place(&"another".into()).await;
+    let began = Instant::now();
+    let ended = house.call(client).await;
+    drop(place);
+    (ended, began.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_so_long_to_be_counted_and_no_longer_than_its_client() {
+    let (ended, waited) = while_another_is_counted(Past::default(), Client::asks(&chat("fast"))).await;
+    ended.is_refused(503, "gateway_busy");
+    assert_eq!(waited.as_secs(), 10);
+
+    let leaving = Client::asks(&chat("fast")).leaves_after(Duration::from_secs(2));
+    let (ended, waited) = while_another_is_counted(Past::default(), leaving).await;
+    assert_eq!((ended.row().status, ended.row().client_gone, ended.seen.closed), (499, true, true));
+    assert_eq!(waited.as_secs(), 2);
+
+    let cut = Client::asks(&chat("fast")).cut_after(Duration::from_secs(2));
+    while_another_is_counted(Past::default(), cut).await.0.is_refused(503, "gateway_unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_some_cap_has_no_room_for_is_not_counted() {
+    // All time's cap might let it in, once it is counted; the day's will not.
+    let day = limit::day_of(NOW_MS);
+    let today = PastPeriod { number: day, used: Amount::tokens(990) };
+    let past = Past { days: vec![today], ..Past::default() };
+    let (ended, waited) = while_another_is_counted(past, Client::asks(&chat("fast"))).await;
+    assert_eq!(ended.seen.status(), 429, "{}", ended.seen.text);
+    assert!(waited.as_secs() < 1);
 }

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{
+    super::{attempt_error::AttemptError, call_io::turn_before},
     client::Client,
     providers::Script,
     setup::{Ended, House, chat, streamed},
     wholes::ANSWER,
 };
-use crate::usage::Source;
+use crate::{
+    plugin::{PluginError, Turn},
+    upstream::UpstreamError,
+    usage::Source,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -106,4 +113,15 @@ async fn a_call_that_the_end_of_the_gateway_cuts_is_told_and_pays_for_what_it_us
     let limited = Script::whole(429, r#"{"error":{"message":"m"}}"#).header("retry-after", "3");
     let ended = House::new([limited]).call(Client::asks(&chat("fast")).cut_after(2 * SECOND)).await;
     ended.is_refused(503, "gateway_unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_plugins_turn_beyond_the_client_and_the_clock() {
+    let never = || std::future::pending::<Result<Turn<'static>, PluginError>>();
+    let mut client = Client::asks("").leaves_after(2 * SECOND);
+    let left = turn_before(Some(Instant::now() + 3 * SECOND), &mut client, never()).await;
+    assert!(matches!(left, Err(AttemptError::ClientGone)));
+    let mut client = Client::asks("").leaves_after(9 * SECOND);
+    let late = turn_before(Some(Instant::now() + 3 * SECOND), &mut client, never()).await;
+    assert!(matches!(late, Err(AttemptError::Upstream(UpstreamError::TotalTimeout))));
 }

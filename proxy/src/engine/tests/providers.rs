@@ -117,6 +117,7 @@ pub(super) struct Scripted {
     scripts: Mutex<VecDeque<Script>>,
     pub(super) requests: Arc<Mutex<Vec<Request>>>,
     released: Mutex<usize>,
+    distrusted: Arc<Mutex<usize>>,
 }
 
 impl Scripted {
@@ -137,6 +138,11 @@ impl Scripted {
     pub(super) fn released(&self) -> usize {
         *self.released.lock().unwrap()
     }
+
+    /// Connections that are to serve no other call.
+    pub(super) fn distrusted(&self) -> usize {
+        *self.distrusted.lock().unwrap()
+    }
 }
 
 impl Providers for Scripted {
@@ -145,7 +151,7 @@ impl Providers for Scripted {
     async fn open(&self, _provider: &Provider) -> Result<Playing, UpstreamError> {
         let script = self.scripts.lock().unwrap().pop_front().expect("no more is asked than was scripted");
         script.open.clone()?;
-        Ok(Playing { script, wakes_at: None, requests: self.requests.clone() })
+        Ok(Playing { script, wakes_at: None, requests: self.requests.clone(), distrusted: self.distrusted.clone() })
     }
 
     async fn release(&self, _exchange: Playing) {
@@ -162,6 +168,7 @@ pub(super) struct Playing {
     script: Script,
     wakes_at: Option<Instant>,
     requests: Arc<Mutex<Vec<Request>>>,
+    distrusted: Arc<Mutex<usize>>,
 }
 
 impl Playing {
@@ -205,5 +212,9 @@ impl Exchange for Playing {
             Step::Broken(trouble) => Err(trouble),
             Step::Head(..) => panic!("a script has one head"),
         }
+    }
+
+    fn distrust(&mut self) {
+        *self.distrusted.lock().unwrap() += 1;
     }
 }

@@ -144,6 +144,7 @@ impl House {
                 frame_bytes_max: 1 << 16,
                 calls_max: 2,
                 counting_max: 1,
+                large_scans_max: 1,
                 usage_slack: Slack::default(),
             },
             ids: Ids::new(7),

@@ -247,3 +247,27 @@ async fn a_document_in_a_streams_place_is_read_by_its_adapter() {
     assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (502, "upstream_error"));
     assert_eq!((ended.row().tokens.input, ended.row().tokens.output), (11, 2));
 }
+
+/// A stream that may have ten tokens, of this text in each of `count` events.
+async fn ten_tokens(text: &str, count: usize) -> Ended {
+    let asks = r#"{"model":"fast","stream":true,"max_tokens":10,"messages":[{"role":"user","content":"hi"}]}"#;
+    let pause = Duration::from_millis(10);
+    let events = (0..count).fold(Script::stream(), |script, _| script.piece(&says(text)).after(pause));
+    House::new([events.piece(&(finish() + DONE))]).call(Client::asks(asks)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_own_count_is_never_more_than_the_provider_was_told() {
+    let ended = ten_tokens("one two three ", 20).await;
+    assert_eq!(ended.seen.events().last(), Some(&"[DONE]"), "{}", ended.seen.text);
+    let row = ended.row();
+    assert_eq!((row.tokens.output, row.usage_source), (10, Source::Counted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_goes_on_far_beyond_what_it_was_told_is_cut() {
+    let ended = ten_tokens(&"word ".repeat(100), 100).await;
+    assert!(ended.seen.text.len() < 40_000, "{}", ended.seen.text.len());
+    let row = ended.row();
+    assert_eq!((row.error_class.as_str(), row.tokens.output), ("upstream_error", 10));
+}

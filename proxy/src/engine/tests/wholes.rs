@@ -89,6 +89,27 @@ async fn an_answer_that_stops_arriving_costs_its_prompt_and_what_was_heard() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_translated_answer_that_breaks_off_only_its_text_counts() {
+    let half = concat!(
+        r#"{"id":"msg_0123456789","type":"message","role":"assistant","model":"claude-x","content":"#,
+        r#"[{"type":"text","text":"Hello there"}],"stop_reason":"end_turn","usage":{"#
+    );
+    let script = Script::head(200, "application/json").piece(half).breaks(UpstreamError::Reset);
+    let ended = House::new(std::iter::repeat_n(script, 4)).call(Client::asks(&chat("wise"))).await;
+    let (row, attempts) = (ended.row(), u64::from(ended.row().attempts));
+    assert!((1..=4 * attempts).contains(&row.tokens.output), "{:?}", row.tokens);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_silent_for_too_long_serves_no_other_call() {
+    let half = Script::head(200, "application/json").piece("{");
+    for script in [Script::silent(), half, Script::silent().untaken(UpstreamError::WriteTimeout)] {
+        let ended = House::new(std::iter::repeat_n(script, 4)).call(Client::asks(&chat("fast"))).await;
+        assert_eq!(ended.providers.distrusted(), ended.providers.asked().len(), "{:?}", ended.row());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_may_take_as_long_as_its_clocks_let_it() {
     let mut script = Script::head(200, "application/json").after(Duration::from_secs(9));
     for piece in ANSWER.as_bytes().chunks(200) {

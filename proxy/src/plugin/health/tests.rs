@@ -1,18 +1,19 @@
 use super::*;
 
-const RULE: RestRule = RestRule { faults_max: 3, rest_ms: 1000, rest_ms_max: 5000 };
+const RULE: RestRule = RestRule { faults_max: 3, callers_min: 3, rest_ms: 1000, rest_ms_max: 5000 };
+const CALLER: u64 = 7;
 
 fn health() -> Health {
     Health::new(RULE)
 }
 
 fn admit(health: &Health, now_ms: u64) -> Result<(), u64> {
-    health.admit(&[Kind::Encode, Kind::Decode], now_ms)
+    health.admit(&[Kind::Encode, Kind::Decode], CALLER, now_ms)
 }
 
 fn faults(health: &Health, faults: u32, now_ms: u64) {
     for _ in 0..faults {
-        health.ended(Kind::Decode, now_ms, true);
+        health.ended(Kind::Decode, CALLER, now_ms, true);
     }
 }
 
@@ -30,11 +31,11 @@ fn a_success_of_the_same_kind_between_faults_forgives_them() {
     let health = health();
     for _ in 0..10 {
         faults(&health, 2, 0);
-        health.ended(Kind::Decode, 0, false);
+        health.ended(Kind::Decode, CALLER, 0, false);
     }
     assert_eq!(admit(&health, 0), Ok(()));
     for _ in 0..3 {
-        health.ended(Kind::Encode, 0, false);
+        health.ended(Kind::Encode, CALLER, 0, false);
         faults(&health, 1, 0);
     }
     assert!(admit(&health, 0).is_err());
@@ -44,7 +45,7 @@ fn a_success_of_the_same_kind_between_faults_forgives_them() {
 fn calls_that_need_other_work_are_let_in() {
     let health = health();
     faults(&health, 3, 0);
-    assert_eq!(health.admit(&[Kind::Encode, Kind::Stream], 0), Ok(()));
+    assert_eq!(health.admit(&[Kind::Encode, Kind::Stream], CALLER, 0), Ok(()));
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn one_call_at_a_time_tries_a_rested_plugin() {
     assert_eq!(admit(&health, 1001), Err(999));
     // The one that tried never came back.
     assert_eq!(admit(&health, 2000), Ok(()));
-    health.ended(Kind::Decode, 2010, false);
+    health.ended(Kind::Decode, CALLER, 2010, false);
     assert_eq!(admit(&health, 2011), Ok(()));
 }
 
@@ -81,4 +82,37 @@ fn calls_that_end_in_a_rest_do_not_lengthen_it() {
     faults(&health, 16, 0);
     assert_eq!(admit(&health, 0), Err(1000));
     assert_eq!(admit(&health, 1000), Ok(()));
+}
+
+#[test]
+fn a_plugin_that_fails_one_caller_rests_for_that_caller_alone() {
+    let health = health();
+    faults(&health, 1000, 0);
+    assert_eq!(admit(&health, 0), Err(1000));
+    assert_eq!(health.admit(&[Kind::Encode, Kind::Decode], 8, 0), Ok(()));
+    // A second caller proves no more than that there are two.
+    for _ in 0..1000 {
+        health.ended(Kind::Decode, 8, 0, true);
+    }
+    assert!(health.admit(&[Kind::Decode], 8, 0).is_err());
+    assert_eq!(health.admit(&[Kind::Decode], 9, 0), Ok(()));
+}
+
+#[test]
+fn a_plugin_that_fails_several_callers_rests_for_all() {
+    let health = health();
+    let rests = [1, 2, 3].map(|caller| health.ended(Kind::Decode, caller, 0, true));
+    assert_eq!(rests, [None, None, Some(Rest::OfAll(1000))]);
+    assert_eq!(health.admit(&[Kind::Decode], 4, 0), Err(1000));
+    health.ended(Kind::Decode, 1, 10, false);
+    assert_eq!(health.admit(&[Kind::Decode], 4, 10), Ok(()));
+}
+
+#[test]
+fn the_callers_that_are_told_apart_are_bounded() {
+    let health = health();
+    for caller in 0..10_000 {
+        health.ended(Kind::Decode, caller, 0, true);
+    }
+    assert_eq!(health.records[Kind::Decode as usize].trouble.lock().callers.len(), CALLERS_MAX);
 }

@@ -71,3 +71,50 @@ proptest! {
         prop_assert_eq!(out, text.replace(KEY, &"*".repeat(KEY.len())).into_bytes());
     }
 }
+
+const SLASHED: &str = "sk-SECRET/abc+def/01==";
+
+/// Each character of the key, written so.
+fn written(write: impl Fn(char) -> String) -> String {
+    SLASHED.chars().map(write).collect()
+}
+
+#[test]
+fn a_key_is_blanked_in_every_way_in_which_json_may_write_it() {
+    let ways = [
+        SLASHED.replace('/', "\\/"),
+        SLASHED.replace('/', "\\\\/"),
+        SLASHED.replace('=', "\\u003d"),
+        SLASHED.replace('=', "\\\\\\u003D").replace('/', "\\u002F"),
+        written(|char| format!("\\u{:04x}", u32::from(char))),
+        written(|char| format!("\\\\u{:04X}", u32::from(char))),
+    ];
+    let needle = Needle::new(SLASHED).unwrap();
+    for way in ways {
+        let text = format!("{{\"a\\n\":\"\\u0073k {way}\"}}");
+        let clean = text.replace(&way, &"*".repeat(way.len()));
+        for cut in 0..=text.len() {
+            let mut scrubber = Scrubber::default();
+            let (first, second) = text.as_bytes().split_at(cut);
+            let mut out = scrubber.push(&needle, Bytes::copy_from_slice(first)).to_vec();
+            out.extend_from_slice(&scrubber.push(&needle, Bytes::copy_from_slice(second)));
+            out.extend_from_slice(&scrubber.finish());
+            assert_eq!(String::from_utf8(out).unwrap(), clean, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn what_only_looks_like_an_escaped_key_passes_and_is_read_once() {
+    let needle = Needle::new(SLASHED).unwrap();
+    for text in
+        ["\\u0073k-SECRET/abc+def/01=x", "\\\\\\\\\\\\\\\\\\\\", "\\u00", "\\", "s\\k-SECRET", "\\u0173k-SECRET"]
+    {
+        let mut scrubber = Scrubber::default();
+        let mut out = scrubber.push(&needle, Bytes::copy_from_slice(text.as_bytes())).to_vec();
+        out.extend_from_slice(&scrubber.finish());
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+    }
+    let backslashes = Bytes::from("\\".repeat(1 << 20));
+    assert_eq!(blanked(&needle, backslashes.clone()), backslashes);
+}

@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
     time::Instant,
@@ -188,8 +189,8 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("there are threads")
 }
 
-/// A provider that speaks HTTP/2 without TLS. A prompt that says `hang` is never answered, one that says `slow` is
-/// streamed for ever, any other is answered well.
+/// A provider that speaks HTTP/2 without TLS. A prompt that says `hang` is never answered, one that says `dies` neither,
+/// nor anything after it on its connection; one that says `slow` is streamed for ever, any other is answered well.
 pub(crate) struct H2Provider {
     pub(crate) address: SocketAddr,
     told: Receiver<Seen>,
@@ -248,8 +249,9 @@ impl H2Provider {
 
 async fn converse(stream: TcpStream, tell: Sender<Seen>) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    let dead = Arc::new(AtomicBool::new(false));
     while let Some(Ok((request, mut respond))) = connection.accept().await {
-        let tell = tell.clone();
+        let (tell, dead) = (tell.clone(), dead.clone());
         tokio::spawn(async move {
             let (head, mut stream) = request.into_parts();
             let mut body = Vec::new();
@@ -258,7 +260,8 @@ async fn converse(stream: TcpStream, tell: Sender<Seen>) {
                 body.extend_from_slice(&piece);
             }
             let says = |word: &[u8]| memchr::memmem::find(&body, word).is_some();
-            let (hangs, is_slow) = (says(b"hang"), says(b"slow"));
+            let dies = dead.fetch_or(says(b"dies"), Ordering::SeqCst) || says(b"dies");
+            let (hangs, is_slow) = (says(b"hang") || dies, says(b"slow"));
             // The test has ended by itself if nobody listens.
             let _ = tell.send(Seen::Request(Box::new(head), body));
             let content_type = if is_slow { "text/event-stream" } else { "application/json" };

@@ -111,6 +111,7 @@ fn user_part<'a>(part: &'a Value<'a>, at: FieldPath, index: usize) -> Result<Opt
 
 pub(super) fn assistant<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<AssistantMessage<'a>, Failure> {
     let mut blocks = thinking(message);
+    let has_thinking = !blocks.is_empty();
     for (index, part) in items(message).iter().enumerate() {
         if let Some(text) = text_of(part) {
             blocks.extend(text_block(text, part.get("cache_control")));
@@ -118,7 +119,7 @@ pub(super) fn assistant<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<Ass
         }
         match part.text("type") {
             // Kept from `thinking_blocks` where the client has both.
-            Some("thinking" | "redacted_thinking") if blocks.iter().any(is_thinking) => {}
+            Some("thinking" | "redacted_thinking") if has_thinking => {}
             Some("thinking" | "redacted_thinking") => blocks.push(Block::plain(BlockKind::Native(part))),
             _ => {
                 return Err(Failure::invalid(
@@ -145,10 +146,6 @@ pub(super) fn assistant<'a>(message: &'a Value<'a>, at: FieldPath) -> Result<Ass
         calls.push(called(Some(function), None, at)?);
     }
     Ok(AssistantMessage { blocks, calls, cache_control: message.get("cache_control") })
-}
-
-fn is_thinking(block: &Block<'_>) -> bool {
-    matches!(block.kind, BlockKind::Thinking { .. } | BlockKind::Redacted(_))
 }
 
 /// The thinking that a client carries for us. Without its signature it would be refused, so it stays behind, as does

@@ -12,17 +12,17 @@ use super::{
     parts::{AssistantMessage, ToolOutput},
 };
 use crate::{
-    names,
+    names::{self, Numbered},
     wire::{Block, BlockKind, Role, ToolContent, Turn},
 };
 
-/// Said for a user who has not message, since the provider wants one to begin.
+/// Said for a user who has said nothing yet: the provider wants a user to begin.
 const PLACEHOLDER: &str = ".";
 /// Said for a tool whose result the client does not have.
 const NO_RESULT: &str = "The tool gave no result.";
 
-/// Calls that wait for their results at once: the gateway takes no more in one answer.
-const CALLS_OPEN_MAX: usize = 1024;
+/// Calls that wait for their results at once: each result is looked for among all of them.
+const CALLS_OPEN_MAX: usize = 128;
 /// Different tools that a conversation calls.
 const TOOLS_MAX: usize = 4096;
 
@@ -32,9 +32,10 @@ pub(super) struct Turns<'a> {
     /// The calls of the last assistant turn that have no result yet.
     open: Vec<OpenCall<'a>>,
     tool_names: Vec<&'a str>,
+    tools_known: Numbered<'a>,
     calls: usize,
-    /// The ids given to calls so far, in order of the alphabet.
-    ids: Vec<Cow<'a, str>>,
+    /// The ids given to calls so far, and the number that makes the next one of each.
+    ids: Numbered<'a>,
 }
 
 struct OpenCall<'a> {
@@ -70,7 +71,7 @@ impl<'a> Turns<'a> {
             }
             let id = self.new_id(call.id);
             self.calls += 1;
-            if !self.tool_names.contains(&call.name) {
+            if self.tools_known.insert(Cow::Borrowed(call.name), 0).is_none() {
                 self.tool_names.push(call.name);
             }
             self.open.push(OpenCall { given: call.id, id: id.clone(), name: call.name });
@@ -86,17 +87,19 @@ impl<'a> Turns<'a> {
     /// The id of the next call. Some clients count their calls anew in every turn, and the provider refuses an id that
     /// comes twice.
     fn new_id(&mut self, given: Option<&'a str>) -> Cow<'a, str> {
-        let mut id = given.map_or_else(|| Cow::Owned(numbered("tollgate_call", self.calls)), names::of_call);
-        let mut number = self.calls;
-        loop {
-            let Err(place) = self.ids.binary_search(&id) else {
-                id = Cow::Owned(numbered(&names::of_call(given.unwrap_or("tollgate_call")), number));
+        let base = given.map_or(Cow::Borrowed("tollgate_call"), names::of_call);
+        let mut id = given.map_or_else(|| Cow::Owned(numbered(&base, self.calls)), |_| base.clone());
+        if self.ids.contains_key(&id) {
+            // No number is tried twice, so that all tries together are no more than there are calls.
+            let mut number = self.ids.get(&base).map_or(self.calls, |next| self.calls.max(*next));
+            while self.ids.contains_key(&id) {
+                id = Cow::Owned(numbered(&base, number));
                 number += 1;
-                continue;
-            };
-            self.ids.insert(place, id.clone());
-            return id;
+            }
+            self.ids.insert(base, number);
         }
+        self.ids.insert(id.clone(), 0);
+        id
     }
 
     /// A result for an open call; one that answers none is kept as the user's words.

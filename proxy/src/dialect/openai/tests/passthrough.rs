@@ -161,9 +161,18 @@ fn of_several_choices_each_that_has_begun_must_finish() {
 #[test]
 fn the_end_mark_is_the_end() {
     let mut passthrough = Passthrough::new(false, 1);
+    passthrough.frame(b"", FIRST.as_bytes());
     let done = passthrough.frame(b"", b" [DONE]  ");
     assert_eq!((&done.forward, done.done), (&Forward::AsIs, true));
     assert_eq!(passthrough.frame(b"", FIRST.as_bytes()).forward, Forward::Drop);
+}
+
+#[test]
+fn an_end_mark_alone_or_a_whole_answer_is_no_stream() {
+    for data in [" [DONE] ", r#"{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"ok"}}]}"#] {
+        let seen = Passthrough::new(false, 1).frame(b"", data.as_bytes());
+        assert_eq!(seen.error.map(|failure| (failure.kind, failure.retryable)), Some((FailureKind::Upstream, true)));
+    }
 }
 
 #[test]

@@ -18,12 +18,22 @@ fn a_whole_answer_says_what_it_used() {
     assert_eq!(whole(body.as_bytes()), Ok(Some(tokens)));
     let embeddings = br#"{"object":"list","data":[],"usage":{"prompt_tokens":4,"total_tokens":4}}"#;
     assert_eq!(whole(embeddings).unwrap().unwrap().total(), 4);
-    assert_eq!(whole(br#"{"choices":[]}"#), Ok(None));
+    assert_eq!(whole(br#"{"choices":[{}]}"#), Ok(None));
 }
 
 #[test]
 fn what_is_no_answer_is_a_failure() {
-    for body in ["", "<html>502</html>", "\"text\"", "[]", "{\"choices\":[", "{} {}"] {
+    for body in [
+        "",
+        "<html>502</html>",
+        "\"text\"",
+        "[]",
+        "{\"choices\":[",
+        "{} {}",
+        "{}",
+        "{\"choices\":[]}",
+        "{\"data\":null}",
+    ] {
         assert_eq!(whole(body.as_bytes()).unwrap_err().kind, FailureKind::Upstream, "{body}");
     }
     assert_eq!(whole(b"{\"a\":\"\xff\"}").unwrap_err().kind, FailureKind::Upstream);
