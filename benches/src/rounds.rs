@@ -15,7 +15,7 @@ use crate::{
     scale::{Scale, scale},
 };
 
-const ROUNDS: usize = 5;
+pub(crate) const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 16;
 /// Where a call waits for all the others, and its time shows the bursts.
 const SATURATED_CONNECTIONS: usize = 32;
@@ -25,7 +25,7 @@ const LATENCY_CALLS: usize = 2000;
 const STREAMS: usize = 64;
 const STREAM_FRAMES: usize = 50;
 const STREAM_SPREAD: Duration = Duration::from_millis(640);
-const STREAM_ROUNDS: usize = 4;
+pub(crate) const STREAM_ROUNDS: usize = 4;
 const STARTS: usize = 5;
 const SETTLING: Duration = Duration::from_secs(3);
 

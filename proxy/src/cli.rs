@@ -61,7 +61,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>, env: Env, collect: f
     }
     let usual = Path::new(args::USUAL_CONFIG);
     let config = args.config.or_else(|| usual.is_file().then(|| usual.to_owned()));
-    match dispatch(args.command, &Context { env, collect, config }) {
+    let command = args.command;
+    match log::start_for(&command).and_then(|()| dispatch(command, &Context { env, collect, config })) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,10 +16,10 @@ mod key;
 mod ledgers;
 mod limits;
 mod model;
-mod rfc3339;
 mod plugins;
 mod price;
 mod provider;
+mod rfc3339;
 mod server;
 mod template;
 #[cfg(test)]

@@ -7,13 +7,16 @@
 //! It is an `HttpServerApp` of Pingora's, not a `ProxyHttp`: that shell answers a head it cannot parse (10 000 headers,
 //! say) by itself, with an empty page and without a hook, where a client is owed our error body and the ledger a row.
 
+mod answer;
 mod bodies;
 mod client;
 mod connections;
 mod discard;
 mod encoding;
 mod endpoint;
+mod gone;
 mod head;
+mod http1;
 mod listener;
 mod pages;
 mod settings;
@@ -27,7 +30,7 @@ use http::HeaderValue;
 use pingora::{ErrorType, apps::HttpServerOptions, protocols::http::ServerSession, server::ShutdownWatch};
 use tokio::sync::watch;
 
-use self::{bodies::Bodies, client::Client, endpoint::Endpoint, head::HeadError};
+use self::{bodies::Bodies, client::Client, connections::Serving, endpoint::Endpoint, head::HeadError};
 use crate::{
     dialect::Dialect,
     engine::{self, Downstream, Head},
@@ -74,7 +77,7 @@ impl Edge {
         options.h2c = settings.h2c;
         // Idle HTTP/2 connections would live forever.
         options.h2_idle_timeout = Some(settings.keep_idle);
-        let bodies = Bodies::new(settings.bodies_bytes_max);
+        let bodies = Bodies::new(settings.bodies_bytes_max, settings.decoding_max);
         Edge { serves, settings, options, cut, bodies }
     }
 
@@ -86,8 +89,15 @@ impl Edge {
         }
     }
 
-    /// Answers one request. Whether the answer went out whole, so that the connection may serve again.
-    async fn answer(&self, session: &mut ServerSession, head: ReadHead, shutdown: &ShutdownWatch) -> bool {
+    /// Answers one request, while which it is `serving`. Whether the answer went out whole, so that the connection may
+    /// serve again.
+    async fn answer(
+        &self,
+        session: &mut ServerSession,
+        head: ReadHead,
+        serving: Serving<'_>,
+        shutdown: &ShutdownWatch,
+    ) -> bool {
         session.set_read_timeout(Some(self.settings.read));
         session.set_write_timeout(Some(self.settings.write));
         session.set_total_drain_timeout(Some(self.settings.body));
@@ -95,7 +105,7 @@ impl Edge {
         session.set_close_on_response_before_downstream_finish(false);
         if let ReadHead::Faulty(fault) = head {
             session.set_keepalive(None);
-            let mut client = self.client(session).headless();
+            let mut client = self.client(session, serving).headless();
             Box::pin(self.refuse(fault, &mut client)).await;
             client.linger().await;
             return false;
@@ -105,7 +115,7 @@ impl Edge {
             let keep = (!*shutdown.borrow()).then(|| self.settings.keep_idle.as_secs().max(1));
             session.set_keepalive(keep);
         }
-        let mut client = self.client(session);
+        let mut client = self.client(session, serving);
         if let Some(fault) = client.head_fault() {
             client.close_after();
             Box::pin(self.refuse(fault, &mut client)).await;
@@ -118,9 +128,9 @@ impl Edge {
         client.is_answered()
     }
 
-    fn client<'a>(&'a self, session: &'a mut ServerSession) -> Client<'a> {
+    fn client<'a>(&'a self, session: &'a mut ServerSession, serving: Serving<'a>) -> Client<'a> {
         let cors = matches!(self.serves, Serves::Calls(_));
-        Client::new(session, &self.settings, &self.cut, self.bodies.hold(), cors)
+        Client::new(session, &self.settings, &self.cut, self.bodies.hold(), serving, cors)
     }
 
     async fn refuse(&self, fault: HeadError, client: &mut Client<'_>) {

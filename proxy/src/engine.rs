@@ -110,7 +110,7 @@ async fn show<D: Downstream>(
     match answer {
         Ok(body) => {
             state.leave_flight();
-            if reply::json(gateway, &state, body.into(), client).await == Err(ClientGoneError) {
+            if reply::json(gateway, &mut state, body.into(), client).await == Err(ClientGoneError) {
                 return client.close_after();
             }
             client.discard_body().await;

@@ -71,6 +71,8 @@ pub enum RequestError {
     TooLarge(usize),
     #[error("the gateway holds as many request bodies as it may: try again")]
     NoRoom,
+    #[error("the gateway holds as many answers as it may: try again")]
+    NoRoomForAnswer,
     #[error("the body took too long to arrive")]
     Slow,
     #[error("the body ended before it was complete")]
@@ -102,7 +104,7 @@ pub struct Verdict {
     pub code: Cow<'static, str>,
     pub param: Option<String>,
     pub message: String,
-    /// Not shown beyond a minute: SDKs ignore longer ones.
+    /// Shown in seconds whatever it is, and in milliseconds up to a minute: SDKs ignore longer ones.
     pub retry_after_ms: Option<u64>,
     /// `x-should-retry`, where the status alone would mislead an SDK.
     pub retry: Option<bool>,
@@ -187,7 +189,7 @@ impl Error {
 
     fn plugin(&self, fault: &PluginError) -> Verdict {
         let (status, class) = match fault {
-            PluginError::Busy => (503, "plugin_busy"),
+            PluginError::Busy(_) => (503, "plugin_busy"),
             PluginError::Resting { .. } => (503, "plugin_resting"),
             PluginError::Deadline => (504, "plugin_deadline_exceeded"),
             _ => (502, "plugin_failed"),
@@ -248,6 +250,7 @@ impl Error {
             RequestError::Method(_) => (405, "method_not_allowed"),
             RequestError::TooLarge(_) => (413, "request_too_large"),
             RequestError::NoRoom => (503, "bodies_busy"),
+            RequestError::NoRoomForAnswer => (503, "answers_busy"),
             RequestError::Slow => (408, "request_timeout"),
             RequestError::Broken => (400, "body_incomplete"),
             RequestError::UnsupportedEncoding => (415, "unsupported_content_encoding"),
@@ -258,12 +261,13 @@ impl Error {
             RequestError::ClientGone => (499, "client_gone"),
         };
         let kind = if status >= 500 { SERVER } else { INVALID };
-        let retry_after_ms = matches!(request, RequestError::NoRoom).then_some(NO_ROOM_RETRY_AFTER_MS);
+        let retry_after_ms =
+            matches!(request, RequestError::NoRoom | RequestError::NoRoomForAnswer).then_some(NO_ROOM_RETRY_AFTER_MS);
         Verdict { retry_after_ms, ..self.as_verdict(status, kind, class) }
     }
 }
 
-/// Bodies come and go with their calls: there is room again soon, or not at all.
+/// Bodies and answers come and go with their calls: there is room again soon, or not at all.
 const NO_ROOM_RETRY_AFTER_MS: u64 = 1_000;
 
 /// What is worth waiting for. A minute's window rolls by the second, so that a wait for it can be a second longer.
@@ -272,10 +276,10 @@ const RETRY_SOON_MS_MAX: u64 = 61_000;
 /// The longest message a client is shown, in bytes.
 const MESSAGE_BYTES_MAX: usize = 1000;
 
-/// A place that is taken is nobody's fault, so that nobody is named.
+/// What is all in use is nobody's fault, so that nobody is named.
 fn plugin_message(plugin: &str, fault: &PluginError) -> String {
     match fault {
-        PluginError::Busy => "all places for plugin calls are in use".to_owned(),
+        PluginError::Busy(scarce) => scarce.to_string(),
         PluginError::Resting { .. } => format!("{plugin} failed too often and is not called for a while"),
         _ => format!("{plugin} failed"),
     }

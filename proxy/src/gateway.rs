@@ -42,10 +42,10 @@ pub use self::{
 #[derive(Debug, Clone)]
 pub struct Bounds {
     pub call: call::Bounds,
-    /// A request's body.
-    pub body_bytes_max: usize,
     /// A whole answer.
     pub answer_bytes_max: usize,
+    /// All whole answers that are held at one time.
+    pub answers_bytes_max: usize,
     /// One event of a stream.
     pub frame_bytes_max: usize,
     /// Calls in flight.
@@ -103,6 +103,8 @@ pub struct Gateway {
     pub settling: Arc<Semaphore>,
     /// A permit for each large body or answer that may be read at one time.
     pub large_scans: Semaphore,
+    /// A permit for each KiB of whole answers that may be held at one time.
+    pub answers: Arc<Semaphore>,
     /// This gateway's entry in `via`.
     pub via: String,
     ids: Ids,
@@ -197,6 +199,7 @@ impl Gateway {
             counting: Counting::new(bounds.counting_max),
             settling: Arc::new(Semaphore::new(bounds.counting_max)),
             large_scans: Semaphore::new(bounds.large_scans_max),
+            answers: Arc::new(Semaphore::new(bounds.answers_bytes_max.div_ceil(1024).min(Semaphore::MAX_PERMITS))),
             bounds,
             via: ids.via(),
             ids,
@@ -332,9 +335,7 @@ impl Gateway {
         }
         let lag = self.ledger.lag();
         self.metrics.set_ledger(lag.rows, lag.allocated_bytes);
-        if let Ok(bytes) = self.store.size_bytes() {
-            self.metrics.set_store_bytes(bytes);
-        }
+        self.metrics.set_store_bytes(self.store.size_bytes());
     }
 
     /// Unix milliseconds.
@@ -344,7 +345,7 @@ impl Gateway {
 
     /// What the limiter reads its windows from.
     pub fn time(&self) -> limit::Time {
-        limit::Time { unix_ms: self.now_ms(), ..time() }
+        limit::Time { unix_ms: self.now_ms(), monotonic_ms: monotonic_ms() }
     }
 }
 
@@ -352,7 +353,7 @@ impl Gateway {
 const LOSS_LOGGED_EVERY_MS: u64 = 1_000;
 
 /// How long the tokenizers' tables are kept after they were last used.
-const COUNTER_KEPT_MS: u64 = 60_000;
+const COUNTER_KEPT_MS: u64 = 10_000;
 
 /// The clocks of the machine, for the journal.
 pub fn clock() -> Clock {
@@ -387,7 +388,10 @@ fn key(entry: &KeyEntry, limiter: &Limiter) -> Key {
 
 /// The wall clock, and one that never steps.
 pub fn time() -> limit::Time {
+    limit::Time { unix_ms: now_ms(), monotonic_ms: monotonic_ms() }
+}
+
+fn monotonic_ms() -> u64 {
     let since = clock_gettime(ClockId::Monotonic);
-    let monotonic_ms = since.tv_sec as u64 * 1000 + since.tv_nsec as u64 / 1_000_000;
-    limit::Time { unix_ms: now_ms(), monotonic_ms }
+    since.tv_sec as u64 * 1000 + since.tv_nsec as u64 / 1_000_000
 }

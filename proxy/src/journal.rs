@@ -131,6 +131,14 @@ pub struct Recovered {
     pub bytes_damaged: u64,
 }
 
+impl Recovered {
+    /// Whether the last process left nothing, as one that ended well.
+    pub fn is_nothing(&self) -> bool {
+        let Recovered { rows_replayed, calls_crashed, bytes_damaged } = *self;
+        rows_replayed == 0 && calls_crashed == 0 && bytes_damaged == 0
+    }
+}
+
 /// What is on its way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lag {

@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     account::{Account, Headroom, RateLimits, Spent},
-    calendar::{DAY_MS, day_of, month_of},
-    claim::{Claim, Hold, hold},
+    calendar::{DAY_MS, HOUR_MS, day_of, month_of},
+    claim::{Claim, Hold, Place, hold},
     limiter::Limiter,
 };
 use crate::usage::{Currency, decimal};
@@ -45,7 +45,7 @@ pub struct Caps {
     pub requests_per_minute: Option<u32>,
     /// Calls in flight.
     pub concurrent: Option<u32>,
-    /// Money. Neither configuration nor API name it yet.
+    /// Money; not part of what is written down of a key.
     #[serde(skip)]
     pub money: Option<MoneyCaps>,
 }

@@ -1,25 +1,17 @@
 //! Where a call may go: the model's name to a plan.
 //!
-//! Owns models, their targets and the order in which a call tries them. Knows providers by name alone: never how one is
-//! reached, nor whether it is well.
+//! Owns models and the order in which a call tries their targets. Knows targets by their place alone: never what one is,
+//! how it is reached, nor whether it is well.
 
 use std::collections::HashMap;
 
-/// One place that can serve a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    pub provider: String,
-    /// The model's name there.
-    pub model: String,
-    /// How often it goes first, relative to the others; 0 keeps it as a fallback alone.
-    pub weight: u32,
-}
-
-/// A model as clients name it, with its targets in the operator's order. Never without a target.
+/// A model as clients name it. Never without a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
     pub name: String,
-    pub targets: Vec<Target>,
+    /// Of each target, in the operator's order: how often it goes first, relative to the others; 0 keeps it as a fallback
+    /// alone.
+    pub weights: Vec<u32>,
     /// What a call may answer that does not say, in tokens.
     pub output_tokens_max: u64,
 }
@@ -54,10 +46,10 @@ impl Model {
     /// The order for one call: one target drawn by weight, then the others as the operator wrote them. Equal weights
     /// all around mean the operator's order, without a draw.
     pub fn plan(&self, seed: u64) -> Plan {
-        let weights = self.targets.iter().map(|target| u64::from(target.weight));
+        let weights = self.weights.iter().copied().map(u64::from);
         let total: u64 = weights.clone().sum();
-        let equal = self.targets.windows(2).all(|pair| pair[0].weight == pair[1].weight);
-        let mut order: Vec<usize> = (0..self.targets.len()).collect();
+        let equal = self.weights.windows(2).all(|pair| pair[0] == pair[1]);
+        let mut order: Vec<usize> = (0..self.weights.len()).collect();
         if equal || total == 0 {
             return Plan(order);
         }
@@ -87,8 +79,7 @@ mod tests {
     use super::*;
 
     fn model(weights: &[u32]) -> Model {
-        let target = |weight: &u32| Target { provider: "p".into(), model: "m".into(), weight: *weight };
-        Model { name: "m".into(), targets: weights.iter().map(target).collect(), output_tokens_max: 1 }
+        Model { name: "m".into(), weights: weights.into(), output_tokens_max: 1 }
     }
 
     fn order(weights: &[u32], seed: u64) -> Vec<usize> {

@@ -8,22 +8,22 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-mod generate;
+#[cfg_attr(not(test), expect(dead_code, reason = "for the provider keys that an administrator will add at run time"))]
 mod envelope;
 mod equal;
+mod generate;
 mod hash;
-mod secret_file;
 mod master;
 mod redact;
+mod secret_file;
 #[cfg(test)]
 mod tests;
 
-pub use envelope::{EnvelopeError, Envelopes};
 pub use equal::equal;
-pub use generate::{admin_token, fill_from_system, is_virtual_key, key_id, virtual_key};
+pub use generate::{admin_token, fill_from_system, key_id, shown_prefix, virtual_key};
 pub use hash::{KeyHash, KeyHasher};
 pub use master::{MasterKey, MasterKeyError, Origin};
-pub use redact::{REDACTED, Redactor};
+pub use redact::Redactor;
 pub use secret_file::{Kept, SecretFileError, keep, make_private_dir, read_kept};
 
 /// Text that must not be seen: wiped from memory when dropped, absent from `Debug`.

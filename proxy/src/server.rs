@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use crate::{config::Config, gateway::Gateway, usage};
 
 pub use self::{
-    bootstrap::{ADMIN_TOKEN_FILE, CLIENT_KEYS_DIR, ClientKey, master_key},
+    bootstrap::{ClientKey, master_key},
     fault::Error,
     listen::check_tls,
     options::ServeOptions,

@@ -103,8 +103,9 @@ pub fn assemble(
     let mut models = HashMap::new();
     for (name, model) in &config.models {
         let resolved = model_targets(name, model, config, &providers, registry, metrics, &mut faults);
-        let targets = model.targets.iter().map(route_target).collect();
-        let route = route::Model { name: name.clone(), targets, output_tokens_max: model.output_tokens_max };
+        // Without weights every target weighs the same, which means the operator's order.
+        let weights = model.targets.iter().map(|target| target.weight.unwrap_or(1)).collect();
+        let route = route::Model { name: name.clone(), weights, output_tokens_max: model.output_tokens_max };
         let count_as = model.count_as.clone();
         models.insert(name.clone(), Arc::new(Model { route, count_as, media: model.media, targets: resolved }));
     }
@@ -210,12 +211,6 @@ fn model_targets(
         });
     }
     resolved
-}
-
-fn route_target(target: &config::Target) -> route::Target {
-    // Without weights every target weighs the same, which means the operator's order.
-    let weight = target.weight.unwrap_or(1);
-    route::Target { provider: target.provider.clone(), model: target.model.clone(), weight }
 }
 
 fn make_template(name: &str, template: &config::Template, registry: &Registry) -> Result<Template, AssembleError> {

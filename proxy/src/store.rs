@@ -31,7 +31,7 @@ pub use key::{KeyChange, KeyEntry, Origin};
 pub use record::Record;
 pub use restore::load;
 pub use rollup::{Charge, Dimension, Rollup, RollupKey, Sums};
-pub use sled_store::SledStore;
+pub use sled_store::{SledStore, is_in_use};
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -69,6 +69,8 @@ pub enum Error {
          start again; nothing is lost, and revoked keys stay revoked", path.display()
     )]
     DiskFull { path: PathBuf },
+    #[error("the clock of this machine reads a time before 1970, and the store cannot be opened: set the clock")]
+    ClockUnset,
     #[error("the store is closed until it can be opened again")]
     Closed,
     #[error("`{}` was removed or replaced while the store was open", path.display())]
@@ -96,15 +98,13 @@ impl fmt::Display for Position {
 pub struct Settings {
     /// Memory for pages of the tree. sled takes it for a hint: under load it keeps some ten megabytes more.
     pub cache_bytes: u64,
-    /// How long to wait for a process that is just ending to let go of the store.
-    pub lock_wait_ms: u64,
     /// Bytes that the tree may log before a start is held to be slow: see [`Store::opens_slowly`].
     pub logged_bytes_max: u64,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { cache_bytes: 4 << 20, lock_wait_ms: 1_000, logged_bytes_max: 16 << 20 }
+        Settings { cache_bytes: 4 << 20, logged_bytes_max: 16 << 20 }
     }
 }
 
@@ -182,13 +182,14 @@ pub trait Store: Send + Sync {
     fn each_record(&self, visit: Visit<Record>) -> Result<(), Error>;
     /// When the admitted calls of each key began, by key id, since a moment.
     fn admitted_since(&self, from_ms: u64) -> Result<HashMap<String, Vec<u64>>, Error>;
-    /// The row of a call. Quick for ids that are ULIDs behind `req_`; any other costs a walk over all rows.
-    fn find(&self, request_id: &str) -> Result<Option<Record>, Error>;
-    /// Which of these calls have a row. One walk for all of them, and as quick as [`Store::find`] is for the oldest.
+    /// Which of these calls have a row. One walk for all of them, back to the oldest: its id says how far, where it is a
+    /// ULID behind `req_`; any other costs a walk over all rows.
     fn have_rows<'i>(&self, request_ids: &[&'i str]) -> Result<HashSet<&'i str>, Error>;
-    /// Removes rows that ended before `before_ms`, a file at a time: a row goes with the last row of its UTC day.
+    /// Removes rows that ended before `before_ms`, a file at a time: a row goes with the last row of its UTC day, and
+    /// one that ended in another age, before clocks are ever set to or as far after `now_ms` as `before_ms` lies before
+    /// it, with those that were written after it.
     /// At most `files_max` files; roll-ups stay. Returns the number of files removed.
-    fn prune(&self, before_ms: u64, files_max: usize) -> Result<usize, Error>;
+    fn prune(&self, before_ms: u64, now_ms: u64, files_max: usize) -> Result<usize, Error>;
 
     /// A named value of another room.
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
@@ -207,8 +208,8 @@ pub trait Store: Send + Sync {
     fn reopen(&self) -> Result<(), Error>;
     /// Whether the next start would take long, so that it is worth to [`Store::reopen`] it now.
     fn opens_slowly(&self) -> bool;
-    /// Bytes on disk.
-    fn size_bytes(&self) -> Result<u64, Error>;
+    /// Bytes on disk, as of the last change of them. Never waits.
+    fn size_bytes(&self) -> u64;
 }
 
 /// [`Error::DiskFull`] where a full disk is behind an error that was met in `path`.

@@ -9,11 +9,16 @@ mod connector;
 mod exchange;
 mod http1;
 mod keys;
-mod retry;
 mod ready;
+mod retry;
 mod scrub;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::HeaderMap;
 use pingora::upstreams::peer::HttpPeer;
@@ -113,7 +118,7 @@ pub enum UpstreamError {
     TotalTimeout,
     #[error("the provider closed the connection")]
     Reset,
-    /// A kept-alive connection was closed before the provider took the request; a fresh one may serve.
+    /// The connection, a kept one as a rule, was closed before the provider took the request; a fresh one may serve.
     #[error("the provider had closed the connection")]
     Stale,
     #[error("the provider's answer is not HTTP")]
@@ -176,9 +181,7 @@ fn template(name: &str, settings: &Settings) -> HttpPeer {
     // An empty name would switch certificate checks off; `Base` never has one.
     let mut peer = HttpPeer::new(SocketAddr::from(([0, 0, 0, 0], 0)), base.tls, base.host.clone());
     // Keeps apart the pooled connections of providers that share an address.
-    peer.group_key = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    peer.group_key = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
     let options = &mut peer.options;
     options.connection_timeout = Some(clocks.connect);
     options.total_connection_timeout = Some(clocks.connect);

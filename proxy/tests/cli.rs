@@ -25,6 +25,8 @@ mod master_key;
 struct Place {
     dir: tempfile::TempDir,
     listen: SocketAddr,
+    metrics: SocketAddr,
+    admin: SocketAddr,
 }
 
 /// What a command left behind.
@@ -40,7 +42,7 @@ struct Running {
     stdout: BufReader<ChildStdout>,
 }
 
-/// An address that no other test has, on which the usual ports are free: it is of this process, then of the place.
+/// An address that no other test has: it is of this process, then of the place.
 fn own_address() -> Ipv4Addr {
     static PLACES: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();
@@ -51,8 +53,11 @@ impl Place {
     fn new(more: &str) -> Place {
         let dir = tempfile::tempdir().unwrap();
         let ip = own_address();
+        // Nobody else listens there, so that what is free now stays free.
+        let free = [(); 3].map(|()| TcpListener::bind((ip, 0)).unwrap());
+        let [listen, metrics, admin] = free.map(|listener| listener.local_addr().unwrap());
         let text = format!(
-            "[server]\nlisten = \"{ip}:8080\"\nmetrics_listen = \"{ip}:9464\"\nadmin_listen = \"{ip}:9465\"\n\
+            "[server]\nlisten = \"{listen}\"\nmetrics_listen = \"{metrics}\"\nadmin_listen = \"{admin}\"\n\
              data_dir = \"data\"\nthreads = 1\ndrain_timeout_s = 1\n{more}\n\
              [providers.openai]\nadapter = \"openai\"\nbase_url = \"https://api.openai.com/v1\"\n\
              keys = [\"${{OPENAI_API_KEY}}\"]\n\
@@ -60,7 +65,7 @@ impl Place {
         );
         fs::create_dir(dir.path().join("config")).unwrap();
         fs::write(dir.path().join("config/tollgate.toml"), text).unwrap();
-        Place { dir, listen: SocketAddr::from((ip, 8080)) }
+        Place { dir, listen, metrics, admin }
     }
 
     fn command(&self, args: &str) -> Command {
@@ -373,10 +378,10 @@ fn commands_that_meet_wait_for_each_other() {
 #[test]
 fn every_address_that_is_taken_is_named() {
     let place = Place::new("");
-    let ports = [0, 1384, 1385].map(|after| SocketAddr::new(place.listen.ip(), place.listen.port() + after));
-    let _taken = ports.map(|address| TcpListener::bind(address).unwrap());
+    let addresses = [place.listen, place.admin, place.metrics];
+    let _taken = addresses.map(|address| TcpListener::bind(address).unwrap());
     let said = place.run("serve");
-    let named = format!("cannot listen on {}, {}, {}\n", ports[0], ports[2], ports[1]);
+    let named = format!("cannot listen on {}, {}, {}\n", addresses[0], addresses[1], addresses[2]);
     assert!(said.code == 1 && said.stderr.contains(&named), "{}", said.stderr);
     assert_eq!(said.stderr.matches("in use").count(), 1, "{}", said.stderr);
 }

@@ -48,6 +48,8 @@ pub(crate) fn whole(context: &Context, response: &Response<'_>) -> Result<Answer
 struct MessageParts<'a> {
     state: &'a State,
     text: String,
+    /// How long `text` is, as clients count it.
+    characters: u64,
     /// Citations, each with the characters that it stands for.
     annotations: Vec<(Citation<'a>, u64, u64)>,
     /// The input of the tool behind [`Shape::JsonTool`], as text: the answer.
@@ -69,6 +71,7 @@ impl<'a> MessageParts<'a> {
         let mut parts = Self {
             state,
             text: String::new(),
+            characters: 0,
             annotations: Vec::new(),
             json: None,
             reasoning: String::new(),
@@ -82,9 +85,11 @@ impl<'a> MessageParts<'a> {
     fn add(&mut self, content: Content<'a>) {
         match content {
             Content::Text { text, citations } => {
-                let start = characters(&self.text);
+                let start = self.characters;
                 self.text.push_str(text);
-                let end = characters(&self.text);
+                // What came before is not counted anew: an answer may be of very many blocks.
+                self.characters += characters(text);
+                let end = self.characters;
                 self.annotations.extend(citations.iter().map(|citation| (Citation(citation), start, end)));
             }
             Content::Thinking { text, .. } => {

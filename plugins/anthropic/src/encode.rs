@@ -23,6 +23,7 @@ use crate::{
 };
 use format::Format;
 use messages::Conversation;
+use schema::Told;
 use tools::Tools;
 
 pub(crate) fn request(context: &Context, text: &str) -> Result<Request, Failure> {
@@ -74,8 +75,9 @@ fn body<'a>(
     refuse_what_cannot_be(asked)?;
     let model = Model::of(&context.model, settings.models());
     let Conversation { mut system, turns, tool_names, loop_without_thinking } = messages::conversation(asked)?;
-    let mut tools = Tools::of(asked, &model, &tool_names)?;
-    let format = Format::of(asked, &model, tools.list.is_empty())?;
+    let mut told = Told::default();
+    let mut tools = Tools::of(asked, &model, &tool_names, &mut told)?;
+    let format = Format::of(asked, &model, tools.list.is_empty(), &mut told)?;
     let shape = match format {
         Format::Tool(_) => Shape::JsonTool,
         _ if tools.legacy => Shape::Functions,
@@ -101,7 +103,7 @@ fn body<'a>(
         user_id: options::user_id(asked),
         service_tier: asked.text("service_tier").filter(|tier| matches!(*tier, "auto" | "standard_only")),
         thinking: bounds.thinking,
-        output: format.output(asked, bounds.effort),
+        output: format.output(asked, bounds.effort, &mut told)?,
         native: NATIVE.iter().filter_map(|name| Some((*name, asked.get(name)?))).collect(),
     };
     Ok((body.to_json(bytes + BODY_BYTES_EXTRA)?, state))

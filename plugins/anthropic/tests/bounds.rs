@@ -46,3 +46,42 @@ fn unions_are_bounded() {
     assert!(Anthropic::encode(&testkit::context(), &request(1024)).is_ok());
     is_refused(&request(1025), "tools[0].function.parameters");
 }
+
+#[test]
+fn parameters_that_nest_too_deep_once_they_are_merged_are_refused() {
+    let request = |depth: usize| {
+        let deep = format!("{}{}", r#"{"items":"#.repeat(depth - 1), "{}".to_owned() + &"}".repeat(depth - 1));
+        let parameters = format!(r#"{{"properties":{{"a":{deep}}},"anyOf":[{{"properties":{{"a":{{}}}}}}]}}"#);
+        let tool = format!(r#"{{"type":"function","function":{{"name":"f","parameters":{parameters}}}}}"#);
+        format!(r#"{{"messages":[],"tools":[{tool}]}}"#)
+    };
+    // The request itself nests 128 deep with the second.
+    assert!(Anthropic::encode(&testkit::context(), &request(121)).is_ok());
+    is_refused(&request(122), "tools[0].function.parameters");
+}
+
+#[test]
+fn what_descriptions_are_given_to_tell_is_bounded() {
+    let quotes = |bytes: usize| format!(r#"{{"type":"string","not":{{"const":"{}"}}}}"#, r#"\""#.repeat(bytes / 2));
+    let schema = |bytes| format!(r#"{{"type":"object","properties":{{"a":{}}}}}"#, quotes(bytes));
+    let tool = |parameters: &str| {
+        let function = format!(r#"{{"name":"f","strict":true,"parameters":{parameters}}}"#);
+        format!(r#"{{"type":"function","function":{function}}}"#)
+    };
+    let context = tollgate_plugin::Context { model: "claude-sonnet-4-5".into(), ..testkit::context() };
+    let encode = |request: &str| Anthropic::encode(&context, request).map_err(|failure| failure.param);
+    let tools = |tools: &[String]| encode(&format!(r#"{{"messages":[],"tools":[{}]}}"#, tools.join(",")));
+    let refused = |param: &str| Some(Some(param.to_owned()));
+
+    assert!(tools(&[tool(&schema(500_000)), tool(&schema(500_000))]).is_ok());
+    let second = tools(&[tool(&schema(600_000)), tool(&schema(600_000))]);
+    assert_eq!(second.err(), refused("tools[1].function.parameters"));
+    let union = format!(r#"{{"anyOf":[{}]}}"#, schema(1_100_000));
+    assert_eq!(tools(&[tool(&union)]).err(), refused("tools[0].function.parameters"));
+    let format = |schema: &str| {
+        let format = format!(r#"{{"type":"json_schema","json_schema":{{"name":"x","schema":{schema}}}}}"#);
+        encode(&format!(r#"{{"messages":[],"response_format":{format}}}"#))
+    };
+    assert!(format(&schema(500_000)).is_ok());
+    assert_eq!(format(&schema(1_100_000)).err(), refused("response_format.json_schema.schema"));
+}

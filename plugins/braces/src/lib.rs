@@ -15,11 +15,15 @@ extern crate alloc;
 
 mod pieces;
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 
 use tollgate_plugin::{Fault, RenderError, Renderer, RendererDescription, json::Value};
 
 use pieces::{Piece, pieces};
+
+/// So much longer than the template and its variables together the text may be, in bytes: each naming of a variable
+/// repeats its value, and beyond some megabytes more the gateway would end the plugin.
+const TEXT_BYTES_MORE: usize = 4 << 20;
 
 /// The renderer for braces.
 pub struct Braces;
@@ -41,23 +45,46 @@ impl Renderer for Braces {
     }
 
     fn render(source: &str, variables: &str) -> Result<String, RenderError> {
+        let bytes_max = source.len() + variables.len() + TEXT_BYTES_MORE;
         let variables = match Value::parse(variables) {
             Ok(Value::Object(variables)) => variables,
             _ => return Err(RenderError::Invalid(fault(source, 0, "the variables are not a JSON object"))),
         };
         // A template may name a variable often, and be given many: none is looked for among all of them.
         let by_name: BTreeMap<&str, &Value<'_>> = variables.iter().collect();
-        let mut text = String::with_capacity(source.len() * 2);
+        let mut shown: BTreeMap<&str, Cow<'_, str>> = BTreeMap::new();
+        let mut bytes = 0;
+        for piece in pieces(source) {
+            bytes += match piece.map_err(RenderError::Invalid)? {
+                Piece::Text(literal) => literal.len(),
+                Piece::Variable(name) => match shown.get(name) {
+                    Some(text) => text.len(),
+                    None => {
+                        let value = by_name.get(name).ok_or_else(|| RenderError::Missing(name.into()))?;
+                        shown.entry(name).or_insert(as_text(value)).len()
+                    }
+                },
+            };
+            if bytes > bytes_max {
+                return Err(RenderError::Invalid(fault(source, 0, "with these variables the text is too long")));
+            }
+        }
+        let mut text = String::with_capacity(bytes);
         for piece in pieces(source) {
             match piece.map_err(RenderError::Invalid)? {
                 Piece::Text(literal) => text.push_str(literal),
-                Piece::Variable(name) => match by_name.get(name).ok_or_else(|| RenderError::Missing(name.into()))? {
-                    Value::String(value) => text.push_str(value),
-                    value => text.push_str(&value.to_json()),
-                },
+                Piece::Variable(name) => text.push_str(&shown[name]),
             }
         }
         Ok(text)
+    }
+}
+
+/// A value as it is put in.
+fn as_text<'a>(value: &'a Value<'_>) -> Cow<'a, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        value => Cow::Owned(value.to_json()),
     }
 }
 

@@ -54,6 +54,16 @@ fn a_missing_variable_is_named() {
 }
 
 #[test]
+fn a_value_that_is_repeated_too_often_is_refused_in_words() {
+    let value = |bytes: usize| format!(r#"{{"a":"{}"}}"#, "v".repeat(bytes));
+    let refused = Braces::render(&"{a}".repeat(10_000), &value(1_000)).expect_err("ten megabytes");
+    assert!(matches!(&refused, RenderError::Invalid(fault) if fault.message.contains("too long")), "{refused:?}");
+    assert_eq!(Braces::render(&"{a}".repeat(4_000), &value(1_000)).expect("four megabytes").len(), 4_000_000);
+    assert_eq!(Braces::render("{a}{a}", &value(4 << 20)).expect("a long value, twice").len(), 8 << 20);
+    assert!(Braces::render("{a}{a}{a}", &value(8 << 20)).is_err());
+}
+
+#[test]
 fn doubled_braces_are_literal() {
     renders("{{name}}", "{}", "{name}");
     renders("{{{name}}}", r#"{"name":"x"}"#, "{x}");

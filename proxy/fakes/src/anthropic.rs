@@ -82,7 +82,7 @@ fn authenticate(request: &Request<'_>) -> Result<(), Box<Reply>> {
     let bearer = request.header("authorization").and_then(|it| it.strip_prefix("Bearer "));
     match request.header("x-api-key").or(bearer) {
         None | Some("") => return Err(Box::new(error(401, "x-api-key header is required"))),
-        Some("sk-bad") => return Err(Box::new(error(401, "invalid x-api-key"))),
+        Some("sk-bad-key") => return Err(Box::new(error(401, "invalid x-api-key"))),
         Some(_) => {}
     }
     match request.header("anthropic-version") {

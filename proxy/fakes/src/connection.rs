@@ -14,6 +14,8 @@ use tokio::{
 
 const HEAD_BYTES_MAX: usize = 256 << 10;
 const BODY_BYTES_MAX: usize = 64 << 20;
+/// The size of a chunk, and what else stands beside it.
+const CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
 const READ_BYTES: usize = 16 << 10;
 const INBOX_BYTES_KEPT: usize = 1 << 20;
 
@@ -153,6 +155,7 @@ impl Connection {
             let line_end = loop {
                 match memmem::find(&self.inbox[read..], b"\r\n") {
                     Some(at) => break read + at,
+                    None if self.inbox.len() - read > CHUNK_LINE_BYTES_MAX => return Ok(Err(Unreadable::Malformed)),
                     None => self.read_to(self.inbox.len() + 1).await?,
                 }
             };

@@ -3,7 +3,7 @@
 //! and the benches all use these. Depends on nothing of the gateway: what it says can be held against it.
 //!
 //! A model's name chooses a scenario: `fake:<name>[+<name>…][?<parameter>=<value>&…]`. Any other model answers well,
-//! with `You said: …`. Any key but `sk-bad` is good.
+//! with `You said: …`. Any key but `sk-bad-key` is good.
 //!
 //! | scenario | what happens | its parameters |
 //! |---|---|---|

@@ -98,8 +98,8 @@ fn authenticate(request: &Request<'_>) -> Result<(), Box<Reply>> {
                 using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).";
             Err(Box::new(error(401, message, None, None)))
         }
-        "sk-bad" => {
-            let message = "Incorrect API key provided: sk-bad. You can find your API key at \
+        "sk-bad-key" => {
+            let message = "Incorrect API key provided: sk-bad-key. You can find your API key at \
                 https://platform.openai.com/account/api-keys.";
             Err(Box::new(error(401, message, None, Some("invalid_api_key"))))
         }

@@ -174,6 +174,7 @@ fn what_is_not_http_is_refused_and_closed() {
         (format!("POST {CHAT} HTTP/1.1\r\ncontent-length: x\r\n\r\n"), 400),
         (format!("POST {CHAT} HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n"), 413),
         (format!("POST {CHAT} HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nz\r\n"), 400),
+        (format!("POST {CHAT} HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;{long}"), 400),
         (format!("GET / HTTP/1.1\r\nlong: {long}"), 400),
     ];
     for (text, status) in cases {

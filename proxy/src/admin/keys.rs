@@ -8,7 +8,7 @@ use crate::{
     journal::Revoked,
     limit::Caps,
     principal::Pattern,
-    secret::{Secret, key_id, virtual_key},
+    secret::{Secret, key_id, shown_prefix, virtual_key},
     store::{KeyEntry, Origin},
 };
 
@@ -16,8 +16,6 @@ const NAME_BYTES_MAX: usize = 64;
 const USER_BYTES_MAX: usize = 200;
 const MODELS_MAX: usize = 1000;
 const PATTERN_BYTES_MAX: usize = 200;
-/// How much of a key is shown, for people to tell keys apart: `sk-tg-` and six characters of 43.
-const PREFIX_BYTES: usize = 12;
 
 /// A key to be created.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +39,7 @@ pub struct NewKey {
 pub struct KeyShown {
     pub id: String,
     pub name: String,
-    /// How the key begins.
+    /// How the key begins; empty for a short one.
     pub prefix: String,
     pub state: KeyState,
     pub models: Vec<String>,
@@ -132,7 +130,7 @@ pub fn new_key(
         id: key_id(fill),
         name: new.name,
         hash: hash(secret.expose().as_bytes()),
-        prefix: secret.expose()[..PREFIX_BYTES].to_owned(),
+        prefix: shown_prefix(&secret).to_owned(),
         models: new.models,
         caps: new.limits,
         created_ms: now_ms,
@@ -148,6 +146,10 @@ fn check(new: &NewKey, now_ms: u64) -> Result<(), AdminError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if new.name.is_empty() || new.name.len() > NAME_BYTES_MAX || !new.name.bytes().all(plain) {
         return Err(AdminError::invalid("name", "a name must have 1 to 64 letters, digits, `_`, `-` or `.`"));
+    }
+    // As a step of a path it would be another one.
+    if new.name.bytes().all(|byte| byte == b'.') {
+        return Err(AdminError::invalid("name", "a name must not be dots alone"));
     }
     // An id would hide the key of that name.
     if new.name.starts_with("key_") {

@@ -1,6 +1,11 @@
 //! Plugins as they are shown, and the question whether one could be loaded.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -54,7 +59,11 @@ pub fn sources(config: &Config) -> Result<Vec<Source<'_>>, AdminError> {
     let mut sources: Vec<Source<'_>> = plugin::builtins().collect();
     for (name, user) in &config.plugins.user {
         let refused = |why: &str| AdminError::Plugin(format!("the plugin file `{}` {why}", user.file.display()));
-        let wasm = std::fs::read(&user.file).map_err(|error| refused(&format!("cannot be read: {error}")))?;
+        let bytes_max = config.plugins.sandbox.component_bytes_max;
+        let wasm = read_bounded(&user.file, bytes_max).map_err(|error| refused(&format!("cannot be read: {error}")))?;
+        if wasm.len() > bytes_max {
+            return Err(refused(&format!("has more than {bytes_max} bytes")));
+        }
         let hash = <[u8; 32]>::from(Sha256::digest(&wasm));
         if user.sha256.is_some_and(|expected| expected != hash) {
             return Err(refused("does not have the configured SHA-256"));
@@ -62,6 +71,13 @@ pub fn sources(config: &Config) -> Result<Vec<Source<'_>>, AdminError> {
         sources.push(Source { name, kind: user.kind, wasm: Cow::Owned(wasm), granted: user.capabilities });
     }
     Ok(sources)
+}
+
+/// A file's bytes, and one more than so many at most.
+fn read_bounded(file: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Loads a component as what it turns out to be, and drops it again.

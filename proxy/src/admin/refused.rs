@@ -15,6 +15,8 @@ pub enum AdminError {
     Invalid { param: Option<&'static str>, message: String },
     #[error("a key named `{0}` already exists")]
     Exists(String),
+    #[error("there are {0} keys, revoked ones among them, and `ledger.keys_max` allows no more")]
+    Full(usize),
     #[error("there is no key with the id or name `{0}`")]
     NoKey(String),
     #[error("nothing is served at this path")]
@@ -49,6 +51,7 @@ impl AdminError {
             AdminError::CrossSite => ("cross_site_refused", 403),
             AdminError::Invalid { .. } => ("invalid_request", 400),
             AdminError::Exists(_) => ("key_exists", 409),
+            AdminError::Full(_) => ("keys_full", 409),
             AdminError::NoKey(_) => ("key_not_found", 404),
             AdminError::NoPath => ("not_found", 404),
             AdminError::Method => ("method_not_allowed", 405),
@@ -77,7 +80,8 @@ impl From<KeyError> for AdminError {
         match error {
             KeyError::Exists(name) => AdminError::Exists(name),
             KeyError::NotFound(wanted) => AdminError::NoKey(wanted),
-            error @ (KeyError::Unwritten(_) | KeyError::Full(_)) => AdminError::Unavailable(error.to_string()),
+            KeyError::Full(keys_max) => AdminError::Full(keys_max),
+            error @ KeyError::Unwritten(_) => AdminError::Unavailable(error.to_string()),
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct KeyUsage {
     pub cache_write_tokens: u64,
     /// Part of the output.
     pub reasoning_tokens: u64,
+    /// What providers reported beyond what was held: part of input and output.
+    pub overrun_tokens: u64,
     /// One per currency.
     pub charges: Vec<ChargeShown>,
     pub limits: Caps,
@@ -81,8 +83,13 @@ pub fn usage_of(
     spent: impl Fn(&KeyEntry) -> Spent,
 ) -> Result<Vec<KeyUsage>, AdminError> {
     let mut totals = store.totals(Dimension::Key, 0..u32::MAX)?;
-    let mut usage: Vec<KeyUsage> =
-        keys.iter().map(|key| of_key(key, totals.remove(&key.id).unwrap_or_default(), spent(key), now_ms)).collect();
+    let overruns = store.totals(Dimension::Overrun, 0..u32::MAX)?;
+    let of_key = |key: &Arc<KeyEntry>| {
+        let overrun_tokens = overruns.get(&key.id).map_or(0, |overrun| overrun.output);
+        let usage = of_key(key, totals.remove(&key.id).unwrap_or_default(), spent(key), now_ms);
+        KeyUsage { overrun_tokens, ..usage }
+    };
+    let mut usage: Vec<KeyUsage> = keys.iter().map(of_key).collect();
     usage.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     Ok(usage)
 }
@@ -101,6 +108,7 @@ fn of_key(key: &KeyEntry, total: Rollup, spent: Spent, now_ms: u64) -> KeyUsage 
         cached_tokens: total.cached,
         cache_write_tokens: total.cache_write,
         reasoning_tokens: total.reasoning,
+        overrun_tokens: 0,
         charges: total
             .charges
             .into_iter()

@@ -77,7 +77,7 @@ pub(super) fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result
         expected: Expected::Utf8,
         param: None,
     })?;
-    let mut facts = KnownFields::default();
+    let mut known_fields = KnownFields::default();
     let mut fields: Vec<Field> = Vec::with_capacity(16);
     let mut scanner = Scanner::new(text, bounds.depth_max).within(bounds.values_max, bounds.object_fields_max);
     scanner.enter_object()?;
@@ -98,7 +98,7 @@ pub(super) fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result
         }
         scanner.kind()?;
         let start = scanner.at();
-        known(operation, &name, &mut scanner, &mut facts, bounds)
+        known(operation, &name, &mut scanner, &mut known_fields, bounds)
             .map_err(|error| error.in_field(|| name.clone().into_owned()))?;
         let value = start..scanner.at();
         fields.push(Field { key: key.at..key.at + key.raw.len() + 2, escaped: key.escaped, value });
@@ -106,22 +106,22 @@ pub(super) fn read(operation: Operation, body: Bytes, bounds: &Bounds) -> Result
     scanner.end()?;
     Ok(Call {
         operation,
-        stream: facts.stream,
-        include_usage: facts.include_usage,
-        output_tokens_max: facts.max_completion_tokens.max(facts.max_tokens),
-        choices: choices(&facts),
-        encoding_base64: facts.encoding_base64,
-        model: facts.model.unwrap_or_default(),
-        template: facts.template,
-        prompt_size: facts.prompt_size,
+        stream: known_fields.stream,
+        include_usage: known_fields.include_usage,
+        output_tokens_max: known_fields.max_completion_tokens.max(known_fields.max_tokens),
+        choices: choices(&known_fields),
+        encoding_base64: known_fields.encoding_base64,
+        model: known_fields.model.unwrap_or_default(),
+        template: known_fields.template,
+        prompt_size: known_fields.prompt_size,
         body,
         fields,
         bounds: bounds.clone(),
     })
 }
 
-fn choices(facts: &KnownFields) -> u32 {
-    facts.choices.and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
+fn choices(known_fields: &KnownFields) -> u32 {
+    known_fields.choices.and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
 }
 
 /// Reads the value of the top-level field `name`, checking it if the gateway acts on it.
@@ -129,27 +129,29 @@ fn known(
     operation: Operation,
     name: &str,
     scanner: &mut Scanner<'_>,
-    facts: &mut KnownFields,
+    known_fields: &mut KnownFields,
     bounds: &Bounds,
 ) -> Result<(), ParseError> {
     use Operation::{Chat, Embeddings};
     match (operation, name) {
-        (_, "model") => facts.model = Some(model(scanner)?),
-        (Chat, "messages") => shape::messages(scanner, &mut facts.prompt_size, bounds)?,
-        (Chat, "template") => facts.template = shape::template(scanner)?,
-        (Chat, "tools" | "functions" | "response_format") => facts.prompt_size.json(scanner.value()?),
-        (Chat, "stream") => facts.stream = flag(scanner, "stream")?,
-        (Chat, "stream_options") => facts.include_usage = shape::stream_options(scanner)?,
-        (Chat, "max_tokens") => facts.max_tokens = integer(scanner, "max_tokens")?,
-        (Chat, "max_completion_tokens") => facts.max_completion_tokens = integer(scanner, "max_completion_tokens")?,
+        (_, "model") => known_fields.model = Some(model(scanner)?),
+        (Chat, "messages") => shape::messages(scanner, &mut known_fields.prompt_size, bounds)?,
+        (Chat, "template") => known_fields.template = shape::template(scanner)?,
+        (Chat, "tools" | "functions" | "response_format") => known_fields.prompt_size.json(scanner.value()?),
+        (Chat, "stream") => known_fields.stream = flag(scanner, "stream")?,
+        (Chat, "stream_options") => known_fields.include_usage = shape::stream_options(scanner)?,
+        (Chat, "max_tokens") => known_fields.max_tokens = integer(scanner, "max_tokens")?,
+        (Chat, "max_completion_tokens") => {
+            known_fields.max_completion_tokens = integer(scanner, "max_completion_tokens")?
+        }
         (Chat, "n") => {
-            facts.choices = integer(scanner, "n")?;
-            if facts.choices.is_some_and(|n| n == 0 || n > CHOICES_MAX) {
+            known_fields.choices = integer(scanner, "n")?;
+            if known_fields.choices.is_some_and(|n| n == 0 || n > CHOICES_MAX) {
                 return Err(ParseError::Value { param: "n".to_owned(), why: "expected an integer from 1 to 128" });
             }
         }
-        (Embeddings, "input") => shape::input(scanner, &mut facts.prompt_size)?,
-        (Embeddings, "encoding_format") => facts.encoding_base64 = shape::encoding_format(scanner)?,
+        (Embeddings, "input") => shape::input(scanner, &mut known_fields.prompt_size)?,
+        (Embeddings, "encoding_format") => known_fields.encoding_base64 = shape::encoding_format(scanner)?,
         (_, name) if is_bound(name) => {
             // Some providers read a number in quotes.
             expect(scanner, &[Kind::Number, Kind::Null], "a number", || name.to_owned())?;

@@ -60,9 +60,9 @@ pub(super) enum Command {
                             beside it.\n\nExample:\n  tollgate dump --file backup.jsonl")]
     Dump(DumpArgs),
     /// Fill an empty store from a dump
-    #[command(after_help = "The gateway must not run, and the data directory must hold no store yet. Put the master \
-                            key there too: another one is refused. A dump that is not whole is refused, and\nleaves \
-                            nothing behind.\n\nExample:\n  tollgate load backup.jsonl")]
+    #[command(after_help = "The gateway must not run, and the data directory must hold no store yet, and no journal \
+                            of another. Put the master\nkey there too: another one is refused. A dump that is not \
+                            whole is refused, and leaves nothing behind.\n\nExample:\n  tollgate load backup.jsonl")]
     Load(LoadArgs),
     /// Compile the component on stdin; the gateway calls this of itself
     #[command(hide = true)]

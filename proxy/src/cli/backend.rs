@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two attempts; opening the store waits as well.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The keys of the running gateway, or those of its store. Waits a moment where another command has the store, or a
+/// The keys of the store, or those of the gateway that has it. Waits a moment where another command has the store, or a
 /// gateway is just starting.
 pub(super) fn keys(config: &Config, context: &Context) -> anyhow::Result<Box<dyn Keys>> {
     let began = Instant::now();
@@ -70,7 +70,12 @@ pub(super) fn plugins(config: &Config) -> anyhow::Result<Box<dyn Plugins + '_>> 
     }
 }
 
+/// The gateway that has the store. While nobody has it, whoever listens at the address is none of ours, and is not shown
+/// the admin token.
 fn remote(config: &Config) -> anyhow::Result<Result<Remote, RemoteError>> {
+    if !store::is_in_use(&config.server.store_dir()) {
+        return Ok(Err(RemoteError::NotRunning));
+    }
     let Some(address) = config.server.admin_listen else { return Ok(Err(RemoteError::Off)) };
     let Some(token) = read_kept(&config.server.admin_token_file())? else { return Ok(Err(RemoteError::NoToken)) };
     Ok(Remote::connect(serve::reachable(address), token))
@@ -85,6 +90,7 @@ fn explained(error: anyhow::Error, config: &Config, reason: &RemoteError) -> any
             "another process uses `{dir}`: if it is a gateway, its admin listener is off: set `server.admin_listen` \
              or stop it"
         ),
+        RemoteError::NotRunning => format!("other processes use `{dir}` one after the other: try again"),
         RemoteError::NoToken => format!("another process uses `{dir}`, and it has left no admin token there"),
         RemoteError::Unreachable(_) => format!(
             "another process uses `{dir}`: if it is a gateway, its admin listener at {address} cannot be reached"

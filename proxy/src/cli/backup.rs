@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, ensure};
 use tollgate::{
+    journal::Journal,
     secret::make_private_dir,
     store::{self, SledStore},
 };
@@ -57,9 +58,17 @@ fn unread(error: anyhow::Error) -> anyhow::Error {
 pub(super) fn restore(args: LoadArgs, context: &Context) -> anyhow::Result<()> {
     let config = load(context)?;
     ensure_no_gateway_without_store(&config)?;
+    let (store_dir, journal_dir) = (config.server.store_dir(), config.server.journal_dir());
+    // The journal of a running gateway is its own; `store::load` refuses that store.
+    ensure!(
+        store::is_in_use(&store_dir) || !Journal::has_entries(&journal_dir)?,
+        "the journal in `{}` has entries of another store, which a gateway of the loaded one would delete: move it away \
+         first, and bring it back with the store that it belongs to",
+        journal_dir.display()
+    );
     let load = |input: &mut dyn io::BufRead| {
         make_private_dir(&config.server.data_dir)?;
-        store::load(&config.server.store_dir(), &config.store, input).map_err(|error| in_use(error.into()))
+        store::load(&store_dir, &config.store, input).map_err(|error| in_use(error.into()))
     };
     let store::Loaded { keys, records, rollups } = if args.file == Path::new(STDIO) {
         load(&mut io::stdin().lock())?

@@ -5,9 +5,20 @@ use std::io::{self, IsTerminal, Write};
 use tollgate::config::{Log, LogFormat};
 use tracing_subscriber::{EnvFilter, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 
+use super::args::Command;
+
 /// What is worth a line.
 pub(super) fn filter(log: &Log) -> Result<EnvFilter, String> {
     EnvFilter::builder().parse(&log.level).map_err(|error| format!("`{}` is not a log level: {error}", log.level))
+}
+
+/// A command that works on a store may have to repair it, and says what it repairs. A gateway speaks as its
+/// configuration has it, and the compiler's stderr is its parent's.
+pub(super) fn start_for(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(_) | Command::Demo(_) | Command::CompilePlugin { .. } => Ok(()),
+        _ => start(&Log { format: LogFormat::Text, level: "warn".to_owned() }),
+    }
 }
 
 /// Speaks from now on, on stderr.

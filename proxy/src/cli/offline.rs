@@ -1,11 +1,16 @@
 //! No gateway runs: its store is opened here, as it would open it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    sync::Arc,
+};
 
 use tollgate::{
     admin::{self, Created, KeyShown, KeyUsage, NewKey, RevokedShown},
     config::Config,
     gateway::{self, clock},
+    journal,
     ledger::Ledger,
     limit::{Limiter, Spent},
     secret::{KeyHasher, MasterKey, fill_from_system, make_private_dir},
@@ -34,7 +39,11 @@ impl Offline {
         let store = Arc::new(SledStore::open(&config.server.store_dir(), &config.store)?);
         let hasher = KeyHasher::new(&master_key(store.as_ref(), given, dir)?);
         let (ledger, recovered) =
-            Ledger::open(&config.server.journal_dir(), store.clone(), config.ledger.clone(), clock())?;
+            Ledger::open(&config.server.journal_dir(), store.clone(), without_calls(&config.ledger), clock())?;
+        if let Some(note) = recovered_note(&recovered.journal) {
+            // What was taken over is in the store, whether or not anybody reads this.
+            let _ = writeln!(io::stderr(), "{note}");
+        }
         let (limiter, time) = (Limiter::new(), gateway::time());
         for (key, past) in &recovered.accounts {
             limiter.restore(key, past, time);
@@ -71,6 +80,23 @@ impl Keys for Offline {
         let of_key = |key: &KeyEntry| self.spent.get(&key.id).copied().unwrap_or_default();
         Ok(admin::usage_of(self.store.as_ref(), &self.ledger.journal().keys(), now_ms(), of_key)?)
     }
+}
+
+/// No call is opened here: the least that a journal takes, however large the gateway's is.
+fn without_calls(settings: &journal::Settings) -> journal::Settings {
+    let least = journal::Settings::default().segment_bytes;
+    journal::Settings { calls_max: 1, segment_bytes: settings.segment_bytes.min(least), ..settings.clone() }
+}
+
+/// What there is to say of what a killed gateway left; nothing of one that ended well.
+pub(super) fn recovered_note(left: &journal::Recovered) -> Option<String> {
+    let journal::Recovered { rows_replayed, calls_crashed, bytes_damaged } = left;
+    (!left.is_nothing()).then(|| {
+        format!(
+            "note: took over what the last process left: {rows_replayed} rows of the journal, {calls_crashed} calls \
+             that its end cut short, {bytes_damaged} damaged bytes"
+        )
+    })
 }
 
 /// Unix milliseconds.

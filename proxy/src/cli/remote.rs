@@ -28,6 +28,8 @@ pub(super) struct Remote {
 /// Why no gateway could be spoken to.
 #[derive(Debug)]
 pub(super) enum RemoteError {
+    /// Nobody has the store.
+    NotRunning,
     /// The configuration turns the admin listener off.
     Off,
     /// There is no token, so no gateway ever ran here.

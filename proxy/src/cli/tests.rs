@@ -10,7 +10,7 @@ use tollgate::{
     admin::{ChargeShown, KeyState, KeyUsage, NewKey, Used},
     config,
     limit::Caps,
-    secret::{Secret, is_virtual_key},
+    secret::{self, Secret},
     server::{ClientKey, Started},
 };
 
@@ -132,6 +132,7 @@ fn usage_of(calls: u64, unpriced_calls: u64) -> KeyUsage {
         cached_tokens: 0,
         cache_write_tokens: 0,
         reasoning_tokens: 0,
+        overrun_tokens: 0,
         charges: vec![ChargeShown { currency: "USD".into(), amount: "1.25".into() }],
         limits: Caps { tokens_per_day: Some(100_000), concurrent: Some(8), ..Caps::default() },
         used: Used::default(),
@@ -242,7 +243,7 @@ fn keys_are_made_listed_and_revoked_without_a_gateway() {
     let config = offline(dir.path());
     let open = || Offline::open(&config, None).unwrap();
     let made = open().create(NewKey { name: "app".into(), models: vec!["*".into()], ..NewKey::default() }).unwrap();
-    assert!(is_virtual_key(&made.secret));
+    assert!(made.secret.starts_with("sk-tg-") && made.secret.len() == 49);
     assert_eq!(open().list().unwrap(), std::slice::from_ref(&made.key));
     assert_eq!(open().usage().unwrap()[0].name, "app");
     assert_eq!(open().revoke("app").unwrap().keys[0].state, KeyState::Revoked);
@@ -258,6 +259,29 @@ fn a_store_in_use_is_explained() {
     let context = Context { env: |_| None, collect: || {}, config: None };
     let Err(error) = backend::keys(&config, &context) else { panic!("the store is in use") };
     assert!(error.to_string().contains("its admin listener is off"), "{error}");
+}
+
+#[test]
+fn the_admin_token_is_shown_to_nobody_while_no_gateway_has_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = offline(dir.path());
+    config.server.admin_listen = Some(stranger.local_addr().unwrap());
+    drop(Offline::open(&config, None).unwrap());
+    secret::keep(&config.server.admin_token_file(), &mut |bytes| bytes.fill(7), |fill| secret::admin_token(fill))
+        .unwrap();
+    let context = Context { env: |_| None, collect: || {}, config: None };
+    assert!(backend::keys(&config, &context).unwrap().list().unwrap().is_empty());
+    stranger.set_nonblocking(true).unwrap();
+    assert_eq!(stranger.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn what_a_killed_gateway_left_is_said() {
+    let left = tollgate::journal::Recovered { rows_replayed: 3, calls_crashed: 1, bytes_damaged: 20 };
+    let note = offline::recovered_note(&left).unwrap();
+    assert!(note.contains("3 rows of the journal, 1 calls that its end cut short, 20 damaged bytes"), "{note}");
+    assert_eq!(offline::recovered_note(&tollgate::journal::Recovered::default()), None);
 }
 
 #[test]

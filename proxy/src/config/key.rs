@@ -1,6 +1,6 @@
 //! `[keys.X]`: client keys that the operator writes down.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
 use super::{
     rfc3339::parse_rfc3339,
@@ -82,12 +82,14 @@ pub(super) fn read(
 
 /// Complains about keys that are the same: a call could not tell whose it is.
 pub(super) fn check_apart(keys: &BTreeMap<String, Located<Key>>, root: &Section<'_, '_>) {
-    let mut seen: Vec<(&Secret, &str)> = Vec::new();
+    let mut seen = HashMap::new();
     for (name, at) in keys {
         let ClientKey::Given(key) = &at.value.key else { continue };
-        match seen.iter().find(|(other, _)| *other == key) {
-            Some((_, other)) => root.reading().fault(at, format!("has the same `key` as `keys.{other}`")),
-            None => seen.push((key, name)),
+        match seen.entry(key.expose()) {
+            Entry::Occupied(other) => {
+                root.reading().fault(at, format!("has the same `key` as `keys.{}`", other.get()));
+            }
+            Entry::Vacant(place) => drop(place.insert(name)),
         }
     }
 }

@@ -14,13 +14,15 @@ pub struct Limits {
     pub bodies_bytes_max: Option<usize>,
     /// A provider's whole answer.
     pub answer_bytes_max: usize,
+    /// The whole answers of all calls together; an eighth of the machine's memory where none is given.
+    pub answers_bytes_max: Option<usize>,
     /// One frame of a provider's stream.
     pub frame_bytes_max: usize,
     /// What a call is taken to produce at most where neither it nor its model says.
     pub output_tokens_max: u64,
     /// Prompts that are counted at one time, since their calls do not fit by their size alone.
     pub counting_max: usize,
-    /// Large bodies and answers that are read at one time.
+    /// Large bodies and answers that are read, and bodies that are decoded, at one time.
     pub large_scans_max: usize,
     /// What providers may report beyond what a call explains.
     pub usage_slack: Slack,
@@ -53,6 +55,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Limits {
         calls_max: number("calls_max", 10_000, 1..=100_000),
         bodies_bytes_max: section.number("bodies_bytes_max", 1024..=(1 << 40)).map(|bytes| bytes as usize),
         answer_bytes_max,
+        answers_bytes_max: section.number("answers_bytes_max", 1024..=(1 << 40)).map(|bytes| bytes as usize),
         frame_bytes_max: section.at_most(
             "frame_bytes_max",
             frame_bytes_max,

@@ -19,7 +19,7 @@ pub struct Model {
     pub targets: Vec<Target>,
     /// What a call is taken to produce at most if it does not say.
     pub output_tokens_max: u64,
-    /// The model whose tokenizer counts for this one, if its own name says nothing.
+    /// The model whose tokenizer, and rule of media, counts for this one, if its own name says nothing.
     pub count_as: Option<String>,
     /// What images, sounds, documents and videos count at most.
     pub media: MediaBounds,
@@ -62,14 +62,18 @@ pub(super) fn read(
     }
     let output_tokens_max = section.number_or("output_tokens_max", limits.output_tokens_max, 1..=100_000_000);
     let count_as = section.text("count_as").map(|at| at.value);
-    let media = read_media(&section, &targets);
+    let media = read_media(&section, &targets, count_as.as_deref());
     section.finish();
     Some(Model { targets, output_tokens_max, count_as, media })
 }
 
-/// What the operator says of media, and else what bounds all targets.
-fn read_media(model: &Section<'_, '_>, targets: &[Target]) -> MediaBounds {
-    let known = targets.iter().map(|target| MediaBounds::of_model(&target.model));
+/// What the operator says of media, and else what bounds all targets: each by its own name, or by that of the model that
+/// counts for it where its own says nothing.
+fn read_media(model: &Section<'_, '_>, targets: &[Target], count_as: Option<&str>) -> MediaBounds {
+    let known = targets.iter().map(|target| {
+        let by_name = MediaBounds::of_model(&target.model).or_else(|| MediaBounds::of_model(count_as?));
+        by_name.unwrap_or_default()
+    });
     let known = known.reduce(MediaBounds::or_larger).unwrap_or_default();
     let section = model.section("media");
     let number = |name: &str, default| section.number_or(name, default, 0..=100_000_000);

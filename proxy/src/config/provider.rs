@@ -8,10 +8,13 @@ use super::{
     variables::Expanded,
     written::{Located, Section},
 };
-use crate::{plugin::Kind, secret::Secret};
+use crate::{
+    limit::HOUR_MS,
+    plugin::Kind,
+    secret::{Redactor, Secret},
+};
 
 const KEYS_MAX: usize = 1000;
-const HOUR_MS: u64 = 3_600_000;
 
 /// One provider.
 #[derive(Debug, Clone)]
@@ -150,20 +153,34 @@ fn read_keys(section: &Section<'_, '_>) -> ProviderKeys {
     let (mut given, mut unset) = (Vec::new(), Vec::new());
     for expanded in texts.iter().filter_map(|text| section.expanded(text)) {
         match expanded.value.clone() {
-            Expanded::Unset(names) => unset.extend(names),
+            Expanded::Unset(names) => unset.push(expanded.with(names)),
             Expanded::Text(key) => {
-                if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-                    section
-                        .reading()
-                        .fault(&expanded, "is not a key: a key must have visible ASCII characters, without spaces");
+                if key.len() < Redactor::KNOWN_BYTES_MIN || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    let message = format!(
+                        "is not a key: a key must have {} or more visible ASCII characters, without spaces",
+                        Redactor::KNOWN_BYTES_MIN
+                    );
+                    section.reading().fault(&expanded, message);
                 }
                 given.push(Secret::new(key));
             }
         }
     }
     match (given.is_empty(), unset.is_empty()) {
-        (false, _) => ProviderKeys::Given(given),
-        (true, false) => ProviderKeys::Unset(unset),
+        (false, _) => {
+            // A part of the keys is as a rule a mistake, and would show only when those that are left are exhausted.
+            for at in unset {
+                let names: Vec<String> = at.value.iter().map(|name| format!("`{name}`")).collect();
+                let verb = if names.len() == 1 { "is" } else { "are" };
+                let message = format!(
+                    "{} {verb} not set in the environment, and other keys of the provider are: set it, or remove this key",
+                    names.join(" and ")
+                );
+                section.reading().fault(&at, message);
+            }
+            ProviderKeys::Given(given)
+        }
+        (true, false) => ProviderKeys::Unset(unset.into_iter().flat_map(|at| at.value).collect()),
         (true, true) => ProviderKeys::Unneeded,
     }
 }

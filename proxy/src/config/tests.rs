@@ -62,8 +62,7 @@ fn a_provider_whose_variables_are_all_unset_has_no_key() {
         ("", ProviderKeys::Unneeded),
         ("keys = []", ProviderKeys::Unneeded),
         ("keys = ['${UNSET}', '${EMPTY}']", ProviderKeys::Unset(vec!["UNSET".into(), "EMPTY".into()])),
-        ("keys = ['${UNSET}', '${SET}']", ProviderKeys::Given(vec![secret("value-of-set-0123")])),
-        ("keys = ['plain', '${SET}']", ProviderKeys::Given(vec![secret("plain"), secret("value-of-set-0123")])),
+        ("keys = ['plain-01', '${SET}']", ProviderKeys::Given(vec![secret("plain-01"), secret("value-of-set-0123")])),
     ] {
         assert_eq!(provider(keys).keys, meant, "{keys}");
     }
@@ -245,4 +244,17 @@ fn every_day_of_four_centuries_comes_back() {
         let text = format_rfc3339(day * 86_400_000);
         assert_eq!(parse_rfc3339(&text[..10]), Some(day * 86_400_000), "{text}");
     }
+}
+
+#[test]
+fn media_of_a_model_that_nobody_knows_are_those_of_the_one_that_counts_for_it() {
+    let images = |model: &str, count_as: &str| {
+        let target = format!("targets = [{{ provider = 'p', model = '{model}' }}]");
+        config(&format!("{PROVIDER}[models.m]\n{target}\n{count_as}")).models["m"].media.image_tokens_max
+    };
+    assert_eq!(images("deployment-7", ""), 49_152);
+    assert_eq!(images("deployment-7", "count_as = 'gpt-4o-mini'"), 48_169);
+    assert_eq!(images("deployment-7", "count_as = 'gpt-4o'"), 1_445);
+    assert_eq!(images("deployment-7", "count_as = 'another'"), 49_152);
+    assert_eq!(images("gpt-4o-mini", "count_as = 'gpt-4o'"), 48_169, "its own name says more");
 }

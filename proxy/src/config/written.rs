@@ -313,6 +313,9 @@ impl<'r, 't> Section<'r, 't> {
         if name.value.is_empty() || name.value.len() > NAME_BYTES_MAX || !name.value.bytes().all(plain) {
             self.reading
                 .fault(name, format!("a name must have 1 to {NAME_BYTES_MAX} letters, digits, `_`, `-` or `.`"));
+        } else if name.value.bytes().all(|byte| byte == b'.') {
+            // As a file's name or a step of a path it would be another place.
+            self.reading.fault(name, "a name must not be dots alone");
         }
     }
 

@@ -1,15 +1,18 @@
-//! The bodies of all requests of a listener together: what each holds is counted while it arrives and until its request
-//! has been answered.
+//! The bodies of all requests of a listener together: what each holds is counted while it arrives, while it is decoded
+//! and until its request has been answered; and how many are decoded at one time.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 /// The bound on the bodies that are held at one time.
 pub(super) struct Bodies {
     held_bytes: AtomicUsize,
     bytes_max: usize,
+    decoding: Arc<Semaphore>,
 }
 
 /// What one request holds. Given back when dropped.
@@ -19,8 +22,9 @@ pub(super) struct Held {
 }
 
 impl Bodies {
-    pub(super) fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Bodies { held_bytes: AtomicUsize::new(0), bytes_max })
+    pub(super) fn new(bytes_max: usize, decoding_max: usize) -> Arc<Self> {
+        let decoding = Arc::new(Semaphore::new(decoding_max));
+        Arc::new(Bodies { held_bytes: AtomicUsize::new(0), bytes_max, decoding })
     }
 
     /// A request that holds nothing so far.
@@ -43,15 +47,20 @@ impl Held {
         fits
     }
 
-    /// Holds `bytes` and no more. False, and nothing changes, where there is no room for what is added.
-    #[must_use]
-    pub(super) fn set(&mut self, bytes: usize) -> bool {
-        if bytes > self.bytes {
-            return self.add(bytes - self.bytes);
-        }
-        self.bodies.held_bytes.fetch_sub(self.bytes - bytes, Ordering::AcqRel);
-        self.bytes = bytes;
-        true
+    /// Holds `bytes` less, of those that were added.
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        self.bodies.held_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.bytes -= bytes;
+    }
+
+    /// What is held.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Waits until a large body may be decoded. Those that wait are served in their order.
+    pub(super) async fn turn(&self) -> OwnedSemaphorePermit {
+        self.bodies.decoding.clone().acquire_owned().await.expect("nobody closes the places")
     }
 }
 
@@ -69,12 +78,12 @@ mod tests {
 
     #[test]
     fn bodies_have_room_together_and_give_it_back() {
-        let bodies = Bodies::new(100);
+        let bodies = Bodies::new(100, 1);
         let (mut one, mut other) = (bodies.hold(), bodies.hold());
         assert!(one.add(60) && other.add(40));
         assert!(!one.add(1));
-        assert!(one.set(20), "what became smaller always fits");
-        assert!(!other.set(81) && other.set(80));
+        one.give_back(40);
+        assert!(!other.add(41) && other.add(40));
         drop(one);
         assert!(other.add(20) && !other.add(1));
         drop(other);

@@ -1,21 +1,26 @@
 //! One request's client, as the engine sees it.
 
-use std::time::Duration;
-
 use axum::{body::Body, extract::Request};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
-use pingora::{ErrorType, http::ResponseHeader, protocols::http::ServerSession};
+use pingora::{
+    ErrorType,
+    http::{RequestHeader, ResponseHeader},
+    protocols::http::{ServerSession, v1::server::HttpSession},
+};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{
+    answer::{response, taken},
     bodies::Held,
+    connections::Serving,
     discard::{discard, linger},
-    encoding::{DecodeError, Encoding},
+    encoding::Encoding,
     endpoint::{Endpoint, endpoint},
+    gone::{self, Probes, Skipped},
     head::{self, HeadBounds, HeadError},
     settings::Settings,
 };
@@ -35,6 +40,8 @@ pub(super) struct Client<'a> {
     body: Reading,
     /// The body, as it is counted until this request is answered.
     held: Held,
+    /// None once the request has been answered, although its body still comes: no other connection waits for that.
+    serving: Option<Serving<'a>>,
     half_closed: Option<Probes>,
 }
 
@@ -58,24 +65,8 @@ struct Reading {
     is_lost: bool,
 }
 
-/// A client that has said that it will send nothing more: it may have left, or may still read.
-struct Probes {
-    next: Instant,
-    wait: Duration,
-}
-
-/// The wait between the first two probes; each further one is twice as long, up to the last.
-const PROBE_WAIT_MIN: Duration = Duration::from_millis(5);
-const PROBE_WAIT_MAX: Duration = Duration::from_secs(15);
-/// A comment, which every reader of a stream of events skips.
-const COMMENT: Bytes = Bytes::from_static(b":\n\n");
-
-/// CORS: what any page may do, since a key is asked for all the same.
-const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, x-ratelimit-limit-tokens, \
-     x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, x-ratelimit-reset-tokens",
-);
-const ORIGIN: (header::HeaderName, HeaderValue) = (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+/// How much of an answer the client has the time of one write to take, in bytes.
+const WRITE_BYTES_MAX: usize = 64 << 10;
 
 impl<'a> Client<'a> {
     /// `held` is of no bytes yet. `cors`: whether pages of other origins may read the answer.
@@ -84,6 +75,7 @@ impl<'a> Client<'a> {
         settings: &'a Settings,
         cut: &'a watch::Receiver<bool>,
         held: Held,
+        serving: Serving<'a>,
         cors: bool,
     ) -> Self {
         Client {
@@ -95,6 +87,7 @@ impl<'a> Client<'a> {
             answered: Answered::Not,
             body: Reading::default(),
             held,
+            serving: Some(serving),
             half_closed: None,
         }
     }
@@ -202,39 +195,41 @@ impl<'a> Client<'a> {
 
     /// Lets a client whose request cannot be read have its answer, before the connection is closed.
     pub(super) async fn linger(&mut self) {
+        self.serving = None;
         linger(self.session).await;
     }
 
     fn response(&self, head: Head) -> pingora::Result<ResponseHeader> {
-        let mut response = ResponseHeader::build_no_case(head.status, Some(head.headers.len() + 5))?;
-        let old = !self.headless && self.session.req_header().version == http::Version::HTTP_10;
-        match head.length {
-            Some(_) if head.status == 204 => {}
-            Some(length) => response.insert_header(header::CONTENT_LENGTH, length)?,
-            // HTTP/2 strips it; HTTP/1.0 reads to the end of the connection.
-            None if !old => response.insert_header(header::TRANSFER_ENCODING, "chunked")?,
-            None => {}
+        let asked = (!self.headless).then(|| self.session.req_header());
+        let is_old = asked.is_some_and(|asked| asked.version == http::Version::HTTP_10);
+        let names_origin = asked.is_some_and(|asked| asked.headers.contains_key(header::ORIGIN));
+        response(head, is_old, self.cors.then_some(names_origin))
+    }
+
+    /// Writes a part of the answer's body, in the time of one write.
+    async fn write_piece(&mut self, piece: Bytes, end: bool) -> Result<(), ClientGoneError> {
+        match &mut *self.session {
+            ServerSession::H1(session) => taken(self.settings.write, write_http1(session, &piece, end)).await,
+            // Boxed: its future is twice as large, and every open stream would hold it.
+            session => Box::pin(taken(self.settings.write, session.write_response_body(piece, end))).await,
         }
-        if head.status != 204 {
-            response.insert_header(header::CONTENT_TYPE, head.content_type)?;
+    }
+
+    /// Gives back what the request's headers take, which nobody asks for once its body was read and its stream has begun.
+    fn forget_head(&mut self) {
+        let ServerSession::H1(session) = &mut *self.session else { return };
+        let head = session.req_header();
+        if let Ok(mut bare) = RequestHeader::build_no_case(head.method.as_str(), b"/", None) {
+            bare.set_version(head.version);
+            *session.req_header_mut() = bare;
         }
-        for (name, value) in head.headers {
-            response.insert_header(name, value)?;
-        }
-        if self.cors {
-            response.insert_header(ORIGIN.0, ORIGIN.1)?;
-            if !self.headless && self.session.get_header(header::ORIGIN).is_some() {
-                response.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)?;
-            }
-        }
-        Ok(response)
     }
 
     /// Answers `Expect: 100-continue`, which Pingora leaves to the application and which switches its keep-alive off.
     async fn invite_body(&mut self) {
         if self.waits_for_leave() && !self.session.is_body_done() {
             let keep = self.session.get_keepalive();
-            if self.session.write_continue_response().await.is_ok() {
+            if taken(self.settings.write, self.session.write_continue_response()).await.is_ok() {
                 self.session.set_keepalive(keep);
             }
         }
@@ -279,60 +274,35 @@ impl<'a> Client<'a> {
         if self.headless {
             return std::future::pending().await;
         }
-        if !self.is_half_closed() {
-            // Anything but an error would be a body after the body's end, which pipelining keeps from showing here.
-            while self.session.read_body_or_idle(true).await.is_ok() {}
-        }
-        if self.is_half_closed() {
-            self.left_for_good().await;
-        }
-    }
-
-    /// Whether the client will send nothing more, and may still read.
-    fn is_half_closed(&self) -> bool {
-        match &*self.session {
-            ServerSession::H1(session) => session.is_half_closed(),
-            _ => false,
-        }
-    }
-
-    /// Returns once a client that will send nothing more has been found to have left. Only writing shows whether it
-    /// has: one that still reads is sent what it skips, and one that left refuses it.
-    ///
-    /// Safe to drop half-way: what is written fits into the connection's own buffer, which an answer in parts leaves
-    /// empty.
-    async fn left_for_good(&mut self) {
-        loop {
-            let now = Instant::now();
-            let probes = self.half_closed.get_or_insert(Probes { next: now, wait: PROBE_WAIT_MIN });
-            sleep_until(probes.next).await;
-            *probes = Probes { next: probes.next.max(now) + probes.wait, wait: (probes.wait * 2).min(PROBE_WAIT_MAX) };
-            if self.probe().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Writes something that does not count.
-    async fn probe(&mut self) -> Result<(), ClientGoneError> {
         let old = self.session.req_header().version == http::Version::HTTP_10;
-        match self.answered {
-            // HTTP/1.1 lets any number of these come before an answer.
-            Answered::Not if !old => {
-                let interim = ResponseHeader::build(100, Some(0)).map_err(|_| ClientGoneError)?;
-                self.session.write_response_header(Box::new(interim)).await.map_err(|_| ClientGoneError)
-            }
-            Answered::Begun { events: true } => {
-                self.session.write_response_body(COMMENT, false).await.map_err(|_| ClientGoneError)
-            }
-            _ => Err(ClientGoneError),
-        }
+        let skipped = match self.answered {
+            Answered::Not if !old => Some(Skipped::Interim),
+            Answered::Begun { events: true } => Some(Skipped::Comment),
+            _ => None,
+        };
+        gone::left(self.session, &mut self.half_closed, skipped).await;
     }
+}
+
+/// Writes a part of an answer's body over HTTP/1.1. Nothing is written of an empty part, which would end the body.
+async fn write_http1(session: &mut HttpSession, bytes: &[u8], end: bool) -> pingora::Result<()> {
+    if !bytes.is_empty() {
+        session.write_body(bytes).await?;
+    }
+    if end {
+        session.finish_body().await?;
+    }
+    Ok(())
 }
 
 impl Downstream for Client<'_> {
     fn header(&self, name: HeaderName) -> Option<&[u8]> {
         if self.headless { None } else { self.session.get_header(name).map(HeaderValue::as_bytes) }
+    }
+
+    fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+        let head = (!self.headless).then(|| self.session.req_header());
+        head.into_iter().flat_map(move |head| head.headers.get_all(&name)).map(HeaderValue::as_bytes)
     }
 
     async fn body(&mut self) -> Result<Bytes, BodyError> {
@@ -341,13 +311,9 @@ impl Downstream for Client<'_> {
         if encoding == Encoding::Identity {
             return Ok(body);
         }
-        // A body of megabytes takes milliseconds: the worker's other calls move on.
-        let decoded = tokio::task::block_in_place(|| encoding.decode(body, self.settings.body_bytes_max));
-        let decoded = decoded.map_err(|fault| match fault {
-            DecodeError::TooLarge => BodyError::TooLarge(self.settings.body_bytes_max),
-            DecodeError::Invalid => BodyError::InvalidEncoding,
-        })?;
-        if self.held.set(decoded.len()) { Ok(decoded) } else { Err(BodyError::NoRoom) }
+        let by = self.body.by.unwrap_or_else(Instant::now);
+        // Rare, and large beside the rest of a call's future.
+        Box::pin(encoding.decode(body, self.settings.body_bytes_max, by, &mut self.held)).await
     }
 
     async fn discard_body(&mut self) {
@@ -357,6 +323,7 @@ impl Downstream for Client<'_> {
         if self.body.is_lost || !self.is_worth_discarding() {
             return self.linger().await;
         }
+        self.serving = None;
         let bytes_max = self.discard_bytes_max();
         if !discard(self.session, self.settings.body, bytes_max).await {
             self.session.set_keepalive(None);
@@ -379,14 +346,23 @@ impl Downstream for Client<'_> {
         let events = head.length.is_none() && head.content_type.as_bytes().starts_with(b"text/event-stream");
         let response = self.response(head).map_err(|_| ClientGoneError)?;
         self.answered = Answered::Begun { events };
-        self.session.write_response_header(Box::new(response)).await.map_err(|_| ClientGoneError)
+        taken(self.settings.write, self.session.write_response_header(Box::new(response))).await?;
+        if events && !self.headless && self.session.is_body_done() {
+            self.forget_head();
+        }
+        Ok(())
     }
 
     async fn write(&mut self, mut bytes: Bytes, end: bool) -> Result<(), ClientGoneError> {
         if !self.headless && self.session.req_header().method == http::Method::HEAD {
             bytes = Bytes::new();
         }
-        self.session.write_response_body(bytes, end).await.map_err(|_| ClientGoneError)?;
+        // A client that reads, however slowly, is given all of a long answer: it is its pauses that are bounded.
+        while bytes.len() > WRITE_BYTES_MAX {
+            let piece = bytes.split_to(WRITE_BYTES_MAX);
+            self.write_piece(piece, false).await?;
+        }
+        self.write_piece(bytes, end).await?;
         if end {
             self.answered = Answered::Whole;
         }
@@ -397,3 +373,6 @@ impl Downstream for Client<'_> {
         self.session.set_keepalive(None);
     }
 }
+
+#[cfg(test)]
+mod tests;

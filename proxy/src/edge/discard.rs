@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 const DISCARD_MAX: Duration = Duration::from_secs(10);
 /// How long a client may go on sending what was refused already and cannot be read.
 const LINGER: Duration = Duration::from_secs(1);
-/// How much of it is read.
-const LINGER_BYTES_MAX: usize = 4 << 20;
+/// How often it is read from: all that has come each time, but over TLS a byte.
+const LINGER_READS_MAX: usize = 4 << 10;
 
 /// Reads the rest of a body that may take `time`. Whether it came whole, so that the next request begins behind it.
 pub(super) async fn discard(session: &mut ServerSession, time: Duration, bytes_max: usize) -> bool {
@@ -32,7 +32,7 @@ pub(super) async fn linger(session: &mut ServerSession) {
     let reading = async {
         // A client that reads to the end of the connection sees it now.
         session.shutdown().await;
-        for _ in 0..LINGER_BYTES_MAX {
+        for _ in 0..LINGER_READS_MAX {
             match session.idle().await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}

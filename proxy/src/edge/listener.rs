@@ -11,8 +11,11 @@ use std::{
 
 use async_trait::async_trait;
 use pingora::{
-    apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp},
-    listeners::tls::{Acceptor, TlsSettings},
+    apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp},
+    listeners::{
+        ALPN,
+        tls::{Acceptor, TlsSettings},
+    },
     protocols::{
         Stream,
         http::{ServerSession, v2::server as h2},
@@ -24,6 +27,7 @@ use tokio::{net::TcpStream, task::JoinSet};
 use super::{
     Edge,
     connections::{Connection, Connections, Waits},
+    http1,
     settings::Settings,
     socket::Socket,
 };
@@ -155,18 +159,12 @@ async fn serve(
     let _counted = edge.count_connection();
     let served = Arc::new(Served { edge, connection });
     let all = async {
-        let socket = Socket::new(stream);
-        let stream: Stream = match tls {
-            None => Box::new(socket),
-            Some(tls) => match tls.tls_handshake(socket).await {
-                Ok(stream) => Box::new(stream),
-                Err(error) => {
-                    tracing::debug!(%error, "a TLS handshake failed");
-                    return;
-                }
-            },
-        };
-        served.process_new(stream, &shutdown).await;
+        // What a connection does once, or few do, is boxed: each open stream holds what is left here.
+        let Some((stream, version)) = Box::pin(begin(stream, tls, served.edge.options.h2c)).await else { return };
+        match version {
+            Version::Http1 => http1::serve(&served.edge, &served.connection, stream, &shutdown).await,
+            Version::Http2 => drop(Box::pin(served.process_new(stream, &shutdown)).await),
+        }
     };
     tokio::select! {
         biased;
@@ -175,7 +173,33 @@ async fn serve(
     }
 }
 
-/// One connection, as Pingora calls it for each request.
+/// What a client speaks.
+enum Version {
+    Http1,
+    Http2,
+}
+
+/// Finds out what a client speaks, with TLS if there is `tls`. None where it is gone, or the handshake failed.
+async fn begin(stream: TcpStream, tls: Option<Arc<Acceptor>>, h2c: bool) -> Option<(Stream, Version)> {
+    let mut socket = Socket::new(stream);
+    let Some(tls) = tls else {
+        let is_http2 = h2c && socket.begins_http2().await.ok()?;
+        return Some((Box::new(socket), if is_http2 { Version::Http2 } else { Version::Http1 }));
+    };
+    match tls.tls_handshake(socket).await {
+        Ok(stream) => {
+            let stream: Stream = Box::new(stream);
+            let is_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+            Some((stream, if is_http2 { Version::Http2 } else { Version::Http1 }))
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+    }
+}
+
+/// One connection of HTTP/2, as Pingora calls it for each request.
 struct Served {
     edge: Arc<Edge>,
     connection: Connection,
@@ -190,14 +214,12 @@ impl HttpServerApp for Served {
     ) -> Option<ReusedHttpStream> {
         let head = super::read_head(&mut session, shutdown).await?;
         // None: the head came in the moment in which the connection was cut.
-        let _serving = self.connection.serve()?;
-        let is_answered = self.edge.answer(&mut session, head, shutdown).await;
-        if !is_answered {
-            return None;
+        let serving = self.connection.serve()?;
+        if self.edge.answer(&mut session, head, serving, shutdown).await {
+            // Where it fails the client has left.
+            let _ = session.finish().await;
         }
-        let persistent = HttpPersistentSettings::for_session(&session);
-        let reusable = session.finish().await.ok().flatten();
-        reusable.map(|stream| ReusedHttpStream::from_reusable_stream(stream, persistent))
+        None
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {

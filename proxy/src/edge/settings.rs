@@ -19,6 +19,8 @@ pub struct Settings {
     pub body_bytes_max: usize,
     /// The bodies of all requests together.
     pub bodies_bytes_max: usize,
+    /// Large bodies that are decoded at one time.
+    pub decoding_max: usize,
     pub headers_max: usize,
     /// All headers together.
     pub header_bytes_max: usize,

@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem::MaybeUninit,
     os::fd::AsRawFd,
     pin::Pin,
     sync::Arc,
@@ -27,9 +28,12 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Writes are gathered up to this many bytes.
 const GATHERED_BYTES_MAX: usize = 16 << 10;
 /// A buffer of at most this many bytes is kept after it was flushed.
-const KEPT_BYTES_MAX: usize = 4 << 10;
+const KEPT_BYTES_MAX: usize = 512;
 /// How much is read at once while looking for the preface.
 const PEEKED_BYTES_MAX: usize = 4 << 10;
+
+/// How much is read at once of what nobody will look at.
+const FORGOTTEN_BYTES_MAX: usize = 16 << 10;
 
 /// One connection of a client.
 #[derive(Debug)]
@@ -41,12 +45,41 @@ pub(super) struct Socket {
     /// Written and not yet flushed, up to `flushed`.
     gathered: Vec<u8>,
     flushed: usize,
+    /// Nothing more is written.
+    is_shut: bool,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
         let digest = Arc::new(SocketDigest::from_raw_fd(stream.as_raw_fd()));
-        Socket { stream, digest, unread: BytesMut::new(), gathered: Vec::new(), flushed: 0 }
+        Socket { stream, digest, unread: BytesMut::new(), gathered: Vec::new(), flushed: 0, is_shut: false }
+    }
+
+    /// Reads all that has come, and shows its first bytes alone.
+    fn poll_forgotten(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut room = [const { MaybeUninit::uninit() }; FORGOTTEN_BYTES_MAX];
+        let mut read = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        let shown = read.filled().len().min(buf.remaining());
+        buf.put_slice(&read.filled()[..shown]);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether the client begins with HTTP/2's preface. What was read to see it is still to be read.
+    pub(super) async fn begins_http2(&mut self) -> io::Result<bool> {
+        self.read_preface(H2_PREFACE.len()).await?;
+        Ok(self.unread.starts_with(H2_PREFACE))
+    }
+
+    /// Reads ahead until there are so many bytes, or what there is cannot become the preface.
+    async fn read_preface(&mut self, bytes: usize) -> io::Result<()> {
+        while self.unread.len() < bytes && H2_PREFACE.starts_with(&self.unread) {
+            self.unread.reserve(PEEKED_BYTES_MAX);
+            if self.stream.read_buf(&mut self.unread).await? == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn poll_gathered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -71,6 +104,10 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.unread.is_empty() {
+            // Byte by byte, once the answer has ended, only the connection's end is waited for. TLS reads in larger pieces.
+            if this.is_shut && buf.remaining() == 1 {
+                return this.poll_forgotten(cx, buf);
+            }
             return Pin::new(&mut this.stream).poll_read(cx, buf);
         }
         let count = this.unread.len().min(buf.remaining());
@@ -118,6 +155,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_gathered(cx))?;
+        this.is_shut = true;
         Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
@@ -127,12 +165,7 @@ impl Peek for Socket {
     /// Fills `wanted` with the connection's first bytes, as far as they may still be HTTP/2's preface. What is shown in
     /// place of the others is zero: a request that is shorter than the preface must not be waited for.
     async fn try_peek(&mut self, wanted: &mut [u8]) -> io::Result<bool> {
-        while self.unread.len() < wanted.len() && H2_PREFACE.starts_with(&self.unread) {
-            self.unread.reserve(PEEKED_BYTES_MAX);
-            if self.stream.read_buf(&mut self.unread).await? == 0 {
-                break;
-            }
-        }
+        self.read_preface(wanted.len()).await?;
         let count = self.unread.len().min(wanted.len());
         wanted[..count].copy_from_slice(&self.unread[..count]);
         wanted[count..].fill(0);
@@ -171,5 +204,36 @@ impl GetProxyDigest for Socket {
 impl GetSocketDigest for Socket {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         Some(self.digest.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_after_the_answer_is_read_in_large_pieces() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut socket = Socket::new(listener.accept().await.unwrap().0);
+        let sending = tokio::spawn(async move {
+            client.write_all(&vec![b'x'; 1 << 20]).await.unwrap();
+            client.shutdown().await.unwrap();
+            client
+        });
+        let mut byte = [0];
+        for _ in 0..100 {
+            assert_eq!(socket.read(&mut byte).await.unwrap(), 1);
+        }
+        AsyncWriteExt::shutdown(&mut socket).await.unwrap();
+        // The rest has come to the kernel by now, or comes as it is read.
+        let mut reads = 0;
+        while socket.read(&mut byte).await.unwrap() > 0 {
+            reads += 1;
+        }
+        sending.await.unwrap();
+        assert!(reads < 100_000, "{reads} reads for a megabyte");
     }
 }

@@ -1,8 +1,12 @@
-use super::*;
+use pingora::protocols::Stream;
+
+use super::{connections::Connection, *};
 use crate::upstream::Connector;
 
-/// What a future of a call may have.
-const CALL_BYTES_MAX: usize = 12 << 10;
+/// What a call's future may have.
+const CALL_BYTES_MAX: usize = 5 << 10;
+/// What its connection's future may have beside it.
+const CONNECTION_BYTES_MAX: usize = 2 << 10;
 
 /// The size of the future that `begin` returns.
 fn future_bytes<A, B, C, F: Future>(_: impl FnOnce(A, B, C) -> F) -> usize {
@@ -17,10 +21,10 @@ fn a_calls_future_is_small() {
             engine::serve(gateway, providers, DIALECT, crate::call::Operation::Chat, client)
         },
     );
-    let request =
-        future_bytes(|edge: &'static Edge, session: &'static mut ServerSession, shutdown: &'static ShutdownWatch| {
-            edge.answer(session, ReadHead::Good, shutdown)
-        });
+    let connection = future_bytes(|edge: &'static Edge, connection: &'static Connection, stream: Stream| {
+        let shutdown = Box::leak(Box::new(watch::channel(false).1));
+        http1::serve(edge, connection, stream, shutdown)
+    });
     assert!(call <= CALL_BYTES_MAX, "a call's future has {call} bytes");
-    assert!(request <= CALL_BYTES_MAX + 2048, "a request's future has {request} bytes");
+    assert!(connection <= CALL_BYTES_MAX + CONNECTION_BYTES_MAX, "a connection's future has {connection} bytes");
 }

@@ -52,7 +52,7 @@ pub(super) async fn admit<D: Downstream, P>(
     io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
     operation: Operation,
-) -> Result<Admitted, Box<Error>> {
+) -> Result<Box<Admitted>, Box<Error>> {
     let gateway = io.gateway;
     let readiness = gateway.readiness();
     if readiness == Err(UnreadyError::Draining) {
@@ -68,7 +68,7 @@ pub(super) async fn admit<D: Downstream, P>(
         io.client.close_after();
         return Err(boxed(Error::Unrecorded));
     }
-    if via::is_loop(io.client.header(header::VIA), &gateway.via) {
+    if via::is_loop(io.client.headers(header::VIA), &gateway.via) {
         return Err(boxed(RequestError::Loop));
     }
     let time = Time { unix_ms: state.timing.started_ms, ..gateway.time() };
@@ -98,13 +98,14 @@ pub(super) async fn admit<D: Downstream, P>(
         Box::pin(render(state, &mut call, io.client)).await?;
     }
     let is_output_capped = key.account.caps.bound_output() && operation == Operation::Chat;
-    let output_max = bound_output(&mut call, is_output_capped, model.route.output_tokens_max)?;
+    let (bytes, model_max) = (call.body().len(), model.route.output_tokens_max);
+    let output_max = large::scan(gateway, bytes, || bound_output(&mut call, is_output_capped, model_max)).await?;
     let input_max = hold_tokens(io, state, &call, &model, output_max, time).await?;
     let input_estimate = usage::estimate(&call.prompt_size, &model.media).min(input_max);
     // From here on a crash leaves a row of its own.
     state.open(gateway, Tokens { input: input_max, output: output_max, ..Tokens::default() })?;
     let is_output_told = call.output_tokens_max.is_some();
-    Ok(Admitted { call, model, input_estimate, input_max, output_max, is_output_told, is_output_capped })
+    Ok(Box::new(Admitted { call, model, input_estimate, input_max, output_max, is_output_told, is_output_capped }))
 }
 
 /// What a call asks of its key's account.

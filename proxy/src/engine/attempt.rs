@@ -12,6 +12,7 @@ use super::{
     call_io::{CallIo, turn_before},
     call_state::{CallState, Ending},
     client::Downstream,
+    large,
     providers::{Exchange, Providers},
     sent::{Body as Collected, Sent, shown_headers},
     settle, streamed, via, whole,
@@ -47,6 +48,7 @@ pub(super) async fn attempt<D: Downstream, P: Providers>(
     let outcome = exchange(io, state, admitted, target).await;
     if let Err(error) = &outcome {
         settle::failed(io.gateway, state, admitted, target, error).await;
+        state.came_back();
     }
     outcome
 }
@@ -71,18 +73,11 @@ async fn exchange<D: Downstream, P: Providers>(
         seed: state.identity.seed(),
         state: None,
     };
-    let (request, body) = encode(target, &context, admitted, picked.as_ref(), io.client).await?;
-    let stream_place = stream_place(target, admitted, &request)?;
     let key = picked.as_ref().map(|picked| picked.index);
-    let began = Instant::now();
-    let sent = send(io, state, target, &request, body, picked).await;
-    state.timing.waited(began.elapsed());
-    let (exchange, answer, sent_at) = sent?;
-    let clocks = &target.provider.clocks;
-    let plugin_state = request.state.clone();
-    let context = Context { state: plugin_state.as_deref(), ..context };
-    let (first_byte_by, total_by) = (sent_at + clocks.first_byte, sent_at + clocks.total);
-    let sent = Sent { target, request, context, stream_place, exchange, answer, first_byte_by, total_by };
+    // Boxed: what asking takes would be held for as long as the answer lasts.
+    let asking = Box::pin(ask(io, state, admitted, target, context, picked));
+    let (plugin_state, mut sent) = asking.await?;
+    sent.context.state = plugin_state.as_deref();
     let outcome = if !(200..300).contains(&sent.answer.status) {
         Err(Box::pin(refused(io, state, sent)).await)
     } else if admitted.call.stream {
@@ -96,13 +91,36 @@ async fn exchange<D: Downstream, P: Providers>(
     outcome
 }
 
+/// Sends the provider's request, and waits for the head of its answer. What the adapter wants to be told again of this
+/// attempt comes beside it.
+async fn ask<'a, D: Downstream, P: Providers>(
+    io: &mut CallIo<'_, D, P>,
+    state: &mut CallState,
+    admitted: &Admitted,
+    target: &'a ModelTarget,
+    context: Context<'a>,
+    picked: Option<Picked<'_>>,
+) -> Result<(Option<String>, Box<Sent<'a, P::Exchange>>), AttemptError> {
+    let (mut request, body) = encode(io, target, &context, admitted, picked.as_ref()).await?;
+    let stream_place = stream_place(target, admitted, &request)?;
+    let began = Instant::now();
+    let sent = send(io, state, target, &request, body, picked).await;
+    state.timing.waited(began.elapsed());
+    let (exchange, answer, sent_at) = sent?;
+    let clocks = &target.provider.clocks;
+    let (first_byte_by, total_by) = (sent_at + clocks.first_byte, sent_at + clocks.total);
+    let plugin_state = request.state.take();
+    let sent = Sent { target, request, context, stream_place, exchange, answer, first_byte_by, total_by };
+    Ok((plugin_state, Box::new(sent)))
+}
+
 /// The provider's request for this call, and its body.
-async fn encode<D: Downstream>(
+async fn encode<D: Downstream, P>(
+    io: &mut CallIo<'_, D, P>,
     target: &ModelTarget,
     context: &Context<'_>,
     admitted: &Admitted,
     picked: Option<&Picked<'_>>,
-    client: &mut D,
 ) -> Result<(Request, Bytes), AttemptError> {
     let call = &admitted.call;
     let secret = picked.map(|picked| picked.secret.expose().as_bytes());
@@ -111,14 +129,14 @@ async fn encode<D: Downstream>(
         View::Whole => Cow::Borrowed(text(call)),
     };
     let turn = target.adapter.turn(Work::Encode { streaming: call.stream, caller: context.caller }, view.len());
-    let turn = turn_before(None, client, turn).await?;
+    let turn = turn_before(None, io.client, turn).await?;
     let mut request = turn.run(|| target.adapter.encode(context, &view, secret))??;
     let (body, may_lift) = match std::mem::replace(&mut request.body, Body::Edits(Vec::new())) {
         Body::Edits(edits) => (call.edited(&edits), Call::output_bound_is_edited(&edits)),
         Body::Whole(text) => (Bytes::from(text), true),
     };
     if admitted.is_output_capped && may_lift {
-        stays_within(&body, admitted.output_max)?;
+        large::scan(io.gateway, body.len(), || stays_within(&body, admitted.output_max)).await?;
     }
     Ok((request, body))
 }
@@ -165,7 +183,7 @@ async fn send<D: Downstream, P: Providers>(
     let credential = sign::apply(auth, secret, io.gateway.now_ms())
         .map_err(|error| AttemptError::of_provider(FailureKind::Authentication, error.to_string()))?;
     let path = credential.extend_path(&request.path);
-    let via = via::onward(io.client.header(header::VIA), &io.gateway.via);
+    let via = via::onward(io.client.headers(header::VIA), &io.gateway.via);
     let mut stale_left = STALE_MAX;
     loop {
         let outgoing = Outgoing {
@@ -196,6 +214,7 @@ async fn send<D: Downstream, P: Providers>(
             (Ok(Ok(answer)), _) => return Ok((exchange, answer, sent_at)),
             (Ok(Err(UpstreamError::Stale)), _) | (_, Err(UpstreamError::Stale)) => {
                 state.attempts.unsent();
+                state.came_back();
                 stale_left = stale_left.checked_sub(1).ok_or(UpstreamError::Reset)?;
             }
             (Ok(Err(trouble)), Ok(())) | (_, Err(trouble)) => {
@@ -216,7 +235,7 @@ async fn send<D: Downstream, P: Providers>(
 async fn refused<D: Downstream, P: Providers>(
     io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
-    mut sent: Sent<'_, P::Exchange>,
+    mut sent: Box<Sent<'_, P::Exchange>>,
 ) -> AttemptError {
     state.attempts.refused();
     let began = Instant::now();
@@ -232,7 +251,7 @@ async fn refused<D: Downstream, P: Providers>(
     // A compressed or binary body tells nobody anything.
     let (text, is_text) = std::str::from_utf8(&body).map_or(("", false), |text| (text, true));
     let headers = shown_headers(&sent.answer.headers);
-    let Sent { target, context, exchange, answer, total_by, .. } = sent;
+    let Sent { target, context, exchange, answer, total_by, .. } = *sent;
     io.providers.release(exchange).await;
     let turn = target.adapter.turn(Work::Classify, text.len());
     match turn_before(Some(total_by), io.client, turn).await {

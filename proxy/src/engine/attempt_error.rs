@@ -23,6 +23,8 @@ pub(super) enum AttemptError {
     Provider(Failure),
     /// A success that cannot be read. It brings no verdict: the provider has worked, whatever it says.
     Unreadable(Failure),
+    /// All whole answers together leave no room for this one.
+    NoRoom,
     /// Another attempt would fail alike.
     Final(Box<Error>),
 }
@@ -36,7 +38,7 @@ impl AttemptError {
     /// Whether no other attempt may follow.
     pub(super) fn is_final(&self) -> bool {
         match self {
-            AttemptError::ClientGone | AttemptError::Stopping | AttemptError::Final(_) => true,
+            AttemptError::ClientGone | AttemptError::Stopping | AttemptError::NoRoom | AttemptError::Final(_) => true,
             AttemptError::Provider(failure) => failure.blame == Blame::Request,
             AttemptError::Upstream(_) | AttemptError::Plugin(_) | AttemptError::Unreadable(_) => false,
         }
@@ -52,9 +54,11 @@ impl AttemptError {
                 _ if failure.retryable => Some(Class::Server),
                 _ => None,
             },
-            AttemptError::ClientGone | AttemptError::Stopping | AttemptError::Plugin(_) | AttemptError::Final(_) => {
-                None
-            }
+            AttemptError::ClientGone
+            | AttemptError::Stopping
+            | AttemptError::Plugin(_)
+            | AttemptError::NoRoom
+            | AttemptError::Final(_) => None,
         }
     }
 
@@ -73,6 +77,7 @@ impl AttemptError {
         Box::new(match self {
             AttemptError::ClientGone => Error::Request(RequestError::ClientGone),
             AttemptError::Stopping => Error::Request(RequestError::Draining),
+            AttemptError::NoRoom => Error::Request(RequestError::NoRoomForAnswer),
             AttemptError::Upstream(trouble) => Error::Upstream { provider, trouble },
             AttemptError::Plugin(fault) => {
                 let (kind, detail) = (fault.kind(), fault.detail().unwrap_or_default());

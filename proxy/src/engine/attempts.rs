@@ -45,6 +45,8 @@ pub(super) struct Spent {
     pub(super) currency: Option<Currency>,
     /// An attempt used tokens that have no price.
     pub(super) is_unpriced: bool,
+    /// Tokens that providers reported beyond what was held.
+    pub(super) overrun_tokens: u64,
 }
 
 impl Attempts {
@@ -79,6 +81,11 @@ impl Attempts {
         self.spent.add(tokens, source, price.as_ref());
     }
 
+    /// Adds what a provider reported beyond what was held, which is part of what was added.
+    pub(super) fn add_overrun(&mut self, tokens: u64) {
+        self.spent.overrun_tokens = self.spent.overrun_tokens.saturating_add(tokens);
+    }
+
     pub(super) fn count(&self) -> u32 {
         self.count
     }
@@ -95,19 +102,31 @@ impl Attempts {
     /// The call as its row tells of it where nobody else can: the attempt under way used all that is `held` for it, and
     /// those before it what they were found to have used.
     pub(super) fn under_way(&self, held: &Tokens) -> Attempt {
-        let Some(target) = self.target() else { return Attempt::default() };
         let mut all = self.spent;
-        all.add(held, Source::Estimated, target.price.as_ref());
+        let price = self.target().and_then(|target| target.price.as_ref());
+        all.add(held, Source::Estimated, price);
+        Attempt { output_tokens_held: held.output, ..self.costing(&all) }
+    }
+
+    /// The same while no attempt is under way.
+    pub(super) fn so_far(&self) -> Attempt {
+        Attempt { is_over: true, ..self.costing(&self.spent) }
+    }
+
+    /// The attempts so far, where all of them cost what `all` says.
+    fn costing(&self, all: &Spent) -> Attempt {
+        let Some(target) = self.target() else { return Attempt::default() };
+        let currency = all.currency.or(target.price.as_ref().map(|price| price.currency));
         Attempt {
             provider: target.provider.name.to_string(),
             upstream_model: target.upstream_model.clone(),
-            currency: all.currency.map_or_else(String::new, |currency| currency.to_string()),
+            currency: currency.map_or_else(String::new, |currency| currency.to_string()),
             charge_nanos: all.charge_nanos,
             priced: target.price.is_some() && !all.is_unpriced,
             attempts: self.count,
-            output_tokens_held: held.output,
             input_tokens_spent: self.spent.tokens.input,
             output_tokens_spent: self.spent.tokens.output,
+            ..Attempt::default()
         }
     }
 

@@ -1,6 +1,10 @@
 //! What one call gathers on its way, and the one row it ends in.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -12,7 +16,7 @@ use crate::{
     gateway::{Gateway, InFlight},
     journal::Opened,
     ledger::CallTicket,
-    limit::{Amount, Hold},
+    limit::{Amount, Hold, Place},
     principal::Key,
     snapshot::Snapshot,
     store::Record,
@@ -30,6 +34,8 @@ pub(super) struct CallState {
     pub(super) reservation: Reservation,
     /// Counted as in flight until it ends or is dropped.
     in_flight: InFlight,
+    /// It has its row.
+    is_ended: bool,
 }
 
 /// What the call is called, and who makes it.
@@ -57,6 +63,8 @@ pub(super) struct Timing {
 #[derive(Default)]
 pub(super) struct Reservation {
     pub(super) hold: Option<Hold>,
+    /// Among its key's calls in flight, from its settling until its answer is out.
+    place: Option<Place>,
     /// What is held for one attempt: what it is taken to use where nobody can say.
     held_per_attempt: Tokens,
     /// What is held, in tokens, for attempts that have ended.
@@ -104,6 +112,7 @@ impl CallState {
             received: Received::default(),
             reservation: Reservation::default(),
             in_flight: gateway.begin(),
+            is_ended: false,
         }
     }
 
@@ -144,15 +153,44 @@ impl CallState {
         }
     }
 
+    /// Nothing is at a provider any more, and what was there is among what the attempts used: that is what the call costs
+    /// if it is cut from here on.
+    pub(super) fn came_back(&mut self) {
+        let spent = Amount::tokens(self.attempts.spent().tokens.total());
+        if let Some(hold) = &mut self.reservation.hold {
+            hold.came_back(|_| spent);
+        }
+        if let Some(ticket) = &mut self.reservation.ticket {
+            ticket.sent(self.attempts.so_far());
+        }
+    }
+
     /// Settles the hold with what the attempts used, and writes the row. What a client is sent last may go out once this
-    /// has returned.
+    /// has returned. Does nothing for a call that has ended.
     ///
     /// # Errors
     /// [`Error::Unrecorded`] where the row could not be kept.
     pub(super) fn end(&mut self, gateway: &Gateway, ending: Ending) -> Result<(), Box<Error>> {
+        let ended = self.end_before_answer(gateway, ending);
+        self.leave_place();
+        ended
+    }
+
+    /// The same, but that the call stays among its key's calls in flight until [`CallState::leave_place`]: its answer is
+    /// still to go out.
+    ///
+    /// # Errors
+    /// As [`CallState::end`].
+    pub(super) fn end_before_answer(&mut self, gateway: &Gateway, ending: Ending) -> Result<(), Box<Error>> {
+        if std::mem::replace(&mut self.is_ended, true) {
+            return Ok(());
+        }
         if let Some(hold) = self.reservation.hold.take() {
             match &self.reservation.ticket {
-                Some(_) => hold.settle(|_| Amount::tokens(self.attempts.spent().tokens.total())),
+                Some(_) => {
+                    let spent = Amount::tokens(self.attempts.spent().tokens.total());
+                    self.reservation.place = Some(hold.settle(|_| spent));
+                }
                 None => hold.cancel(),
             }
         }
@@ -165,6 +203,11 @@ impl CallState {
         }
         let ticket = self.reservation.ticket.take();
         gateway.record(ticket, record).map_err(|_| Box::new(Error::Unrecorded))
+    }
+
+    /// The call is in flight no longer for its key.
+    pub(super) fn leave_place(&mut self) {
+        self.reservation.place = None;
     }
 
     /// What is left to do is to tell the client: that takes none of the places for calls.
@@ -210,6 +253,7 @@ impl CallState {
             attempts: self.attempts.count(),
             streamed: *streamed,
             client_gone: ending.client_gone,
+            overrun_tokens: spent.overrun_tokens,
             ..Record::default()
         }
     }
@@ -219,14 +263,18 @@ impl Identity {
     /// Whose call it is, for plugins' faults: a number that no plugin sees.
     pub(super) fn caller(&self) -> u64 {
         let id = self.key.as_ref().map_or("", |key| key.id.as_str());
-        id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        mixed(id)
     }
 
     /// Randomness of this call's own.
     pub(super) fn seed(&self) -> u64 {
-        let tail = self.request_id.as_bytes().rchunks(8).next().unwrap_or_default();
-        tail.iter().fold(0, |seed: u64, byte| seed.rotate_left(5) ^ u64::from(*byte))
+        mixed(&self.request_id)
     }
+}
+
+/// A number of which every bit depends on all of `text`.
+fn mixed(text: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(text)
 }
 
 impl Timing {
@@ -250,4 +298,23 @@ fn operation_name(operation: Operation) -> &'static str {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{gateway::Ids, route};
+
+    #[test]
+    fn calls_are_shared_out_as_the_weights_say() {
+        const CALLS: u64 = 100_000;
+        let ids = Ids::new(0x5eed);
+        for weights in [[5, 3], [1, 31]] {
+            let model = route::Model { name: "m".into(), weights: weights.into(), output_tokens_max: 1 };
+            let first = |call| model.plan(mixed(&ids.next(1_790_000_000_000 + call / 10))).targets().next();
+            let count = (0..CALLS).filter(|call| first(*call) == Some(0)).count() as u64;
+            let due = CALLS * u64::from(weights[0]) / u64::from(weights[0] + weights[1]);
+            assert!(count.abs_diff(due) < CALLS / 200, "{count} of {due}, by {weights:?}");
+        }
+    }
 }

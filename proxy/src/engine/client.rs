@@ -9,7 +9,11 @@ use http::{HeaderName, HeaderValue};
 ///
 /// `interrupted` and `body` may be dropped half-way; `begin` and `write` must be awaited.
 pub trait Downstream: Send {
+    /// The first value of a header.
     fn header(&self, name: HeaderName) -> Option<&[u8]>;
+
+    /// All values of a header, in their order.
+    fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]>;
 
     /// The whole body, within the bounds of size and time that the implementation was made with.
     fn body(&mut self) -> impl Future<Output = Result<Bytes, BodyError>> + Send;

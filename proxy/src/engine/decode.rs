@@ -6,7 +6,7 @@ use super::{attempt_error::AttemptError, received::Received, sent::Sent};
 use crate::{
     call::{Blame, Event, Failure, FailureKind, Tokens},
     dialect::StreamEncoder,
-    framing::{Frame, Framing, Splitter},
+    framing::{Frame, Framing, FramingError, Splitter},
     plugin::{Adapter, Context, PluginError, Stream, StreamPlace, Turn},
     upstream::UpstreamError,
 };
@@ -84,9 +84,12 @@ impl<'a> Decoder<'a> {
         received: &mut Received,
         out: &mut BytesMut,
     ) -> bool {
+        run(turn, || self.is_whole_if_cut_now(received, out))
+    }
+
+    fn is_whole_if_cut_now(&mut self, received: &mut Received, out: &mut BytesMut) -> bool {
         // The adapter may have kept the reason until the end.
-        let told = run(turn, || self.translate(&[], true, received, out));
-        told.is_ok() && self.encoder.is_finished()
+        self.translate(&[], true, received, out).is_ok() && self.encoder.is_finished()
     }
 
     fn take_now(
@@ -96,24 +99,31 @@ impl<'a> Decoder<'a> {
         out: &mut BytesMut,
     ) -> Result<Progress, AttemptError> {
         let ended = piece.is_none();
-        match piece {
+        let split = match piece {
             Some(piece) => self.splitter.push(piece, &mut self.frames),
             None => self.splitter.finish(&mut self.frames),
-        }
-        .map_err(|broken| {
-            let message = format!("The provider's stream cannot be read: {broken}.");
-            AttemptError::Unreadable(Failure::of_provider(FailureKind::Upstream, message))
-        })?;
+        };
         let frames = std::mem::take(&mut self.frames);
         let progress = match &mut self.translation {
             None => self.forward(&frames, received, out),
-            Some(_) => self.translate(&frames, ended, received, out),
+            Some(_) => self.translate(&frames, ended && split.is_ok(), received, out),
         };
         if frames.capacity() <= FRAMES_KEPT_MAX {
             self.frames = frames;
             self.frames.clear();
         }
-        match (progress?, ended) {
+        let progress = progress?;
+        if let Err(broken) = split
+            && progress == Progress::More
+        {
+            // What came before the fault may have been the whole answer.
+            return if self.is_whole_if_cut_now(received, out) {
+                Ok(Progress::Done)
+            } else {
+                Err(unsplittable(broken))
+            };
+        }
+        match (progress, ended) {
             // Servers that leave the end mark out have said why they finished.
             (Progress::More, true) if self.encoder.is_finished() => Ok(Progress::Done),
             (Progress::More, true) => Err(UpstreamError::Reset.into()),
@@ -246,6 +256,11 @@ impl<'a> Decoder<'a> {
             )
         })
     }
+}
+
+fn unsplittable(broken: FramingError) -> AttemptError {
+    let message = format!("The provider's stream cannot be read: {broken}.");
+    AttemptError::Unreadable(Failure::of_provider(FailureKind::Upstream, message))
 }
 
 /// A failure that was found in these frames: the provider's own words, or that nobody can read them.

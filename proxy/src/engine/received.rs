@@ -64,6 +64,12 @@ impl Received {
         self.reported.filter(is_whole)
     }
 
+    /// How many bytes the report is held against, at most.
+    pub(super) fn scanned_bytes(&self) -> usize {
+        let tells_no_output = self.reported.is_some_and(|told| told.output == 0);
+        if tells_no_output { self.whole.as_ref().map_or(0, Bytes::len) } else { 0 }
+    }
+
     /// Whether any text was received.
     fn has_text(&self) -> bool {
         let whole = || self.whole.as_ref().is_some_and(|whole| !canonical::answer_text(whole).is_empty());

@@ -1,8 +1,13 @@
 //! A request that a provider has been sent, and the reading of its answer within the provider's clocks.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
 
 use super::{attempt_error::AttemptError, client::Downstream, providers::Exchange};
 use crate::{
@@ -31,13 +36,20 @@ pub(super) struct Sent<'a, E> {
 pub(super) struct Body {
     first: Bytes,
     more: BytesMut,
+    /// Where it is counted with all others; none for a short one.
+    all: Option<Arc<Semaphore>>,
+    held: Held,
 }
+
+/// What a body takes of the room for all of them, until dropped.
+#[derive(Default)]
+pub(super) struct Held(Option<OwnedSemaphorePermit>);
 
 impl<E: Exchange> Sent<'_, E> {
     /// Reads an answer into `body` to its end, within the idle and total clocks. False if it is longer than `bytes_max`.
     ///
     /// # Errors
-    /// [`AttemptError`] where the client leaves or the provider breaks off; `body` has what came before.
+    /// [`AttemptError`] where the client leaves, the provider breaks off, or there is no room; `body` has what came before.
     pub(super) async fn collect<D: Downstream>(
         &mut self,
         body: &mut Body,
@@ -54,6 +66,7 @@ impl<E: Exchange> Sent<'_, E> {
             };
             match piece {
                 Ok(Ok(Some(piece))) if body.len() + piece.len() > bytes_max => return Ok(false),
+                Ok(Ok(Some(piece))) if !body.has_room(piece.len()) => return Err(AttemptError::NoRoom),
                 Ok(Ok(Some(piece))) => body.push(piece),
                 Ok(Ok(None)) => return Ok(true),
                 Ok(Err(trouble)) => return Err(trouble.into()),
@@ -68,6 +81,30 @@ impl<E: Exchange> Sent<'_, E> {
 }
 
 impl Body {
+    /// A body that is counted with all others, in KiB.
+    pub(super) fn counted(all: &Arc<Semaphore>) -> Body {
+        Body { all: Some(all.clone()), ..Body::default() }
+    }
+
+    /// Takes the room for `bytes` more, if there is any.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let Some(all) = &self.all else { return true };
+        let kib = (self.len() + bytes).div_ceil(1024);
+        let more = kib.saturating_sub(self.held.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+        let Ok(more) = u32::try_from(more) else { return false };
+        let Ok(more) = all.clone().try_acquire_many_owned(more) else { return false };
+        match &mut self.held.0 {
+            Some(held) => held.merge(more),
+            held => *held = Some(more),
+        }
+        true
+    }
+
+    /// The room that the body takes, for as long as somebody holds it.
+    pub(super) fn take_held(&mut self) -> Held {
+        std::mem::take(&mut self.held)
+    }
+
     fn len(&self) -> usize {
         self.first.len().max(self.more.len())
     }

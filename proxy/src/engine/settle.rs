@@ -1,6 +1,6 @@
 //! What an attempt used, where its provider did not say or could not finish.
 
-use super::{admit::Admitted, attempt_error::AttemptError, call_state::CallState, received::Received};
+use super::{admit::Admitted, attempt_error::AttemptError, call_state::CallState, large, received::Received};
 use crate::{
     call::{FailureKind, Operation, Tokens},
     dialect::canonical,
@@ -18,7 +18,8 @@ pub(super) async fn answered(
 ) -> Tokens {
     let received = take_received(gateway, state, admitted);
     let has_output = admitted.call.operation != Operation::Embeddings;
-    let (tokens, source) = match (received.whole_report(has_output), received.reported) {
+    let reported = large::scan(gateway, received.scanned_bytes(), || received.whole_report(has_output)).await;
+    let (tokens, source) = match (reported, received.reported) {
         (Some(tokens), _) => (tokens, Source::Provider),
         (None, told) => {
             let (counted, source) = Box::pin(counted(gateway, admitted, target, received)).await;
@@ -28,6 +29,7 @@ pub(super) async fn answered(
     let overrun = overrun(admitted, &tokens);
     if overrun > 0 {
         state.attempts.metrics(&state.snapshot).overrun(overrun);
+        state.attempts.add_overrun(overrun);
     }
     state.attempts.add(&tokens, source);
     tokens

@@ -47,7 +47,7 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
     io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
     admitted: &Admitted,
-    mut sent: Sent<'_, P::Exchange>,
+    mut sent: Box<Sent<'_, P::Exchange>>,
 ) -> Result<Ending, AttemptError> {
     if is_document(&sent) {
         return Err(Box::pin(document(io, state, admitted, sent)).await);
@@ -60,9 +60,9 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
     let mut committed = false;
     match pump(io, state, admitted, &mut sent, &mut decoder, &mut committed).await {
         Ok(end) => {
-            let Sent { target, exchange, .. } = sent;
+            let Sent { target, exchange, .. } = *sent;
             let tokens = settle::answered(io.gateway, state, admitted, target).await;
-            finish(io, state, decoder, &tokens).await;
+            finish(io, state, &mut decoder, &tokens).await;
             if end == End::Told {
                 Box::pin(io.providers.drain_aside(exchange)).await;
             }
@@ -93,7 +93,7 @@ async fn document<D: Downstream, P: Providers>(
     io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
     admitted: &Admitted,
-    mut sent: Sent<'_, P::Exchange>,
+    mut sent: Box<Sent<'_, P::Exchange>>,
 ) -> AttemptError {
     let began = Instant::now();
     let mut body = Body::default();
@@ -104,7 +104,7 @@ async fn document<D: Downstream, P: Providers>(
     if let Err(error) = collected {
         return error;
     }
-    match whole::translated(&sent, &body, io.client).await {
+    match whole::translated(io, &sent, &body).await {
         Ok((body, reported)) => {
             state.received = Received::answer(body);
             if let Some(tokens) = reported {
@@ -165,7 +165,7 @@ async fn pump<D: Downstream, P: Providers>(
                     if trouble != UpstreamError::TotalTimeout {
                         sent.exchange.distrust();
                     }
-                    end_cut(trouble.into(), io.client, sent, decoder, &mut state.received, &mut out).await?;
+                    Box::pin(end_cut(trouble.into(), io.client, sent, decoder, &mut state.received, &mut out)).await?;
                     decoder.hold_back(out);
                     return Ok(End::Cut);
                 }
@@ -182,7 +182,7 @@ async fn pump<D: Downstream, P: Providers>(
                 let mut gathered = gather(io.client, sent, decoder, &mut state.received, piece, &mut out).await;
                 if let Err(error @ AttemptError::Upstream(_)) = gathered {
                     end = End::Cut;
-                    gathered = end_cut(error, io.client, sent, decoder, &mut state.received, &mut out).await;
+                    gathered = Box::pin(end_cut(error, io.client, sent, decoder, &mut state.received, &mut out)).await;
                 }
                 // A client that has seen the beginning is owed all that came before the fault.
                 if gathered.is_err() && *committed && !out.is_empty() {
@@ -197,7 +197,7 @@ async fn pump<D: Downstream, P: Providers>(
                 if !*committed && (progress == Progress::Done || !out.is_empty()) {
                     *committed = true;
                     state.timing.first_byte();
-                    reply::begin_stream(io.gateway, state, io.client).await?;
+                    Box::pin(reply::begin_stream(io.gateway, state, io.client)).await?;
                     clock.as_mut().reset((now + idle.min(KEEP_ALIVE_EVERY)).min(sent.total_by));
                 }
                 if progress == Progress::Done {
@@ -224,22 +224,37 @@ async fn gather<D: Downstream, E: Exchange>(
     out: &mut BytesMut,
 ) -> Result<Progress, AttemptError> {
     let mut piece = piece?;
+    // Where there is always a piece, nobody has looked at the clock.
+    if Instant::now() >= sent.total_by {
+        return Err(UpstreamError::TotalTimeout.into());
+    }
     let mut taken_bytes = 0;
     out.reserve(piece.as_ref().map_or(0, Bytes::len));
     loop {
         taken_bytes += piece.as_ref().map_or(0, Bytes::len);
         let turn = turn(client, sent, decoder, piece.as_ref().map_or(0, Bytes::len)).await?;
         let progress = decoder.take(turn, piece, received, out)?;
-        if progress == Progress::Done || out.len() >= WRITE_BYTES_MAX {
+        if progress == Progress::Done {
             return Ok(progress);
+        }
+        if out.len() >= WRITE_BYTES_MAX {
+            return unless_interrupted(client).await;
         }
         // What says nothing to the client, such as blank lines, may go on for long: others get their turn.
         if taken_bytes >= READ_BYTES_MAX {
             tokio::task::yield_now().await;
-            return Ok(progress);
+            return unless_interrupted(client).await;
         }
         let Some(next) = ready(sent.exchange.piece()).await else { return Ok(progress) };
         piece = next?;
+    }
+}
+
+/// More of an answer is to be read, unless the call is to end: where there is always a piece, nobody has looked.
+async fn unless_interrupted<D: Downstream>(client: &mut D) -> Result<Progress, AttemptError> {
+    match ready(client.interrupted()).await {
+        Some(why) => Err(why.into()),
+        None => Ok(Progress::More),
     }
 }
 
@@ -251,7 +266,7 @@ async fn turn<'a, D: Downstream, E>(
     bytes: usize,
 ) -> Result<Option<Turn<'a>>, AttemptError> {
     let Some(adapter) = decoder.adapter() else { return Ok(None) };
-    turn_before(Some(sent.total_by), client, adapter.turn(Work::Push, bytes)).await.map(Some)
+    Box::pin(turn_before(Some(sent.total_by), client, adapter.turn(Work::Push, bytes))).await.map(Some)
 }
 
 /// Ends an answer that broke off.
@@ -281,7 +296,7 @@ fn timed_out(now: Instant, total_by: Instant, silence_ends: Instant, committed: 
 
 /// More would go to the client than one answer may have.
 fn over_long() -> AttemptError {
-    AttemptError::of_provider(FailureKind::Upstream, "The provider's answer is too long.")
+    overrun("The provider's answer is too long.")
 }
 
 /// Text of twice the tokens that an answer may have, if they are long ones.
@@ -298,18 +313,23 @@ fn told_bytes_max(admitted: &Admitted) -> u64 {
 }
 
 fn over_told() -> AttemptError {
-    AttemptError::of_provider(FailureKind::Upstream, "The provider answers far more than it was told that it may.")
+    overrun("The provider answers far more than it was told that it may.")
+}
+
+/// The provider has worked for it, whatever becomes of it.
+fn overrun(message: &str) -> AttemptError {
+    AttemptError::Unreadable(Failure::of_provider(FailureKind::Upstream, message))
 }
 
 /// The stream is whole and settled: write the row, then let the last events go.
 async fn finish<D: Downstream, P>(
     io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
-    mut decoder: Decoder<'_>,
+    decoder: &mut Decoder<'_>,
     tokens: &Tokens,
 ) {
     if let Err(error) = state.end(io.gateway, Ending::GOOD) {
-        reply::break_off(state, &error.verdict(&state.snapshot.redactor), io.client).await;
+        Box::pin(reply::break_off(state, &error.verdict(&state.snapshot.redactor), io.client)).await;
         return;
     }
     if io.client.write(decoder.last(tokens), true).await == Err(ClientGoneError) {

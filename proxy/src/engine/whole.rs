@@ -10,7 +10,7 @@ use super::{
     call_state::{CallState, Ending},
     client::{ClientGoneError, Downstream},
     large,
-    providers::{Exchange, Providers},
+    providers::Providers,
     received::Received,
     reply,
     sent::{Body, Sent, shown_headers},
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     call::{Failure, FailureKind, Tokens},
     dialect::canonical,
+    gateway::Gateway,
     plugin::Work,
     usage::Source,
 };
@@ -31,13 +32,15 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
     io: &mut CallIo<'_, D, P>,
     state: &mut CallState,
     admitted: &Admitted,
-    mut sent: Sent<'_, P::Exchange>,
+    mut sent: Box<Sent<'_, P::Exchange>>,
 ) -> Result<(), AttemptError> {
     state.timing.first_byte();
     let began = Instant::now();
-    let mut body = Body::default();
+    let mut body = Body::counted(&io.gateway.answers);
     let collected = sent.collect(&mut body, io.gateway.bounds.answer_bytes_max, io.client).await;
     state.timing.waited(began.elapsed());
+    // Until the client has the answer.
+    let _held = body.take_held();
     let body = body.into_bytes();
     match collected {
         Ok(true) => {}
@@ -54,14 +57,14 @@ pub(super) async fn answer<D: Downstream, P: Providers>(
             return Err(error);
         }
     };
-    let target = sent.target;
-    io.providers.release(sent.exchange).await;
+    let Sent { target, exchange, .. } = *sent;
+    io.providers.release(exchange).await;
     state.received = Received::answer(body.clone());
     if let Some(tokens) = reported {
         state.received.report(tokens);
     }
     settle::answered(io.gateway, state, admitted, target).await;
-    state.end(io.gateway, Ending::GOOD).map_err(AttemptError::Final)?;
+    state.end_before_answer(io.gateway, Ending::GOOD).map_err(AttemptError::Final)?;
     // The row is written: a client that leaves now has left a call that is settled.
     if reply::json(io.gateway, state, body, io.client).await == Err(ClientGoneError) {
         io.client.close_after();
@@ -79,10 +82,12 @@ async fn read<D: Downstream, P: Providers>(
 ) -> Result<(Bytes, Option<Tokens>), AttemptError> {
     let (canonical, reported, name) = if sent.request.passthrough {
         let reported = large::scan(io.gateway, body.len(), || canonical::whole(body)).await;
-        let reported = reported.map_err(|failure| in_place_of_an_answer(failure, body))?;
-        (body.clone(), reported, None)
+        match reported {
+            Ok(reported) => (body.clone(), reported, None),
+            Err(failure) => return Err(in_place_of_an_answer(io.gateway, failure, body).await),
+        }
     } else {
-        let (canonical, reported) = translated(sent, body, io.client).await?;
+        let (canonical, reported) = translated(io, sent, body).await?;
         (canonical, reported, Some(state.name()))
     };
     let (dialect, bytes) = (state.identity.dialect, canonical.len());
@@ -98,8 +103,9 @@ fn heard(admitted: &Admitted, body: &Bytes) -> Received {
 }
 
 /// A failure that was found where an answer should be: the provider's own words, or that nobody can read it.
-pub(super) fn in_place_of_an_answer(failure: Failure, body: &[u8]) -> AttemptError {
-    let is_verdict = failure.kind != FailureKind::Upstream || canonical::tells_error(body);
+pub(super) async fn in_place_of_an_answer(gateway: &Gateway, failure: Failure, body: &[u8]) -> AttemptError {
+    let is_verdict = failure.kind != FailureKind::Upstream
+        || large::scan(gateway, body.len(), || canonical::tells_error(body)).await;
     if is_verdict { AttemptError::Provider(failure) } else { AttemptError::Unreadable(failure) }
 }
 
@@ -107,20 +113,23 @@ pub(super) fn in_place_of_an_answer(failure: Failure, body: &[u8]) -> AttemptErr
 ///
 /// # Errors
 /// [`AttemptError`] where the adapter finds an error in it, or fails.
-pub(super) async fn translated<D: Downstream, E: Exchange>(
-    sent: &Sent<'_, E>,
+pub(super) async fn translated<D: Downstream, P: Providers>(
+    io: &mut CallIo<'_, D, P>,
+    sent: &Sent<'_, P::Exchange>,
     body: &Bytes,
-    client: &mut D,
 ) -> Result<(Bytes, Option<Tokens>), AttemptError> {
     let text = std::str::from_utf8(body).map_err(|_| {
         AttemptError::Unreadable(Failure::of_provider(FailureKind::Upstream, "The provider's answer is not UTF-8."))
     })?;
     let headers = shown_headers(&sent.answer.headers);
     let adapter = &sent.target.adapter;
-    let turn = turn_before(Some(sent.total_by), client, adapter.turn(Work::Decode, text.len())).await?;
+    let turn = turn_before(Some(sent.total_by), io.client, adapter.turn(Work::Decode, text.len()));
+    let turn = Box::pin(turn).await?;
     let answer = turn.run(|| adapter.decode(&sent.context, sent.answer.status, &headers, text))?;
-    let answer = answer.map_err(|failure| in_place_of_an_answer(failure, body))?;
-    Ok((answer.body.into(), answer.usage))
+    match answer {
+        Ok(answer) => Ok((answer.body.into(), answer.usage)),
+        Err(failure) => Err(in_place_of_an_answer(io.gateway, failure, body).await),
+    }
 }
 
 /// An answer past the bound: the client gets an error, but the provider has done the work. It is charged for the prompt's

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{call::Blame, secret::Secret};
+use crate::{call::Blame, plugin::Scarce, secret::Secret};
 
 fn verdict(error: impl Into<Error>) -> Verdict {
     error.into().verdict(&Redactor::default())
@@ -108,9 +108,10 @@ fn every_refusal_has_a_status_that_says_whose_fault_it_is() {
         (RouteError::Forbidden("m".into()).into(), 403, "model_not_allowed"),
         (TemplateError::Missing("name".into()).into(), 400, "template_variable_missing"),
         (RequestError::TooLarge(1).into(), 413, "request_too_large"),
+        (RequestError::NoRoomForAnswer.into(), 503, "answers_busy"),
         (RequestError::Head.into(), 400, "head_invalid"),
         (Error::Plugin { provider: "p".into(), fault: PluginError::Deadline }, 504, "plugin_deadline_exceeded"),
-        (Error::Plugin { provider: "p".into(), fault: PluginError::Busy }, 503, "plugin_busy"),
+        (Error::Plugin { provider: "p".into(), fault: PluginError::Busy(Scarce::Calls) }, 503, "plugin_busy"),
         (
             Error::Plugin { provider: "p".into(), fault: PluginError::Resting { retry_after_ms: 900 } },
             503,
@@ -133,8 +134,15 @@ fn every_refusal_has_a_status_that_says_whose_fault_it_is() {
 #[test]
 fn a_place_that_is_taken_blames_nobody_and_a_plugin_that_rests_says_when_to_come_back() {
     let verdict = |fault| Error::Plugin { provider: "innocent".into(), fault }.verdict(&Redactor::default());
-    let busy = verdict(PluginError::Busy);
-    assert_eq!(busy.message, "All places for plugin calls are in use.");
+    for (scarce, message) in [
+        (Scarce::Calls, "All places for plugin calls are in use."),
+        (Scarce::Streams, "All places for streams through plugins are in use."),
+        (Scarce::Memory, "The memory for plugin calls is in use."),
+        (Scarce::Processor, "The processor time for plugin calls is in use."),
+        (Scarce::Queue, "Too many calls wait to begin with long plugin work."),
+    ] {
+        assert_eq!(verdict(PluginError::Busy(scarce)).message, message);
+    }
     let resting = verdict(PluginError::Resting { retry_after_ms: 900 });
     assert!(resting.message.starts_with("The plugin of provider `innocent` failed too often"), "{}", resting.message);
     assert_eq!((resting.retry_after_ms, resting.retry), (Some(900), None));

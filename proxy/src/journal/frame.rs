@@ -54,7 +54,19 @@ pub(super) enum Front<'a> {
 }
 
 pub(super) fn row(record: &Record) -> Vec<u8> {
-    frame(ROW, record)
+    match record.overrun_tokens {
+        0 => frame(ROW, record),
+        overrun_tokens => frame(ROW, &(record, overrun_tokens)),
+    }
+}
+
+/// A row, and behind it its overrun where it has one.
+fn row_of(value: &[u8]) -> Result<Record, Error> {
+    let (mut record, behind): (Record, _) = postcard::take_from_bytes(value).map_err(|_| broken())?;
+    if !behind.is_empty() {
+        record.overrun_tokens = decode(behind)?;
+    }
+    Ok(record)
 }
 
 pub(super) fn keys(changes: &[KeyChange]) -> Vec<u8> {
@@ -124,7 +136,7 @@ pub(super) fn claim(bytes: &[u8]) -> Option<(u32, u32)> {
 /// The entry of a payload whose checksum held.
 pub(super) fn parse(payload: &[u8]) -> Result<Entry, Error> {
     match payload.split_first() {
-        Some((&ROW, value)) => Ok(Entry::Row(decode(value)?)),
+        Some((&ROW, value)) => Ok(Entry::Row(row_of(value)?)),
         Some((&KEYS, value)) => Ok(Entry::Keys(decode(value)?)),
         Some((&REFUSALS, value)) => Ok(Entry::Refusals(decode(value)?)),
         Some((&kind, _)) => Err(Error::Foreign { kind }),
@@ -133,7 +145,11 @@ pub(super) fn parse(payload: &[u8]) -> Result<Entry, Error> {
 }
 
 fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Error> {
-    postcard::from_bytes(value).map_err(|_| store::Error::Broken { what: "an entry of the journal" }.into())
+    postcard::from_bytes(value).map_err(|_| broken())
+}
+
+fn broken() -> Error {
+    store::Error::Broken { what: "an entry of the journal" }.into()
 }
 
 fn checksum(length: u32, payload: &[u8]) -> u32 {

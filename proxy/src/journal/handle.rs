@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 use parking_lot::Mutex;
 
 use super::{
-    Attempt, Clock, Error, KeyError, Lag, Opened, Recovered, Revoked, RowRules, Settings, mapped,
+    Attempt, Clock, Error, KeyError, Lag, Opened, Recovered, Revoked, RowRules, Settings, mapped, segments,
     shared::{Place, Shared},
     writer::Writer,
 };
@@ -22,6 +22,15 @@ pub struct Journal {
 pub struct OpenCall(Place);
 
 impl Journal {
+    /// Whether the journal in `dir` has entries: a store that did not write them would delete them unread. One that was
+    /// opened and closed has none, and neither has one that is not there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where that cannot be seen.
+    pub fn has_entries(dir: &Path) -> Result<bool, Error> {
+        segments::have_entries(dir).map_err(|source| Error::Io { path: dir.to_owned(), source })
+    }
+
     /// Opens the journal in `dir`, takes over what a former process left there, and starts the journal's thread.
     ///
     /// # Errors

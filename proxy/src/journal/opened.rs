@@ -41,9 +41,11 @@ pub struct Attempt {
     pub attempts: u32,
     /// The part of [`Opened::tokens_held`] that is output.
     pub output_tokens_held: u64,
-    /// What the attempts before this one used.
+    /// What the attempts before this one used, and this one too if it is over.
     pub input_tokens_spent: u64,
     pub output_tokens_spent: u64,
+    /// It has ended, so that nothing is held for it.
+    pub is_over: bool,
 }
 
 /// A call that ended without saying how.
@@ -97,11 +99,12 @@ impl Attempt {
 }
 
 impl CutCall {
-    /// The row of the call: what a provider had counts its hold and the attempts before, by estimate; what none had
-    /// counts nothing.
+    /// The row of the call: what a provider has counts its hold and the attempts before, by estimate; what none has
+    /// counts those attempts alone.
     pub fn into_record(self, error_class: &str, total_us: u64) -> Record {
         let CutCall { opened, attempt } = self;
-        let held = if attempt.is_some() { opened.tokens_held } else { 0 };
+        let is_under_way = attempt.as_ref().is_some_and(|attempt| !attempt.is_over);
+        let held = if is_under_way { opened.tokens_held } else { 0 };
         let attempt = attempt.unwrap_or_default();
         let tokens = Tokens {
             input: held.saturating_sub(attempt.output_tokens_held).saturating_add(attempt.input_tokens_spent),

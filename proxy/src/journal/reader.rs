@@ -87,7 +87,13 @@ pub(super) fn scan(bytes: &[u8], last: bool, entries_max: usize) -> Result<Porti
                 portion.frames += 1;
                 at += HEADER_BYTES + length;
             }
-            Front::Zeros if last && bytes[at..].iter().all(|&byte| byte == 0) => at = bytes.len(),
+            // The end, or as it seems so far: what follows says whether it was a hole.
+            Front::Zeros if bytes[at..].iter().all(|&byte| byte == 0) => {
+                if !last {
+                    break;
+                }
+                at = bytes.len();
+            }
             // A whole frame may begin here: what lies inside of it is not looked at.
             Front::Partial if !last => break,
             Front::Zeros | Front::Partial | Front::Damaged => {

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::{DirBuilder, File, Permissions},
-    io,
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
@@ -49,6 +49,26 @@ pub(super) fn list(dir: &Path, suffix: &str) -> io::Result<BTreeMap<u64, u64>> {
         }
     }
     Ok(files)
+}
+
+/// Whether a segment in the directory has anything but zeros.
+pub(super) fn have_entries(dir: &Path) -> io::Result<bool> {
+    let numbers = match list(dir, SUFFIX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        listed => listed?.into_keys(),
+    };
+    let mut bytes = vec![0; 64 << 10];
+    for number in numbers {
+        let mut file = File::open(path(dir, number))?;
+        loop {
+            match file.read(&mut bytes)? {
+                0 => break,
+                length if bytes[..length].iter().any(|&byte| byte != 0) => return Ok(true),
+                _ => {}
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// The suffix of a segment's file.
@@ -209,6 +229,12 @@ impl Segments {
     /// Whether fewer segments are ready than should be: a segment more than the open calls may need.
     pub(super) fn is_short(&self) -> bool {
         self.ready.len() < READY_MIN || self.room() < self.reserved + KEPT_FOR_CHANGES + self.segment_bytes
+    }
+
+    /// Whether the journal's thread is to be woken for a segment. A disk that took none is asked again when the thread
+    /// finds it time, and not at each row.
+    pub(super) fn wants_one_now(&self) -> bool {
+        self.full.is_none() && self.is_short()
     }
 
     /// Why calls find no room.

@@ -12,11 +12,13 @@ use super::{
     segments::Segments,
     slots::{self, Slots},
 };
-use crate::store::{KeyChange, Record};
+use crate::{
+    limit::HOUR_MS,
+    store::{KeyChange, Record},
+};
 
 /// What a row may take beyond the texts that its call was opened with.
 const ROW_BYTES_BESIDE: usize = 1_000;
-const HOUR_MS: u64 = 3_600_000;
 
 pub(super) struct Shared {
     pub(super) clock: Clock,
@@ -113,10 +115,9 @@ impl Shared {
         if written.is_err() {
             tail.rows_lost += 1;
         }
-        // A disk that takes nothing is asked again when the thread finds it time.
-        let is_short = tail.segments.is_short() && tail.segments.refuses().is_none();
+        let is_wanted = tail.segments.wants_one_now();
         drop(tail);
-        if is_short {
+        if is_wanted {
             self.asked.notify_one();
         }
         written.map_err(|error| Error::NoRoom(error.kind()))

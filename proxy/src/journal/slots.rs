@@ -171,11 +171,27 @@ fn read_slot(slot: &[u8]) -> Option<CutCall> {
 
 /// An attempt, also one of a build that kept less of it: the bytes of that end before the fields of this one.
 fn decode_attempt(bytes: &[u8]) -> Option<Attempt> {
-    let before = || {
+    let first = || {
         let (provider, upstream_model, currency, charge_nanos, priced, attempts) = decode(bytes)?;
         Some(Attempt { provider, upstream_model, currency, charge_nanos, priced, attempts, ..Attempt::default() })
     };
-    decode(bytes).or_else(before)
+    let second = || {
+        let (before, output_tokens_held, input_tokens_spent, output_tokens_spent) = decode(bytes)?;
+        let (provider, upstream_model, currency, charge_nanos, priced, attempts) = before;
+        Some(Attempt {
+            provider,
+            upstream_model,
+            currency,
+            charge_nanos,
+            priced,
+            attempts,
+            output_tokens_held,
+            input_tokens_spent,
+            output_tokens_spent,
+            is_over: false,
+        })
+    };
+    decode(bytes).or_else(second).or_else(first)
 }
 
 fn state(slot: &[u8]) -> u32 {
@@ -209,4 +225,21 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
         return None;
     }
     postcard::from_bytes(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_of_an_older_build_is_read() {
+        let known = ("one".to_owned(), "m".to_owned(), "USD".to_owned(), 17_u64, true, 2_u32);
+        let first = decode_attempt(&encode(&known, ATTEMPT_BYTES).unwrap()).unwrap();
+        assert_eq!((first.provider.as_str(), first.charge_nanos, first.attempts), ("one", 17, 2));
+        let bytes = encode(&(known, 50_u64, 7_u64, 3_u64), ATTEMPT_BYTES).unwrap();
+        let second = decode_attempt(&bytes).unwrap();
+        let spent = (second.output_tokens_held, second.input_tokens_spent, second.output_tokens_spent);
+        assert_eq!((second.attempts, spent, second.is_over), (2, (50, 7, 3), false));
+        assert_eq!(decode_attempt(&encode_attempt(&second).unwrap()), Some(second));
+    }
 }

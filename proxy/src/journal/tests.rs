@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     call::Tokens,
+    limit::HOUR_MS,
     store::{KeyChange, KeyEntry, Store},
 };
 
@@ -115,7 +116,6 @@ fn a_key_is_revoked_before_the_disk_answers_and_other_keys_as_well() {
 
 #[test]
 fn a_clock_is_trusted_once_it_has_gone_evenly_for_an_hour() {
-    const HOUR_MS: u64 = 3_600_000;
     let mut horizon = Horizon::default();
     let now_ms = testing::NOW_MS;
     assert_eq!(horizon.trusted(now_ms, 0), None);
@@ -128,4 +128,24 @@ fn a_clock_is_trusted_once_it_has_gone_evenly_for_an_hour() {
     assert_eq!(horizon.trusted(now_ms + 9 * HOUR_MS, HOUR_MS + 1), None, "a step is");
     assert_eq!(horizon.trusted(now_ms + 10 * HOUR_MS, 2 * HOUR_MS), None, "nor an hour less a millisecond");
     assert_eq!(horizon.trusted(now_ms + 10 * HOUR_MS + 1, 2 * HOUR_MS + 1), Some(now_ms + 10 * HOUR_MS + 1));
+}
+
+#[test]
+fn a_disk_that_took_no_segment_is_asked_again_by_the_threads_time_and_not_at_each_row() {
+    let house = testing::House::new();
+    let settings = Settings { segment_bytes: 64 << 10, calls_max: 1, ..Settings::default() };
+    let (journal, mut hand, _) = house.by_hand(house.store(), settings, RULES).unwrap();
+    let tail = || journal.shared.tail.lock();
+    house.disk.fill(true);
+    while !tail().segments.is_short() {
+        journal.record(row("req_1", 1)).unwrap();
+    }
+    assert!(tail().segments.wants_one_now());
+    hand.round().unwrap_err();
+    journal.record(row("req_2", 1)).unwrap();
+    assert!(tail().segments.is_short() && tail().segments.refuses().is_none(), "rows still fit");
+    assert!(!tail().segments.wants_one_now());
+    house.disk.fill(false);
+    hand.round().unwrap();
+    assert!(!tail().segments.is_short());
 }

@@ -263,7 +263,7 @@ impl Writer {
             return Ok(());
         }
         let before_ms = trusted_ms.saturating_sub(u64::from(days) * DAY_MS);
-        if self.taker.store.prune(before_ms, PRUNE_FILES)? < PRUNE_FILES {
+        if self.taker.store.prune(before_ms, trusted_ms, PRUNE_FILES)? < PRUNE_FILES {
             self.pruned_ms = now_ms;
         }
         Ok(())

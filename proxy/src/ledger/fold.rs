@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use crate::{
-    limit::{day_of, month_of},
+    limit::{HOUR_MS, day_of, month_of},
     store::{Batch, Dimension, Record, Rollup, RollupKey, Sums},
 };
 
-const HOUR_MS: u64 = 3_600_000;
 /// The model of calls that no provider saw: clients choose those names, and may choose new ones without end.
 pub const UNROUTED: &str = "(unrouted)";
 
@@ -20,6 +19,10 @@ pub(super) fn add_up(batch: &mut Batch) {
         let hour = u32::try_from(row.started_ms / HOUR_MS).unwrap_or(u32::MAX);
         for (dimension, name) in names(row) {
             rollups.entry((dimension, hour, name)).or_default().merge(&usage);
+        }
+        if row.overrun_tokens > 0 && !row.key_id.is_empty() {
+            let overrun = Rollup { calls: 1, output: row.overrun_tokens, ..Rollup::default() };
+            rollups.entry((Dimension::Overrun, hour, &row.key_id)).or_default().merge(&overrun);
         }
         let tokens = row.tokens.total();
         if tokens > 0 && !row.key_id.is_empty() {

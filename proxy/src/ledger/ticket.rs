@@ -22,7 +22,8 @@ impl CallTicket {
         CallTicket { journal, clock, call: Some((call, opened)), attempt: None }
     }
 
-    /// The call is on its way to a provider: from here on a call that is cut counts its hold, at this target's price.
+    /// The call is on its way to a provider: from here on a call that is cut counts its hold, at this target's price. Or
+    /// the attempt is over, and it counts what was used.
     pub fn sent(&mut self, attempt: Attempt) {
         if let Some((call, _)) = &self.call {
             self.journal.sent(call, &attempt);

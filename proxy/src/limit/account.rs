@@ -159,10 +159,14 @@ impl Account {
         self.end(held, Amount::default(), at);
     }
 
+    /// One call less is in flight.
+    pub(super) fn leave(&self) {
+        self.state.lock().concurrent -= 1;
+    }
+
     /// Ends a hold of `held` at `at` with what was `used`.
     pub(super) fn end(&self, held: Amount, used: Amount, at: At) {
         let mut state = self.state.lock();
-        state.concurrent -= 1;
         state.total.settle(held, used);
         if let Some(day) = state.days.of_mut(at.day) {
             day.settle(held, used);

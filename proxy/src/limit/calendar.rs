@@ -1,7 +1,9 @@
 //! UTC days and months of the civil calendar. Pure arithmetic, without leap seconds, as Unix time has none.
 
+/// Milliseconds in an hour.
+pub const HOUR_MS: u64 = 3_600_000;
 /// Milliseconds in a UTC day.
-pub const DAY_MS: u64 = 86_400_000;
+pub const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// The UTC day of a Unix time in milliseconds: days since 1970-01-01.
 pub fn day_of(now_ms: u64) -> u32 {

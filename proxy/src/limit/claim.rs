@@ -24,9 +24,9 @@ pub struct Claim<'a> {
 
 /// Quota set aside for one call, in every account that it touches.
 ///
-/// Settle it with what was really used, also when the client has left. Dropped unsettled it is released if nothing
-/// was sent, and charged in full if something was: what we failed to count, the provider did not. The request itself
-/// stays counted for its minute in any case, and a call that outlives its day or month is charged to the one it
+/// Settle it with what was really used, also when the client has left. Dropped unsettled it is charged in full while
+/// something is on its way upstream: what we failed to count, the provider did not. Otherwise it is charged what was used
+/// before, which is nothing if nothing was sent. The request itself stays counted for its minute in any case, and a call that outlives its day or month is charged to the one it
 /// began in.
 #[must_use = "a hold that is dropped at once lets the call go unlimited"]
 #[derive(Debug)]
@@ -42,7 +42,13 @@ struct Part {
     account: Arc<Account>,
     amount: Amount,
     at: At,
+    /// What is charged if the hold is dropped while nothing is on its way upstream.
+    used: Amount,
 }
+
+/// A settled call's place among the calls in flight of its accounts, until dropped.
+#[derive(Debug)]
+pub struct Place(SmallVec<[Arc<Account>; INLINE]>);
 
 /// Counts one request and one call in flight in each account, and sets the amounts aside: all of it, or nothing.
 ///
@@ -107,7 +113,10 @@ impl Hold {
         let part = match self.parts.binary_search_by_key(&place(account), |part| place(&part.account)) {
             Ok(held) => held,
             Err(after) => {
-                self.parts.insert(after, Part { account: account.clone(), amount: Amount::default(), at });
+                self.parts.insert(
+                    after,
+                    Part { account: account.clone(), amount: Amount::default(), at, used: Amount::default() },
+                );
                 after
             }
         };
@@ -122,17 +131,28 @@ impl Hold {
         self.sent = true;
     }
 
-    /// Ends the hold with what was used of each account: the difference is free at once, an excess is counted.
-    pub fn settle(mut self, used: impl Fn(&Account) -> Amount) {
+    /// Nothing is on its way upstream any more, and all that was has cost what was `used` of each account.
+    pub fn came_back(&mut self, used: impl Fn(&Account) -> Amount) {
+        self.sent = false;
+        self.parts.iter_mut().for_each(|part| part.used = used(&part.account));
+    }
+
+    /// Ends the hold with what was used of each account: the difference is free at once, an excess is counted. The call
+    /// itself counts as in flight until its place is dropped.
+    pub fn settle(mut self, used: impl Fn(&Account) -> Amount) -> Place {
+        let mut place = Place(SmallVec::new());
         for part in self.parts.drain(..) {
             part.account.end(part.amount, used(&part.account), part.at);
+            place.0.push(part.account);
         }
+        place
     }
 
     /// Gives everything back, the request as well: the call was refused after all.
     pub fn cancel(mut self) {
         for part in self.parts.drain(..) {
             part.account.cancel(part.amount, part.at);
+            part.account.leave();
         }
     }
 }
@@ -140,9 +160,16 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         for part in self.parts.drain(..) {
-            let used = if self.sent { part.amount } else { Amount::default() };
+            let used = if self.sent { part.amount } else { part.used };
             part.account.end(part.amount, used, part.at);
+            part.account.leave();
         }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|account| account.leave());
     }
 }
 

@@ -8,8 +8,8 @@ use super::{Account, Past, Spent, Time};
 
 /// Every account's windows and holds.
 ///
-/// An account is made at its first use and lives as long as the limiter: the table is as large as the table of
-/// principals, because only authenticated calls reach it.
+/// An account is made when its key is, or at the start for each key that there is, and lives as long as the limiter: a
+/// key goes only while no gateway runs. So the table is as large as that of the keys.
 #[derive(Debug, Default)]
 pub struct Limiter {
     pub(super) accounts: RwLock<HashMap<Arc<str>, Arc<Account>>>,

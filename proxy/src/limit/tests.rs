@@ -121,9 +121,18 @@ fn a_refused_call_touches_nothing() {
 #[test]
 fn a_hold_ends_as_it_should() {
     type End = fn(Hold);
-    let cases: [(&str, u64, End); 6] = [
+    let cases: [(&str, u64, End); 8] = [
         ("dropped before anything was sent", 0, |hold| drop(hold)),
         ("dropped after something was sent", 100, |mut hold| hold.sent()),
+        ("dropped after what was sent came back", 30, |mut hold| {
+            hold.sent();
+            hold.came_back(|_| Amount::tokens(30));
+        }),
+        ("dropped after more was sent", 100, |mut hold| {
+            hold.sent();
+            hold.came_back(|_| Amount::tokens(30));
+            hold.sent();
+        }),
         ("settled with less", 7, |mut hold| {
             hold.sent();
             settle(hold, 7);
@@ -144,6 +153,18 @@ fn a_hold_ends_as_it_should() {
         assert_eq!(tokens(spent), [charged, charged, charged, 0], "{how}");
         assert_eq!((spent.requests_last_minute, spent.concurrent), (1, 0), "{how}");
     }
+}
+
+#[test]
+fn a_settled_call_is_in_flight_until_its_place_is_given_back() {
+    let limiter = Limiter::new();
+    let caps = caps(|caps| caps.concurrent = Some(1));
+    let place = reserve(&limiter, "key", &caps, 10, NOW_MS).expect("fits").settle(|_| Amount::tokens(4));
+    let spent = limiter.spent("key", at(NOW_MS));
+    assert_eq!((tokens(spent), spent.concurrent), ([4, 4, 4, 0], 1));
+    assert_eq!(refusal(reserve(&limiter, "key", &caps, 1, NOW_MS)).limit, Limit::Concurrent);
+    drop(place);
+    settle(reserve(&limiter, "key", &caps, 1, NOW_MS).expect("the place is free"), 0);
 }
 
 #[test]

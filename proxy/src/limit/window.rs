@@ -17,13 +17,17 @@ pub(super) struct Sum {
     pub(super) held: u128,
 }
 
-/// The sums of the two periods that the wall clock read last.
+/// Periods whose sums are kept: a week of days, and one more for a clock that stood at 1970 before it was set.
+pub(super) const PERIODS_MAX: usize = 8;
+
+/// The sums of the periods that the wall clock read last, [`PERIODS_MAX`] at most.
 ///
-/// Two, so that a clock which steps over the end of a period and back finds the sums that it left.
+/// So a clock that steps over the end of a period and back, or to and fro over several, finds the sums that it left.
 #[derive(Debug, Default)]
 pub(super) struct Periods {
     current: Window,
-    other: Window,
+    /// The one that was current last comes first.
+    others: Vec<Window>,
     /// How many windows were made.
     made: u32,
 }
@@ -48,11 +52,15 @@ impl Periods {
         if self.current.id.period == period {
             return;
         }
-        std::mem::swap(&mut self.current, &mut self.other);
-        if self.current.id.period != period {
-            self.made = self.made.wrapping_add(1);
-            self.current = Window { id: WindowId { period, serial: self.made }, sums: Sums::default() };
-        }
+        let window = match self.others.iter().position(|window| window.id.period == period) {
+            Some(at) => self.others.remove(at),
+            None => {
+                self.made = self.made.wrapping_add(1);
+                self.others.truncate(PERIODS_MAX - 2);
+                Window { id: WindowId { period, serial: self.made }, sums: Sums::default() }
+            }
+        };
+        self.others.insert(0, std::mem::replace(&mut self.current, window));
     }
 
     /// Which window is the current one.
@@ -62,12 +70,13 @@ impl Periods {
 
     /// The sums of a window; `None` where they are forgotten.
     pub(super) fn of(&self, id: WindowId) -> Option<&Sums> {
-        [&self.current, &self.other].into_iter().find(|window| window.id == id).map(|window| &window.sums)
+        let mut windows = std::iter::once(&self.current).chain(&self.others);
+        windows.find(|window| window.id == id).map(|window| &window.sums)
     }
 
     pub(super) fn of_mut(&mut self, id: WindowId) -> Option<&mut Sums> {
-        let windows = [&mut self.current, &mut self.other];
-        windows.into_iter().find(|window| window.id == id).map(|window| &mut window.sums)
+        let mut windows = std::iter::once(&mut self.current).chain(&mut self.others);
+        windows.find(|window| window.id == id).map(|window| &mut window.sums)
     }
 
     /// The sums of the current window.

@@ -13,7 +13,7 @@ use super::{
     compile::Compiled,
     guest::{CallInput, Guest, Instance},
     shared::HostShared,
-    stream::Streamed,
+    stream::{StreamExports, Streamed},
     validate::{self, ValidateError},
 };
 use crate::call::{Failure, Operation};
@@ -96,14 +96,16 @@ impl Adapter {
         let context = shared.context(name);
         let guest = Guest::link(shared, &context, &compiled.calls, granted)?;
         let exports = Exports::find(&guest)?;
-        let streamed = Streamed::find(Guest::link(shared, &context, &compiled.streams, granted)?)?;
         let first_call = |fault| LoadError::FirstCall { function: "describe", fault };
         let mut instance = guest.first_instance().map_err(first_call)?;
+        let initial_bytes = instance.memory_bytes();
         exports.agree(&mut instance)?;
+        // It is the same component where streams live, and their places are theirs.
+        StreamExports::find(&guest)?.agree(&mut instance)?;
         let (described,) = instance.call::<(), (exported::Description,)>(&exports.describe, ()).map_err(first_call)?;
         let description = description(described).map_err(|invalid| first_call(invalid.into()))?;
         drop(instance);
-        streamed.agree(&mut streamed.guest.first_instance().map_err(first_call)?)?;
+        let streamed = Streamed::new(Guest::link(shared, &context, &compiled.streams, granted)?, initial_bytes)?;
         Ok(Adapter(Arc::new(Loaded { guest, exports, streamed: Arc::new(streamed), description })))
     }
 
@@ -181,15 +183,16 @@ impl Adapter {
         })
     }
 
-    /// A place for one streamed answer. To be had before the provider is sent anything.
+    /// A place for one streamed answer, and the memory that it begins with. To be had before the provider is sent
+    /// anything.
     ///
     /// # Errors
-    /// [`PluginError::Busy`] if all are taken.
+    /// [`PluginError::Busy`] if all places are taken, or the memory is in use.
     pub fn reserve_stream(&self) -> Result<StreamPlace, PluginError> {
-        self.0.guest.shared().streams.take().map(StreamPlace).ok_or(PluginError::Busy)
+        self.0.streamed.reserve()
     }
 
-    /// An instance for one streamed answer. To be made at the answer's first byte: it holds memory.
+    /// An instance for one streamed answer. To be made at the answer's first byte: it touches memory.
     ///
     /// # Errors
     /// [`PluginError`] if the guest failed.

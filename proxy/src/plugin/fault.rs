@@ -1,6 +1,6 @@
 //! Why a plugin could not be loaded, and how a call into one can end.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
@@ -47,9 +47,9 @@ pub enum PluginError {
     /// The guest's answer holds more bytes or events than one may.
     #[error("answered more than it may")]
     Output,
-    /// All places for plugin calls are taken, or the memory for them is in use. Nobody's fault.
-    #[error("all places for plugin calls are in use")]
-    Busy,
+    /// What the call needs is all in use. Nobody's fault.
+    #[error("{0}")]
+    Busy(Scarce),
     /// The plugin has failed too often lately, and was not called.
     #[error("failed too often lately and is not called for a while")]
     Resting { retry_after_ms: u64 },
@@ -70,6 +70,32 @@ pub enum PluginError {
     Ended,
 }
 
+/// What plugin calls compete for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scarce {
+    /// Places of single calls.
+    Calls,
+    /// Places of streams.
+    Streams,
+    Memory,
+    /// The plugin has used up its share, and others want theirs.
+    Processor,
+    /// Room to wait for long work.
+    Queue,
+}
+
+impl fmt::Display for Scarce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scarce::Calls => "all places for plugin calls are in use",
+            Scarce::Streams => "all places for streams through plugins are in use",
+            Scarce::Memory => "the memory for plugin calls is in use",
+            Scarce::Processor => "the processor time for plugin calls is in use",
+            Scarce::Queue => "too many calls wait to begin with long plugin work",
+        })
+    }
+}
+
 /// Bytes of a refusal, which may quote names of the component.
 const REFUSAL_BYTES_MAX: usize = 2048;
 
@@ -88,7 +114,7 @@ impl PluginError {
             PluginError::Deadline => "deadline",
             PluginError::Memory => "memory",
             PluginError::Output => "output",
-            PluginError::Busy => "busy",
+            PluginError::Busy(_) => "busy",
             PluginError::Resting { .. } => "resting",
             PluginError::Malformed { .. } => "malformed",
             PluginError::Invalid(_) => "invalid",
@@ -100,7 +126,7 @@ impl PluginError {
 
     /// Whether the plugin itself is at fault.
     pub(super) fn is_plugins(&self) -> bool {
-        !matches!(self, PluginError::Busy | PluginError::Resting { .. } | PluginError::Ended)
+        !matches!(self, PluginError::Busy(_) | PluginError::Resting { .. } | PluginError::Ended)
     }
 
     /// The engine's words for the operator's log: one line, bounded. May quote the guest; never for a client.
@@ -122,7 +148,7 @@ impl PluginError {
             };
         }
         if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
-            return PluginError::Busy;
+            return PluginError::Busy(Scarce::Calls);
         }
         // The engine keeps the types of these two to itself; the attack suite holds their texts in place.
         let cause = error.root_cause().to_string();

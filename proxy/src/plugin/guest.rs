@@ -11,13 +11,13 @@ use wasmtime::{
 };
 
 use super::{
-    Called, Capabilities, Function, LoadError, PluginError,
+    Called, Capabilities, Function, LoadError, PluginError, Scarce,
     bindings::adapter::tollgate::plugin::{log, sign, tokenize},
     health::Rest,
     place::Place,
     share::Kind,
     shared::HostShared,
-    state::{Deadline, MemoryBound, PluginContext, State},
+    state::{Deadline, MemoryBound, PluginContext, ReservedMemory, State},
     turn::{Turn, Work, turn},
 };
 
@@ -78,8 +78,8 @@ impl Guest {
 
     /// The instance that a component is asked in who it is.
     pub(super) fn first_instance(&self) -> Result<Instance, PluginError> {
-        let place = self.shared.calls.take().ok_or(PluginError::Busy)?;
-        self.enter(place, Instant::now(), self.shared.settings.describe_deadline_ms, CallInput::default())
+        let place = self.shared.calls.take().ok_or(PluginError::Busy(Scarce::Calls))?;
+        self.enter(place, None, Instant::now(), self.shared.settings.describe_deadline_ms, CallInput::default())
     }
 
     /// Does `work` in a fresh instance, and reports how it went.
@@ -91,9 +91,9 @@ impl Guest {
         work: impl FnOnce(&mut Instance) -> Result<R, PluginError>,
     ) -> Result<R, PluginError> {
         let began = Instant::now();
-        let place = self.shared.calls.take().ok_or(PluginError::Busy);
+        let place = self.shared.calls.take().ok_or(PluginError::Busy(Scarce::Calls));
         let (mut memory_bytes, mut deadline) = (0, None);
-        let entered = place.and_then(|place| self.enter(place, began, deadline_ms, input));
+        let entered = place.and_then(|place| self.enter(place, None, began, deadline_ms, input));
         // The instance ends here, so that clearing its memory is charged too.
         let result = entered.and_then(|mut instance| {
             let result = work(&mut instance);
@@ -147,17 +147,23 @@ impl Guest {
         }
     }
 
-    /// A fresh instance whose clock has run since `began`.
+    /// `bytes` of memory for an instance to come, if they are to be had.
+    pub(super) fn reserve_memory(&self, bytes: usize) -> Option<ReservedMemory> {
+        ReservedMemory::take(&self.context, bytes)
+    }
+
+    /// A fresh instance whose clock has run since `began`, which begins with what was `reserved` for it.
     pub(super) fn enter(
         &self,
         place: Place,
+        reserved: Option<ReservedMemory>,
         began: Instant,
         deadline_ms: u64,
         input: CallInput<'_>,
     ) -> Result<Instance, PluginError> {
         let settings = &self.shared.settings;
         let secret = input.secret.filter(|_| self.may_sign);
-        let state = State::new(settings, &self.context, secret, began);
+        let state = State::new(settings, &self.context, reserved, secret, began);
         let mut store = Store::try_new(self.pre.engine(), state).map_err(|error| PluginError::of(&error, false))?;
         store.limiter(|state| state);
         store.set_hostcall_fuel(fuel(settings.output_bytes_max, input.input_bytes));
@@ -168,7 +174,7 @@ impl Guest {
         store.set_epoch_deadline(ticks);
         let instance = self.pre.instantiate(&mut store).map_err(|error| match store.data().limiter.refused {
             // Its memory was refused before it ran: others hold it.
-            Some(MemoryBound::Total) => PluginError::Busy,
+            Some(MemoryBound::Total) => PluginError::Busy(Scarce::Memory),
             _ => fault(&error, &store),
         })?;
         Ok(Instance { store, instance, _place: place })

@@ -37,17 +37,27 @@ pub(super) struct Health {
 
 #[derive(Default)]
 struct Record {
-    /// Whether there was a fault since the last success: without one, nobody takes the lock.
+    /// Whether any caller met a fault since its own last success: without one, nobody takes the lock.
     troubled: AtomicBool,
     trouble: Mutex<Trouble>,
 }
 
-/// What happened since the last success.
+/// What has failed lately. A success forgives the plugin what all callers met, but each caller's own faults only if the
+/// caller is the one that met it: what fails for one may work for all others.
 #[derive(Default)]
 struct Trouble {
+    /// Since the last success.
     all: Streak,
-    /// Of each caller that met a fault, no more than [`CALLERS_MAX`]: the latest.
-    callers: VecDeque<(u64, Streak)>,
+    /// Callers that met a fault since their own last success, no more than [`CALLERS_MAX`]: the latest.
+    callers: VecDeque<Met>,
+}
+
+/// What one caller met.
+struct Met {
+    caller: u64,
+    streak: Streak,
+    /// Whether one of its faults came after the last success of any caller.
+    lately: bool,
 }
 
 /// Callers whose faults are told apart.
@@ -85,12 +95,14 @@ impl Health {
     pub(super) fn ended(&self, kind: Kind, caller: u64, now_ms: u64, fault: bool) -> Option<Rest> {
         let record = &self.records[kind as usize];
         if fault {
+            let mut trouble = record.trouble.lock();
             record.troubled.store(true, Ordering::Relaxed);
-            return record.trouble.lock().fault(&self.rule, caller, now_ms);
+            return trouble.fault(&self.rule, caller, now_ms);
         }
         if record.troubled.load(Ordering::Relaxed) {
-            *record.trouble.lock() = Trouble::default();
-            record.troubled.store(false, Ordering::Relaxed);
+            let mut trouble = record.trouble.lock();
+            trouble.success(caller);
+            record.troubled.store(!trouble.callers.is_empty(), Ordering::Relaxed);
         }
         None
     }
@@ -106,22 +118,35 @@ pub(super) enum Rest {
 
 impl Trouble {
     fn admit(&mut self, rule: &RestRule, caller: u64, now_ms: u64) -> Result<(), u64> {
-        if let Some((_, own)) = self.callers.iter_mut().find(|(known, _)| *known == caller) {
-            own.admit(rule, now_ms)?;
+        if let Some(own) = self.callers.iter_mut().find(|met| met.caller == caller) {
+            own.streak.admit(rule, now_ms)?;
         }
-        if self.callers.len() < rule.callers_min as usize { Ok(()) } else { self.all.admit(rule, now_ms) }
+        if self.is_of_one(rule) { Ok(()) } else { self.all.admit(rule, now_ms) }
+    }
+
+    /// Whether too few callers have met faults since the last success to lay them at the plugin's door.
+    fn is_of_one(&self, rule: &RestRule) -> bool {
+        self.callers.iter().filter(|met| met.lately).count() < rule.callers_min as usize
+    }
+
+    fn success(&mut self, caller: u64) {
+        self.all = Streak::default();
+        self.callers.retain(|met| met.caller != caller);
+        self.callers.iter_mut().for_each(|met| met.lately = false);
     }
 
     fn fault(&mut self, rule: &RestRule, caller: u64, now_ms: u64) -> Option<Rest> {
-        let place = self.callers.iter().position(|(known, _)| *known == caller).unwrap_or_else(|| {
+        let place = self.callers.iter().position(|met| met.caller == caller).unwrap_or_else(|| {
             if self.callers.len() == CALLERS_MAX {
                 self.callers.pop_front();
             }
-            self.callers.push_back((caller, Streak::default()));
+            self.callers.push_back(Met { caller, streak: Streak::default(), lately: true });
             self.callers.len() - 1
         });
-        let own = self.callers[place].1.fault(rule, now_ms);
-        if self.callers.len() < rule.callers_min as usize {
+        let met = &mut self.callers[place];
+        met.lately = true;
+        let own = met.streak.fault(rule, now_ms);
+        if self.is_of_one(rule) {
             self.all.faults = self.all.faults.saturating_add(1);
             return own.map(Rest::OfCaller);
         }

@@ -47,11 +47,15 @@ impl MemoryShare {
 
     /// Charges `bytes` more for an instance that then holds `instance_bytes`. Nothing is charged if it is refused.
     pub(super) fn take(&self, bytes: usize, instance_bytes: usize) -> bool {
-        let total = self.budget.used_bytes.fetch_add(bytes, Ordering::AcqRel).saturating_add(bytes);
-        let own = self.used_bytes.fetch_add(bytes, Ordering::AcqRel).saturating_add(bytes);
-        let granted = admits(total, own, self.budget.bytes_max, instance_bytes);
-        if !granted {
-            self.give_back(bytes);
+        let more = |total: usize| {
+            let total = total.saturating_add(bytes);
+            let own = self.used_bytes.load(Ordering::Acquire).saturating_add(bytes);
+            admits(total, own, self.budget.bytes_max, instance_bytes).then_some(total)
+        };
+        // What is refused is never added: another plugin would be refused for it.
+        let granted = self.budget.used_bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok();
+        if granted {
+            self.used_bytes.fetch_add(bytes, Ordering::AcqRel);
         }
         granted
     }

@@ -39,9 +39,5 @@ impl Drop for Place {
     }
 }
 
-/// The right to decode one streamed answer. Taken before the provider is sent anything, so that an answer which has
-/// been paid for always finds a place.
-pub struct StreamPlace(pub(super) Place);
-
 #[cfg(test)]
 mod tests;

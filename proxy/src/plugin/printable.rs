@@ -12,8 +12,8 @@ pub(crate) fn printable(text: &str, bytes_max: usize) -> String {
         }
         match character {
             '\n' | '\t' => line.push(' '),
-            // Includes the C1 controls and the marks that reorder text: both can forge what a terminal shows.
-            character if character.is_control() || is_reordering(character) => {
+            // Includes the C1 controls, and marks that reorder text or begin a line: all can forge what is shown.
+            character if character.is_control() || forges(character) => {
                 let _ = write!(line, "\\u{{{:x}}}", u32::from(character));
             }
             character => line.push(character),
@@ -22,8 +22,8 @@ pub(crate) fn printable(text: &str, bytes_max: usize) -> String {
     line
 }
 
-fn is_reordering(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+fn forges(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

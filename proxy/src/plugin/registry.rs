@@ -4,9 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use sha2::{Digest, Sha256};
 
-use super::{Adapter, Capabilities, Host, LoadError, Renderer};
-
-const PLUGINS_MAX: usize = 256;
+use super::{Adapter, Capabilities, Host, LoadError, Renderer, settings::PLUGINS_MAX};
 
 /// What a component is to be loaded as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,8 @@
 //! What plugins may use.
 
+/// Plugins at one time: so many compiled components are kept.
+pub(super) const PLUGINS_MAX: usize = 256;
+
 /// What plugins may use. The bounds hold for each call unless they say otherwise.
 #[derive(Debug, Clone)]
 pub struct Settings {

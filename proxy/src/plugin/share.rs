@@ -14,7 +14,7 @@ use std::{
 const BURST: Duration = Duration::from_millis(100);
 /// Work that usually takes less than this is short.
 const SHORT: Duration = Duration::from_micros(100);
-/// Work whose turn would come later than this is refused.
+/// A call whose first turn would come later than this is refused, and none waits longer for one.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a plugin that asked for its turn counts as wanting the processors.
 const WANTED_FOR_MS: u64 = 100;
@@ -57,8 +57,9 @@ impl CpuShare {
         CpuShare { percent: u64::from(percent.max(1)), paid_at_ns: AtomicU64::new(0), averages_ns }
     }
 
-    /// Lets work in at `now_ns`, charged in advance with what such work usually costs. None if its turn is too far.
-    pub(super) fn admit(&self, kind: Kind, now_ns: u64, wanted_by_others: bool) -> Option<Admitted> {
+    /// Lets work in at `now_ns`, charged in advance with what such work usually costs. None if its turn is too far and
+    /// it has not begun: what has begun is paid for, and waits no longer than that.
+    pub(super) fn admit(&self, kind: Kind, now_ns: u64, wanted_by_others: bool, has_begun: bool) -> Option<Admitted> {
         let average = self.average(kind);
         let advance_ns = average.map_or(0, ns);
         let is_short = average.is_none_or(|cost| cost < SHORT);
@@ -69,12 +70,12 @@ impl CpuShare {
             self.paid_at_ns.fetch_min(free_until_ns, Ordering::Relaxed);
         }
         let owed_ns = if wanted_by_others && !is_short { paid_at_ns.saturating_sub(free_until_ns) } else { 0 };
-        let wait = Duration::from_nanos(owed_ns);
-        if wait > WAIT_MAX {
+        let owed = Duration::from_nanos(owed_ns);
+        if owed > WAIT_MAX && !has_begun {
             return None;
         }
         self.add(now_ns, advance_ns);
-        Some(Admitted { wait, advance_ns })
+        Some(Admitted { wait: owed.min(WAIT_MAX), advance_ns })
     }
 
     /// Charges what work has cost.

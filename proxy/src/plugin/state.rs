@@ -116,11 +116,12 @@ impl State {
     pub(super) fn new(
         settings: &Settings,
         context: &Arc<PluginContext>,
+        reserved: Option<ReservedMemory>,
         secret: Option<&[u8]>,
         began: Instant,
     ) -> State {
         State {
-            limiter: Limiter::new(settings.memory_bytes_max),
+            limiter: Limiter::new(settings.memory_bytes_max, reserved.map_or(0, ReservedMemory::hand_over)),
             deadline: Deadline::new(Duration::ZERO, began),
             context: Arc::clone(context),
             secret: secret.map(|secret| Zeroizing::new(secret.to_vec())),
@@ -147,7 +148,31 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        self.context.memory.give_back(self.limiter.memory_bytes);
+        self.context.memory.give_back(self.limiter.memory_bytes + self.limiter.reserved_bytes);
+    }
+}
+
+/// Memory charged to a plugin for an instance to come. Given back when dropped, unless it was handed over.
+pub(super) struct ReservedMemory {
+    context: Arc<PluginContext>,
+    bytes: usize,
+}
+
+impl ReservedMemory {
+    /// None if the plugin may not have so much now.
+    pub(super) fn take(context: &Arc<PluginContext>, bytes: usize) -> Option<ReservedMemory> {
+        context.memory.take(bytes, bytes).then(|| ReservedMemory { context: Arc::clone(context), bytes })
+    }
+
+    /// The bytes, which are now the caller's to give back.
+    fn hand_over(mut self) -> usize {
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for ReservedMemory {
+    fn drop(&mut self) {
+        self.context.memory.give_back(self.bytes);
     }
 }
 
@@ -217,6 +242,10 @@ fn thread_cpu() -> Option<Duration> {
 pub(super) struct Limiter {
     memory_bytes: usize,
     memory_bytes_max: usize,
+    /// Charged already, and not yet grown into.
+    reserved_bytes: usize,
+    /// The growth granted last, which the engine may still fail to make.
+    granted_bytes: usize,
     table_elements: usize,
     /// Whether the guest was ever refused memory, and by which bound.
     pub(super) refused: Option<MemoryBound>,
@@ -231,8 +260,15 @@ pub(super) enum MemoryBound {
 }
 
 impl Limiter {
-    fn new(memory_bytes_max: usize) -> Limiter {
-        Limiter { memory_bytes: 0, memory_bytes_max, table_elements: 0, refused: None }
+    fn new(memory_bytes_max: usize, reserved_bytes: usize) -> Limiter {
+        Limiter {
+            memory_bytes: 0,
+            memory_bytes_max,
+            reserved_bytes,
+            granted_bytes: 0,
+            table_elements: 0,
+            refused: None,
+        }
     }
 
     /// The most memory the guest has held so far, in bytes: memories never shrink.
@@ -242,15 +278,27 @@ impl Limiter {
 
     fn grow(&mut self, share: &MemoryShare, bytes: usize) -> bool {
         let total = self.memory_bytes.saturating_add(bytes);
+        let reserved = self.reserved_bytes.min(bytes);
+        let more = bytes - reserved;
         self.refused = if total > self.memory_bytes_max {
             Some(MemoryBound::Instance)
-        } else if !share.take(bytes, total) {
+        } else if more > 0 && !share.take(more, total) {
             Some(MemoryBound::Total)
         } else {
             self.memory_bytes = total;
+            self.reserved_bytes -= reserved;
+            self.granted_bytes = bytes;
             return true;
         };
         false
+    }
+
+    /// The engine could not make the growth granted last.
+    fn failed(&mut self, share: &MemoryShare) {
+        let bytes = std::mem::take(&mut self.granted_bytes);
+        self.memory_bytes -= bytes;
+        share.give_back(bytes);
+        self.refused.get_or_insert(MemoryBound::Instance);
     }
 }
 
@@ -260,7 +308,7 @@ impl ResourceLimiter for State {
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.limiter.refused.get_or_insert(MemoryBound::Instance);
+        self.limiter.failed(&self.context.memory);
         Ok(())
     }
 

@@ -10,9 +10,11 @@ use std::{
 use wasmtime::component::{ComponentExportIndex, ResourceAny};
 
 use super::{
-    Function, LoadError, PluginError, StreamPlace,
+    Function, LoadError, PluginError, Scarce,
     bindings::{ADAPTER_INTERFACE, adapter::tollgate::plugin::types as wire},
     guest::{CallInput, Guest, Instance, Spent},
+    place::Place,
+    state::ReservedMemory,
     validate::{self, EventRules},
 };
 use crate::{
@@ -20,9 +22,23 @@ use crate::{
     framing::Frame,
 };
 
+/// The right to decode one streamed answer, and the memory that its instance begins with. Taken before the provider is
+/// sent anything, so that an answer which has been paid for always finds both.
+pub struct StreamPlace {
+    place: Place,
+    memory: ReservedMemory,
+}
+
 /// An adapter's component as streams use it.
 pub(super) struct Streamed {
     pub(super) guest: Guest,
+    exports: StreamExports,
+    /// What an instance holds before it is asked for anything.
+    initial_bytes: usize,
+}
+
+/// What of an adapter's component streams call.
+pub(super) struct StreamExports {
     open: ComponentExportIndex,
     push: ComponentExportIndex,
     finish: ComponentExportIndex,
@@ -34,11 +50,26 @@ type Finish = (ResourceAny,);
 type Events = (Result<Vec<wire::Event>, wire::Failure>,);
 
 impl Streamed {
-    pub(super) fn find(guest: Guest) -> Result<Streamed, LoadError> {
+    /// `initial_bytes` is what an instance of the component was found to begin with.
+    pub(super) fn new(guest: Guest, initial_bytes: usize) -> Result<Streamed, LoadError> {
+        let exports = StreamExports::find(&guest)?;
+        Ok(Streamed { guest, exports, initial_bytes })
+    }
+
+    /// A place for one stream, with the memory that its instance begins with.
+    pub(super) fn reserve(&self) -> Result<StreamPlace, PluginError> {
+        let place = self.guest.shared().streams.take().ok_or(PluginError::Busy(Scarce::Streams))?;
+        let memory = self.guest.reserve_memory(self.initial_bytes).ok_or(PluginError::Busy(Scarce::Memory))?;
+        Ok(StreamPlace { place, memory })
+    }
+}
+
+impl StreamExports {
+    pub(super) fn find(guest: &Guest) -> Result<StreamExports, LoadError> {
         let export = |function| guest.export(ADAPTER_INTERFACE, function);
         let (open, push) = (export("[constructor]stream")?, export("[method]stream.push")?);
         let finish = export("[method]stream.finish")?;
-        Ok(Streamed { guest, open, push, finish })
+        Ok(StreamExports { open, push, finish })
     }
 
     pub(super) fn agree(&self, instance: &mut Instance) -> Result<(), LoadError> {
@@ -94,18 +125,9 @@ impl Stream {
             bytes += frame.event.len() + frame.data.len();
             pushed.push(wire::Frame { event: text(&frame.event)?, data: text(&frame.data)? });
         }
-        let result = self.call(Function::Push, frames.len(), bytes, |streamed, live| {
-            live.instance.call::<Push<'_>, Events>(&streamed.push, (live.stream, &pushed))
-        });
-        let Ok(Ok(events)) = &result else {
-            return result;
-        };
-        self.silent_bytes = if events.is_empty() { self.silent_bytes.saturating_add(bytes) } else { 0 };
-        if self.silent_bytes > self.streamed.guest.shared().settings.silent_bytes_max {
-            self.live = None;
-            return Err(PluginError::Silent);
-        }
-        result
+        self.call(Function::Push, frames.len(), bytes, |streamed, live| {
+            live.instance.call::<Push<'_>, Events>(&streamed.exports.push, (live.stream, &pushed))
+        })
     }
 
     /// What remains to be said when the answer has ended. Ends the stream.
@@ -114,7 +136,7 @@ impl Stream {
     /// As [`Stream::push`].
     pub fn finish(&mut self) -> Result<Result<Vec<Event>, Failure>, PluginError> {
         let result = self.call(Function::Finish, 0, 0, |streamed, live| {
-            live.instance.call::<Finish, Events>(&streamed.finish, (live.stream,))
+            live.instance.call::<Finish, Events>(&streamed.exports.finish, (live.stream,))
         });
         self.live = None;
         result
@@ -140,7 +162,11 @@ impl Stream {
             said => said,
         };
         let result = said.and_then(|(said,)| match said {
-            Ok(events) => Ok(Ok(self.rules.events(events, frames, settings.events_per_push_max)?)),
+            Ok(events) => {
+                let events = self.rules.events(events, frames, settings.events_per_push_max)?;
+                self.silent_bytes = if events.is_empty() { self.silent_bytes.saturating_add(bytes) } else { 0 };
+                if self.silent_bytes > settings.silent_bytes_max { Err(PluginError::Silent) } else { Ok(Ok(events)) }
+            }
             Err(failure) => Ok(Err(validate::failure(failure))),
         });
         let memory_bytes = live.instance.memory_bytes();
@@ -155,14 +181,14 @@ impl Stream {
 impl Live {
     fn open(
         streamed: &Streamed,
-        place: StreamPlace,
+        StreamPlace { place, memory }: StreamPlace,
         began: Instant,
         context: &wire::CallContext<'_>,
     ) -> Result<Live, PluginError> {
         let guest = &streamed.guest;
         let deadline_ms = guest.shared().settings.push_deadline_ms;
-        let mut instance = guest.enter(place.0, began, deadline_ms, CallInput::default())?;
-        let (stream,) = instance.call::<Open<'_>, (ResourceAny,)>(&streamed.open, (context,))?;
+        let mut instance = guest.enter(place, Some(memory), began, deadline_ms, CallInput::default())?;
+        let (stream,) = instance.call::<Open<'_>, (ResourceAny,)>(&streamed.exports.open, (context,))?;
         Ok(Live { instance, stream })
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{PluginError, share::Kind, shared::HostShared, state::PluginContext};
+use super::{PluginError, Scarce, share::Kind, shared::HostShared, state::PluginContext};
 
 /// Work that is given more text than this is long, in bytes.
 const LONG_BYTES: usize = 256 << 10;
@@ -102,7 +102,8 @@ pub(super) async fn turn<'a>(
         context.health.admit(work.relies_on(), caller, now_ms).map_err(resting)?;
     }
     let wanted_by_others = shared.demand.note(context.id, now_ms);
-    let admitted = context.cpu.admit(work.kind(), now_ns, wanted_by_others).ok_or(PluginError::Busy)?;
+    let admitted = context.cpu.admit(work.kind(), now_ns, wanted_by_others, work.beginner().is_none());
+    let admitted = admitted.ok_or(PluginError::Busy(Scarce::Processor))?;
     let mut turn = Turn { context, advance_ns: admitted.advance_ns, permit: None };
     if !admitted.wait.is_zero() {
         sleep(admitted.wait).await;
@@ -111,10 +112,10 @@ pub(super) async fn turn<'a>(
     if bytes > LONG_BYTES || context.cpu.average(work.kind()).is_none_or(|cost| cost > LONG_COST) {
         // What has begun waits as long as its call may. There are no more of those than calls.
         let _queued = match work.beginner() {
-            Some(_) => Some(shared.long_work_queue.try_acquire().map_err(|_| PluginError::Busy)?),
+            Some(_) => Some(shared.long_work_queue.try_acquire().map_err(|_| PluginError::Busy(Scarce::Queue))?),
             None => None,
         };
-        turn.permit = Some(shared.long_work.acquire().await.map_err(|_| PluginError::Busy)?);
+        turn.permit = Some(shared.long_work.acquire().await.map_err(|_| PluginError::Busy(Scarce::Queue))?);
     }
     Ok(turn)
 }

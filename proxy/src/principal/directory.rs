@@ -28,10 +28,16 @@ impl Directory {
         self.shard(hash).read().get(hash).cloned()
     }
 
-    /// Adds a key, or replaces the one of the same hash. The next look-up sees it.
+    /// Adds a key, or replaces the one of the same hash. The next look-up sees it. A revoked key stays: one text may
+    /// stand under two ids, and none of them opens what the other shut.
     pub fn put(&self, key: Key) {
         let key = Arc::new(key);
-        let before = self.shard(&key.hash).write().insert(key.hash, key);
+        let mut shard = self.shard(&key.hash).write();
+        let before = match shard.get(&key.hash) {
+            Some(known) if known.revoked && !key.revoked => return,
+            _ => shard.insert(key.hash, key),
+        };
+        drop(shard);
         // Freed once the lock is gone.
         drop(before);
     }
@@ -62,7 +68,7 @@ impl fmt::Debug for Directory {
     }
 }
 
-/// Of two keys with one hash the later stays.
+/// As [`Directory::put`], one after the other.
 impl FromIterator<Key> for Directory {
     fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
         let directory = Directory::default();

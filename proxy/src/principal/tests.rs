@@ -73,6 +73,17 @@ fn a_changed_key_is_seen_at_once_and_calls_keep_the_one_they_found() {
 }
 
 #[test]
+fn of_two_keys_with_one_text_a_revoked_one_counts_whichever_comes_first() {
+    let revoked = || Key { id: "key_config_a".to_owned(), revoked: true, ..key(1, &["*"]) };
+    let active = || Key { id: "key_config_b".to_owned(), ..key(1, &["*"]) };
+    for keys in [[revoked(), active()], [active(), revoked()]] {
+        let directory: Directory = keys.into_iter().collect();
+        assert!(directory.get(&key(1, &[]).hash).unwrap().revoked);
+        assert_eq!(directory.len(), 1);
+    }
+}
+
+#[test]
 fn a_change_to_one_of_very_many_keys_takes_less_than_a_millisecond() {
     let directory: Directory = (0..200_000).map(|number| key(number, &[])).collect();
     let mut took: Vec<Duration> = (0..1000)

@@ -19,7 +19,7 @@ const HEAD_BYTES: usize = 1 + NAME_BYTES;
 
 /// Why an envelope stays shut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum EnvelopeError {
+pub(super) enum EnvelopeError {
     #[error("sealed by a newer Tollgate, in format {0}")]
     Version(u8),
     #[error("sealed under another master key")]
@@ -30,13 +30,13 @@ pub enum EnvelopeError {
 
 /// Seals and opens envelopes.
 #[derive(Clone)]
-pub struct Envelopes {
+pub(super) struct Envelopes {
     cipher: Aes256Gcm,
     name: [u8; NAME_BYTES],
 }
 
 impl Envelopes {
-    pub fn new(master: &MasterKey) -> Envelopes {
+    pub(super) fn new(master: &MasterKey) -> Envelopes {
         let cipher = Aes256Gcm::new_from_slice(&*master.subkey("envelopes")).expect("a subkey has 32 bytes");
         let named = master.subkey("name of this master key");
         let mut name = [0; NAME_BYTES];
@@ -45,7 +45,7 @@ impl Envelopes {
     }
 
     /// Seals `secret` for one place: `purpose` is the kind of secret, `id` the row that will hold it.
-    pub fn seal(&self, purpose: &str, id: &str, secret: &[u8], fill: &mut dyn FnMut(&mut [u8])) -> Vec<u8> {
+    pub(super) fn seal(&self, purpose: &str, id: &str, secret: &[u8], fill: &mut dyn FnMut(&mut [u8])) -> Vec<u8> {
         let mut nonce = [0; NONCE_BYTES];
         fill(&mut nonce);
         let mut envelope = Vec::with_capacity(HEAD_BYTES + NONCE_BYTES + secret.len() + TAG_BYTES);
@@ -62,7 +62,7 @@ impl Envelopes {
     }
 
     /// Opens what [`Envelopes::seal`] made for the same `purpose` and `id`.
-    pub fn open(&self, purpose: &str, id: &str, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
+    pub(super) fn open(&self, purpose: &str, id: &str, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, EnvelopeError> {
         let version = *envelope.first().ok_or(EnvelopeError::Damaged)?;
         if version != VERSION {
             return Err(EnvelopeError::Version(version));

@@ -9,6 +9,10 @@ const ID_PREFIX: &str = "key_";
 /// 43 characters of base 62 hold 256 bits.
 const DRAWN_CHARS: usize = 43;
 const ID_CHARS: usize = 16;
+/// `sk-tg-` and six characters of 43.
+const PREFIX_BYTES_MAX: usize = 12;
+/// Of a shorter key nothing is shown.
+const SHOWN_OF_BYTES_MIN: usize = 32;
 
 /// Fills `buffer` from the operating system. Hand this to whatever here wants randomness.
 pub fn fill_from_system(buffer: &mut [u8]) {
@@ -30,10 +34,12 @@ pub fn key_id(fill: &mut dyn FnMut(&mut [u8])) -> String {
     generate(ID_PREFIX, ID_CHARS, fill)
 }
 
-/// Whether `text` has the form of a key that [`virtual_key`] draws.
-pub fn is_virtual_key(text: &str) -> bool {
-    text.strip_prefix(VIRTUAL_PREFIX)
-        .is_some_and(|rest| rest.len() == DRAWN_CHARS && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+/// How a client's key begins, for people to tell keys apart: at most a quarter of it, and nothing of a short one, which
+/// people have chosen and others may guess.
+pub fn shown_prefix(key: &Secret) -> &str {
+    let text = key.expose();
+    let bytes = if text.len() < SHOWN_OF_BYTES_MIN { 0 } else { PREFIX_BYTES_MAX.min(text.len() / 4) };
+    &text[..text.floor_char_boundary(bytes)]
 }
 
 fn generate(prefix: &str, mut wanted: usize, fill: &mut dyn FnMut(&mut [u8])) -> String {

@@ -5,10 +5,8 @@ use std::borrow::Cow;
 use super::Secret;
 
 /// What stands where a key stood.
-pub const REDACTED: &str = "[redacted]";
+const REDACTED: &str = "[redacted]";
 
-/// Shorter secrets are not searched for: they would take ordinary words with them.
-const KNOWN_BYTES_MIN: usize = 8;
 const VALUE_BYTES_MIN: usize = 6;
 
 /// How keys of the known providers begin, and how long one is at least.
@@ -53,9 +51,12 @@ pub struct Redactor {
 }
 
 impl Redactor {
+    /// Shorter secrets are not searched for: they would take ordinary words with them.
+    pub const KNOWN_BYTES_MIN: usize = 8;
+
     pub fn new(known: impl IntoIterator<Item = Secret>) -> Redactor {
         let mut known: Vec<Secret> =
-            known.into_iter().filter(|secret| secret.expose().len() >= KNOWN_BYTES_MIN).collect();
+            known.into_iter().filter(|secret| secret.expose().len() >= Redactor::KNOWN_BYTES_MIN).collect();
         // The longest first, so that a secret within another does not leave the other's ends standing.
         known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Redactor { known }

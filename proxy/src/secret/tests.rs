@@ -1,6 +1,9 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use super::*;
+use super::{
+    envelope::{EnvelopeError, Envelopes},
+    *,
+};
 
 /// Not random, but different from byte to byte.
 fn counting() -> impl FnMut(&mut [u8]) {
@@ -216,12 +219,23 @@ fn a_key_hash_is_keyed() {
 fn drawn_keys_have_their_form_and_use_the_whole_alphabet() {
     let mut fill = counting();
     let keys: Vec<Secret> = (0..40).map(|_| virtual_key(&mut fill)).collect();
-    assert!(keys.iter().all(|key| is_virtual_key(key.expose())));
+    let is_whole = |text: &str| text.len() == 49 && text.starts_with("sk-tg-");
+    assert!(keys.iter().all(|key| is_whole(key.expose())));
     let used: std::collections::BTreeSet<char> = keys.iter().flat_map(|key| key.expose()[6..].chars()).collect();
     assert_eq!(used.len(), 62);
     let token = admin_token(&mut fill);
     assert_eq!((token.expose().len(), &token.expose()[..9]), (52, "tg-admin-"));
-    assert!(!is_virtual_key("sk-tg-short") && !is_virtual_key(token.expose()));
+}
+
+#[test]
+fn of_a_key_at_most_a_quarter_is_shown_and_nothing_of_a_short_one() {
+    let drawn = virtual_key(&mut counting());
+    assert_eq!(shown_prefix(&drawn), &drawn.expose()[..12]);
+    for (chars, shown) in [(0, 0), (16, 0), (31, 0), (32, 8), (40, 10), (48, 12), (512, 12)] {
+        assert_eq!(shown_prefix(&Secret::new("x".repeat(chars))).len(), shown, "{chars}");
+    }
+    assert_eq!(shown_prefix(&Secret::new("€".repeat(12))), "€€€");
+    assert_eq!(shown_prefix(&Secret::new("é€".repeat(8))), "é€é€");
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn bind_all(
     let admin_listen = page("admin", admin, config.server.admin_listen, component_bytes_max)?;
     let metrics_listen = page("metrics", metrics_router(gateway.clone()), config.server.metrics_listen, 0)?;
     let folders = Folders::open([config.server.store_dir(), config.server.journal_dir()]).map_err(Error::Folders)?;
-    let operator = Operator { gateway: gateway.clone(), listeners: Mutex::new(pages), folders };
+    let operator = Operator { gateway: gateway.clone(), listeners: Mutex::new(pages), folders: Arc::new(folders) };
     server.add_service(background_service("operator", operator));
     Ok(Listeners { server, listen, admin_listen, metrics_listen })
 }
@@ -132,6 +132,7 @@ fn edge_settings(config: &Config) -> Settings {
             .bodies_bytes_max
             .unwrap_or_else(|| plugin::usable_memory_bytes() / 8)
             .max(server.body_bytes_max),
+        decoding_max: config.limits.large_scans_max,
         headers_max: server.headers_max,
         header_bytes_max: server.header_bytes_max,
     }
@@ -221,7 +222,7 @@ impl Service for Calls {
 struct Operator {
     gateway: Arc<Gateway>,
     listeners: Mutex<Vec<Listener>>,
-    folders: Folders,
+    folders: Arc<Folders>,
 }
 
 const TICK_EVERY: Duration = Duration::from_secs(1);
@@ -235,16 +236,26 @@ impl BackgroundService for Operator {
         for listener in std::mem::take(&mut *self.listeners.lock()) {
             serving.spawn(listener.run(going_on.clone()));
         }
+        serving.spawn(watch_folders(self.gateway.clone(), self.folders.clone()));
         let mut tick = tokio::time::interval(TICK_EVERY);
         loop {
             tokio::select! {
-                _ = tick.tick() => {
-                    self.gateway.tick();
-                    self.gateway.set_data_gone(self.folders.are_gone());
-                }
+                _ = tick.tick() => self.gateway.tick(),
                 _ = shutdown.changed() => break,
             }
         }
         serving.join_all().await;
+    }
+}
+
+/// Looks after the data directory until the process ends. A disk that does not answer holds up this alone.
+async fn watch_folders(gateway: Arc<Gateway>, folders: Arc<Folders>) {
+    let mut tick = tokio::time::interval(TICK_EVERY);
+    loop {
+        tick.tick().await;
+        let folders = folders.clone();
+        if let Ok(are_gone) = tokio::task::spawn_blocking(move || folders.are_gone()).await {
+            gateway.set_data_gone(are_gone);
+        }
     }
 }

@@ -15,10 +15,10 @@ use crate::{
     ledger::{Ledger, Recovered},
     limit::Limiter,
     metrics::{self, Metrics},
-    plugin::{Compiler, Host, Registry},
+    plugin::{Compiler, Host, Registry, usable_memory_bytes},
     secret::{KeyHasher, MasterKey, Secret, fill_from_system, make_private_dir},
     snapshot,
-    store::{SledStore, Store},
+    store::{KeyEntry, SledStore, Store},
     upstream::Connector,
     usage::Counter,
 };
@@ -40,7 +40,7 @@ pub(super) fn open(
     let dir = config.server.data_dir.as_path();
     make_private_dir(dir)?;
     let given_key = options.master_key.as_deref().map(MasterKey::parse).transpose()?;
-    let admin_token = bootstrap::kept_admin_token(dir)?;
+    let admin_token = bootstrap::kept_admin_token(config.server.admin_token_file())?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), metrics::Bounds::default()));
 
     let store: Arc<dyn Store> = Arc::new(SledStore::open(&config.server.store_dir(), &config.store)?);
@@ -50,8 +50,9 @@ pub(super) fn open(
     let (ledger, recovered) =
         Ledger::open(&config.server.journal_dir(), store.clone(), config.ledger.clone(), clock.clone())?;
     let limiter = Arc::new(Limiter::new());
-    restore(&limiter, &recovered);
     let client_key = bootstrap::config_keys(config, dir, ledger.journal(), &hasher, gateway::now_ms())?;
+    let keys = ledger.journal().keys();
+    restore(&limiter, &recovered, &keys);
 
     let host = host(config, options, counter, &metrics)?;
     let registry = plugins(config, &host)?;
@@ -62,7 +63,7 @@ pub(super) fn open(
     fill_from_system(&mut random);
     let gateway = Gateway::new(GatewayParts {
         snapshot,
-        directory: gateway::directory(&ledger.journal().keys(), &limiter),
+        directory: gateway::directory(&keys, &limiter),
         limiter,
         ledger,
         store,
@@ -81,8 +82,13 @@ pub(super) fn open(
 fn bounds(config: &Config, shares: Shares) -> Bounds {
     Bounds {
         call: config.limits.call.clone(),
-        body_bytes_max: config.server.body_bytes_max,
         answer_bytes_max: config.limits.answer_bytes_max,
+        // Room for the largest one at least, or it could never be served.
+        answers_bytes_max: config
+            .limits
+            .answers_bytes_max
+            .unwrap_or_else(|| usable_memory_bytes() / 8)
+            .max(config.limits.answer_bytes_max),
         frame_bytes_max: config.limits.frame_bytes_max,
         calls_max: shares.calls as u64,
         counting_max: config.limits.counting_max,
@@ -91,13 +97,16 @@ fn bounds(config: &Config, shares: Shares) -> Bounds {
     }
 }
 
-fn restore(limiter: &Limiter, recovered: &Recovered) {
+/// Tells the limiter what the keys had used; those that are gone have no account.
+fn restore(limiter: &Limiter, recovered: &Recovered, keys: &[Arc<KeyEntry>]) {
     let time = gateway::time();
-    for (key, past) in &recovered.accounts {
-        limiter.restore(key, past, time);
+    for key in keys {
+        if let Some(past) = recovered.accounts.get(&key.id) {
+            limiter.restore(&key.id, past, time);
+        }
     }
     let left = &recovered.journal;
-    if left.rows_replayed > 0 || left.calls_crashed > 0 || left.bytes_damaged > 0 {
+    if !left.is_nothing() {
         tracing::info!(
             rows = left.rows_replayed,
             calls_crashed = left.calls_crashed,
@@ -116,7 +125,7 @@ pub(crate) fn host(
 ) -> Result<Host, Error> {
     let compiler = Compiler::Process { program: options.program.clone(), args: vec!["compile-plugin".to_owned()] };
     let tokenizer = Arc::new(Tokenizer(counter.clone()));
-    let cache = config.server.data_dir.join("compiled");
+    let cache = config.server.plugin_cache_dir();
     Host::new(config.plugins.sandbox.clone(), &cache, compiler, tokenizer, metrics.clone()).map_err(Error::Sandbox)
 }
 

@@ -36,6 +36,9 @@ pub(super) struct Head {
     pub(super) checksum: u32,
 }
 
+/// Heads, each with the offset of its block.
+pub(super) type Heads = Vec<(u64, Head)>;
+
 /// A file of blocks, open.
 #[derive(Debug)]
 pub(super) struct Blocks(File);
@@ -69,18 +72,30 @@ impl Blocks {
         Ok(offset + bytes.len() as u64)
     }
 
-    /// The heads of the blocks before `end`, each with its offset.
-    pub(super) fn heads(&self, end: u64) -> Result<Vec<(u64, Head)>, Error> {
+    /// The heads of the blocks before `end`, each with its offset: all of them, or those before the first that makes no
+    /// sense, and what is wrong with it. Behind that one nobody can say where the next begins.
+    pub(super) fn heads(&self, end: u64) -> (Heads, Result<(), Error>) {
         let mut heads = Vec::new();
         let mut offset = 0;
         while offset < end {
-            let mut bytes = [0; HEAD_BYTES];
-            self.0.read_exact_at(&mut bytes, offset).map_err(|_| broken())?;
-            let head = Head::parse(&bytes).ok_or_else(broken)?;
-            heads.push((offset, head));
-            offset += HEAD_BYTES as u64 + u64::from(head.parts[0]) + u64::from(head.parts[1]);
+            match self.head(offset, end) {
+                Ok((head, next)) => {
+                    heads.push((offset, head));
+                    offset = next;
+                }
+                Err(error) => return (heads, Err(error)),
+            }
         }
-        Ok(heads)
+        (heads, Ok(()))
+    }
+
+    /// The head at an offset, and where its block ends: not behind `end`.
+    fn head(&self, offset: u64, end: u64) -> Result<(Head, u64), Error> {
+        let mut bytes = [0; HEAD_BYTES];
+        self.0.read_exact_at(&mut bytes, offset).map_err(|_| broken())?;
+        let head = Head::parse(&bytes).ok_or_else(broken)?;
+        let next = offset + HEAD_BYTES as u64 + u64::from(head.parts[0]) + u64::from(head.parts[1]);
+        if next <= end { Ok((head, next)) } else { Err(broken()) }
     }
 
     /// Both parts of a block. Its checksum is held to.

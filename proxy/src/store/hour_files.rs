@@ -77,7 +77,9 @@ impl HourFiles {
             }
             let path = self.path(number);
             let file = Blocks::open(&path).map_err(|source| Error::Io { path, source })?;
-            for (offset, head) in file.heads(end)? {
+            let (heads, whole) = file.heads(end);
+            whole?;
+            for (offset, head) in heads {
                 let Some(hour) = u32::try_from(head.from).ok().filter(|hour| hours.contains(hour)) else { continue };
                 for (name, rollup) in decode(file.parts(offset, &head)?, dimension)? {
                     visit(RollupKey { dimension, hour, name }, rollup)?;

@@ -14,7 +14,7 @@ pub struct KeyEntry {
     pub name: String,
     /// Keyed hash of the key.
     pub hash: [u8; 32],
-    /// The first characters of the key, for people to tell keys apart.
+    /// The first characters of the key, for people to tell keys apart; none of a short one.
     pub prefix: String,
     /// Models the key may use; `*` is all of them.
     pub models: Vec<String>,

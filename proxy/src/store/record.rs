@@ -6,6 +6,7 @@ use crate::{call::Tokens, usage::Source};
 
 /// Longest text of a row, in bytes; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 256;
+pub(super) const DAY_MS: u64 = 86_400_000;
 /// Texts in a row.
 pub(super) const TEXTS: usize = 14;
 
@@ -50,6 +51,26 @@ pub struct Record {
     pub config: String,
     pub group: String,
     pub agent: String,
+    /// Tokens that providers reported beyond what was held for the call; they are part of `tokens`.
+    #[serde(default, with = "beside")]
+    pub overrun_tokens: u64,
+}
+
+/// A number that is spelled out where people read it. Elsewhere few rows have one: it takes no byte of them, and whoever
+/// packs rows keeps it beside them, so that rows of builds without it are read as well.
+mod beside {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { number.serialize(serializer) } else { serializer.serialize_unit() }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        if deserializer.is_human_readable() {
+            return u64::deserialize(deserializer);
+        }
+        <()>::deserialize(deserializer).map(|()| 0)
+    }
 }
 
 /// [`Tokens`] as they are stored.
@@ -93,6 +114,7 @@ impl Default for Record {
             config: String::new(),
             group: String::new(),
             agent: String::new(),
+            overrun_tokens: 0,
         }
     }
 }
@@ -101,6 +123,11 @@ impl Record {
     /// When the call ended, in Unix milliseconds.
     pub fn ended_ms(&self) -> u64 {
         self.started_ms.saturating_add(self.total_us / 1000)
+    }
+
+    /// The UTC day in which the call ended, since 1970.
+    pub(super) fn ended_day(&self) -> u64 {
+        self.ended_ms() / DAY_MS
     }
 
     /// Whether the call ended as it should.

@@ -17,10 +17,12 @@ pub enum Dimension {
     Agent = 6,
     /// Requests that were refused before they were anybody's call, by the code of the refusal.
     Refusal = 7,
+    /// Calls whose providers reported more than was held for them, by the key's id; `output` is what was beyond.
+    Overrun = 8,
 }
 
 impl Dimension {
-    pub const ALL: [Dimension; 8] = [
+    pub const ALL: [Dimension; 9] = [
         Dimension::Key,
         Dimension::Model,
         Dimension::User,
@@ -29,6 +31,7 @@ impl Dimension {
         Dimension::Group,
         Dimension::Agent,
         Dimension::Refusal,
+        Dimension::Overrun,
     ];
 
     /// The name in the admin API.
@@ -42,6 +45,7 @@ impl Dimension {
             Dimension::Group => "group",
             Dimension::Agent => "agent",
             Dimension::Refusal => "refusal",
+            Dimension::Overrun => "overrun",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Rows as the two parts of a block.
 //!
 //! The first part has what rows are looked for by: the block's different texts once, and for each row when it began
-//! and which texts it has. The second has the rest. A search unpacks the second only where the first has a hit.
+//! and which texts it has. The second has the rest, and behind it the overruns of the few rows that have one. A search unpacks the second only where the first has a hit.
 
 use std::collections::HashMap;
 
@@ -51,7 +51,11 @@ pub(super) fn encode(rows: &[Record]) -> [Vec<u8>; 2] {
     let mut front = Front::default();
     let mut known = HashMap::<String, u32>::new();
     let mut rest = Vec::with_capacity(rows.len() * 64);
-    for row in rows {
+    let mut overruns: Vec<(u32, u64)> = Vec::new();
+    for (at, row) in (0..).zip(rows) {
+        if row.overrun_tokens > 0 {
+            overruns.push((at, row.overrun_tokens));
+        }
         let mut row = row.clone();
         let mut texts = [0; TEXTS];
         for (at, (place, text)) in texts.iter_mut().zip(row.texts_mut()).enumerate() {
@@ -63,6 +67,9 @@ pub(super) fn encode(rows: &[Record]) -> [Vec<u8>; 2] {
         }
         front.rows.push(FrontRow { started_ms: std::mem::take(&mut row.started_ms), admitted: row.admitted, texts });
         rest = postcard::to_extend(&row, rest).expect(CANNOT_FAIL);
+    }
+    if !overruns.is_empty() {
+        rest = postcard::to_extend(&overruns, rest).expect(CANNOT_FAIL);
     }
     front.texts = vec![String::new(); known.len()];
     known.into_iter().for_each(|(text, at)| front.texts[at as usize] = text);
@@ -87,6 +94,12 @@ pub(super) fn read(file: &Blocks, offset: u64, head: &Head) -> Result<Vec<Record
             }
         }
         rows.push(row);
+    }
+    if !rest.is_empty() {
+        let overruns: Vec<(u32, u64)> = postcard::from_bytes(rest).map_err(|_| broken())?;
+        for (at, tokens) in overruns {
+            rows.get_mut(at as usize).ok_or_else(broken)?.overrun_tokens = tokens;
+        }
     }
     Ok(rows)
 }

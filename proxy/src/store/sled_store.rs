@@ -15,6 +15,7 @@ use std::{
     ops::Range,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use parking_lot::{MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -37,9 +38,8 @@ const LOCK: &str = "lock";
 
 /// Most blocks unpacked for one page.
 const PAGE_BLOCKS_MAX: usize = 256;
-/// How far before and behind the time in a request id its call may have been admitted.
+/// How far before the time in a request id its call may have been admitted.
 const ID_EARLY_MS: u64 = 60_000;
-const ID_LATE_MS: u64 = 600_000;
 
 /// A [`Store`] in a directory that this process alone may use.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub struct SledStore {
     settings: Settings,
     /// None while it could not be opened again.
     state: RwLock<Option<State>>,
+    /// Bytes on disk when they were last changed: whoever asks does not wait for a disk that is being written to.
+    size_bytes: AtomicU64,
     /// Held, not read: the lock ends with the process, however that ends.
     lock: File,
 }
@@ -58,9 +60,11 @@ impl SledStore {
     /// # Errors
     /// [`Error::Locked`] where another process has it; else what stands in the way.
     pub fn open(dir: &Path, settings: &Settings) -> Result<SledStore, Error> {
-        let lock = lock(dir, settings.lock_wait_ms)?;
+        let lock = lock(dir)?;
         let state = State::open(dir, settings).map_err(|error| full_disk_behind(&error, dir).unwrap_or(error))?;
-        Ok(SledStore { dir: dir.to_owned(), settings: settings.clone(), state: RwLock::new(Some(state)), lock })
+        let size_bytes = AtomicU64::new(state.size_bytes());
+        let state = RwLock::new(Some(state));
+        Ok(SledStore { dir: dir.to_owned(), settings: settings.clone(), state, size_bytes, lock })
     }
 
     /// What is opened in the place of a store that was moved away would be a new one, with nothing in it.
@@ -79,6 +83,13 @@ impl SledStore {
         self.read().unwrap().tree.insert(key, bytes).unwrap();
     }
 
+    /// Does something while the store is being changed, as by a disk that takes long.
+    #[cfg(test)]
+    pub(super) fn while_changing<T>(&self, then: impl FnOnce() -> T) -> T {
+        let _changing = self.write().unwrap();
+        then()
+    }
+
     /// Recursive, because a visitor of one table may ask for another while somebody waits to write.
     fn read(&self) -> Result<MappedRwLockReadGuard<'_, State>, Error> {
         RwLockReadGuard::try_map(self.state.read_recursive(), Option::as_ref).map_err(|_| Error::Closed)
@@ -86,6 +97,14 @@ impl SledStore {
 
     fn write(&self) -> Result<MappedRwLockWriteGuard<'_, State>, Error> {
         RwLockWriteGuard::try_map(self.state.write(), Option::as_mut).map_err(|_| Error::Closed)
+    }
+
+    /// Changes what is on the disk, and notes how much that is afterwards.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
+        let mut state = self.write()?;
+        let changed = change(&mut state);
+        self.size_bytes.store(state.size_bytes(), Ordering::Relaxed);
+        changed
     }
 
     fn named<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(String, T)>, Error> {
@@ -142,7 +161,7 @@ impl Store for SledStore {
     }
 
     fn append(&self, batch: &Batch) -> Result<(), Error> {
-        self.write()?.append(&self.dir, batch)
+        self.change(|state| state.append(&self.dir, batch))
     }
 
     fn position(&self) -> Result<Position, Error> {
@@ -179,12 +198,12 @@ impl Store for SledStore {
         let mut blocks = 0;
         files.walk_back(&(from_ms..to_ms), before, &mut |Found { file, offset, head }| {
             if blocks == PAGE_BLOCKS_MAX {
-                listing.page.next = Some(Cursor(head.first + u64::from(head.count)));
+                listing.page.next = Some(Cursor(head.first.saturating_add(head.count.into())));
                 return Ok(false);
             }
             blocks += 1;
             Ok(listing.add(head.first, rows::read(file, offset, &head)?.into_iter()))
-        })?;
+        });
         Ok(listing.page)
     }
 
@@ -216,29 +235,8 @@ impl Store for SledStore {
         files.walk_back(&(from_ms..u64::MAX), u64::MAX, &mut |Found { file, offset, head }| {
             rows::admitted(file, offset, &head, &mut note)?;
             Ok(true)
-        })?;
+        });
         Ok(calls)
-    }
-
-    fn find(&self, request_id: &str) -> Result<Option<Record>, Error> {
-        let files = {
-            let state = self.read()?;
-            if let Some(row) = state.pending.rows.iter().find(|row| row.request_id == request_id) {
-                return Ok(Some(row.clone()));
-            }
-            state.rows.clone()
-        };
-        let started_ms = match ulid_ms(request_id) {
-            Some(ms) => ms.saturating_sub(ID_EARLY_MS)..ms.saturating_add(ID_LATE_MS),
-            None => 0..u64::MAX,
-        };
-        let mut row = None;
-        files.walk_back(&started_ms, u64::MAX, &mut |Found { file, offset, head }| {
-            let rows = rows::read(file, offset, &head)?;
-            row = rows.into_iter().find(|row| row.request_id == request_id);
-            Ok(row.is_none())
-        })?;
-        Ok(row)
     }
 
     fn have_rows<'i>(&self, request_ids: &[&'i str]) -> Result<HashSet<&'i str>, Error> {
@@ -256,13 +254,15 @@ impl Store for SledStore {
             let rows = rows::read(file, offset, &head)?;
             found.extend(rows.iter().filter_map(|row| missing.take(row.request_id.as_str())));
             Ok(!missing.is_empty())
-        })?;
+        });
         Ok(found)
     }
 
-    fn prune(&self, before_ms: u64, files_max: usize) -> Result<usize, Error> {
-        let pruned = self.write()?.rows.prune(before_ms, files_max);
-        pruned.map_err(|source| Error::Io { path: self.dir.clone(), source })
+    fn prune(&self, before_ms: u64, now_ms: u64, files_max: usize) -> Result<usize, Error> {
+        self.change(|state| {
+            let pruned = state.rows.prune(before_ms, now_ms, files_max);
+            pruned.map_err(|source| Error::Io { path: self.dir.clone(), source })
+        })
     }
 
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
@@ -279,17 +279,20 @@ impl Store for SledStore {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        let mut state = self.write()?;
-        state.save(&self.dir)?;
-        state.tree.flush()?;
-        Ok(())
+        self.change(|state| {
+            state.save(&self.dir)?;
+            state.tree.flush()?;
+            Ok(())
+        })
     }
 
     fn reopen(&self) -> Result<(), Error> {
         let mut state = self.state.write();
         drop(state.take());
         self.check_in_place()?;
-        *state = Some(State::open(&self.dir, &self.settings)?);
+        let opened = State::open(&self.dir, &self.settings)?;
+        self.size_bytes.store(opened.size_bytes(), Ordering::Relaxed);
+        *state = Some(opened);
         Ok(())
     }
 
@@ -297,19 +300,25 @@ impl Store for SledStore {
         self.read().is_ok_and(|state| state.logged_bytes() > self.settings.logged_bytes_max)
     }
 
-    fn size_bytes(&self) -> Result<u64, Error> {
-        let state = self.read()?;
-        Ok(state.tree.size_on_disk()? + state.rows.bytes + state.hours.bytes())
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes.load(Ordering::Relaxed)
     }
 }
 
-fn lock(dir: &Path, wait_ms: u64) -> Result<File, Error> {
+/// Whether a process has the store in `dir` now.
+pub fn is_in_use(dir: &Path) -> bool {
+    // Let go of at once: who opens the store meanwhile waits longer than that.
+    let file = OpenOptions::new().write(true).open(dir.join(LOCK));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+fn lock(dir: &Path) -> Result<File, Error> {
     let failed = |source: io::Error| Error::Io { path: dir.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     std::fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)?;
     let lock =
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(dir.join(LOCK)).map_err(failed)?;
-    match patiently(wait_ms, || lock.try_lock(), |error| matches!(error, TryLockError::WouldBlock)) {
+    match patiently(|| lock.try_lock(), |error| matches!(error, TryLockError::WouldBlock)) {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),

@@ -1,9 +1,14 @@
 //! The store while it is open: the tree, the files beside it, and what is on its way to both.
 
-use std::{collections::BTreeMap, ops::Range, path::Path};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use super::{
-    Batch, Dimension, Error, KeyChange, Position, Rollup, RollupKey, Settings, Sums,
+    Batch, Dimension, Error, KeyChange, Position, Record, Rollup, RollupKey, Settings, Sums,
     hour_files::HourFiles,
     pending::Pending,
     rollup::Period,
@@ -34,6 +39,8 @@ pub(super) struct State {
     hour: Option<u32>,
     /// Bytes written to the tree since it was opened.
     logged: u64,
+    /// What the tree took on the disk after the last save.
+    tree_bytes: u64,
     /// A save failed, and how far it came nobody can say: nothing is taken in until all of this is opened again.
     pub(super) has_failed: bool,
 }
@@ -53,16 +60,19 @@ impl State {
         }
         let hours = HourFiles::open(&dir.join("hours"), ends).map_err(failed)?;
         hours.remove_unknown().map_err(failed)?;
-        Ok(State {
+        let mut state = State {
             rows: RowFiles::open(&dir.join("rows"), end).map_err(failed)?,
             hours,
             pending: Pending::default(),
             position: get(&tree, Table::Own, &own(POSITION))?.unwrap_or_default(),
             hour: None,
             logged: 0,
+            tree_bytes: 0,
             has_failed: false,
             tree,
-        })
+        };
+        state.measure_tree();
+        Ok(state)
     }
 
     /// Takes a batch in, and saves where that is due.
@@ -104,6 +114,8 @@ impl State {
     fn save_pending(&mut self, dir: &Path) -> Result<(), Error> {
         let failed = |source| Error::Io { path: dir.to_owned(), source };
         let mut changes = sled::Batch::default();
+        // Calls that were under way when the clock stepped would begin a file each.
+        self.pending.rows.sort_by_key(Record::ended_day);
         self.rows.append(&self.pending.rows).map_err(failed)?;
         let mut logged = self.save_rollups(&mut changes).map_err(|error| error.at(dir))?;
         logged += sums::add_sums(&self.tree, &mut changes, self.pending.sums.iter())?;
@@ -116,6 +128,7 @@ impl State {
         let values = self.pending.rollups.len() + self.pending.sums.len() + self.pending.keys.len() + 2;
         self.tree.apply_batch(changes)?;
         self.tree.flush()?;
+        self.measure_tree();
         self.logged += logged + values as u64 * LOGGED_BESIDE;
         self.pending = Pending::default();
         Ok(())
@@ -142,7 +155,7 @@ impl State {
             changes.insert([own(HOURS_END).as_slice(), &number.to_be_bytes()].concat(), end);
         }
         self.hour = Some(hour);
-        let logged = sums::add_months(&self.tree, changes, over.values().flatten())?;
+        let logged = sums::add_long_periods(&self.tree, changes, over.values().flatten())?;
         Ok(logged + sums::add_hours(&self.tree, changes, growing.into_iter())?)
     }
 
@@ -192,6 +205,16 @@ impl State {
         Ok(sums.into_iter().collect())
     }
 
+    /// Bytes on disk, as of the last save.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.tree_bytes + self.rows.bytes + self.hours.bytes()
+    }
+
+    /// What a disk that does not say it leaves as it was.
+    fn measure_tree(&mut self) {
+        self.tree_bytes = self.tree.size_on_disk().unwrap_or(self.tree_bytes);
+    }
+
     /// Bytes that the tree has logged since it was opened: the next start reads them.
     pub(super) fn logged_bytes(&self) -> u64 {
         self.logged
@@ -227,10 +250,16 @@ impl From<Error> for SaveError {
 
 /// sled has a lock of its own, and threads that may hold it a moment longer than the store they worked for.
 fn open_tree(dir: &Path, settings: &Settings) -> Result<sled::Db, Error> {
+    check_clock(SystemTime::now())?;
     snapshots::set_torn_aside(dir).map_err(|source| Error::Io { path: dir.to_owned(), source })?;
     let config = sled::Config::new().path(dir).cache_capacity(settings.cache_bytes).flush_every_ms(None);
     let is_locked = |error: &sled::Error| error.to_string().contains("could not acquire lock");
-    Ok(patiently(settings.lock_wait_ms, || config.open(), is_locked)?)
+    Ok(patiently(|| config.open(), is_locked)?)
+}
+
+/// sled asks the clock for a name whenever it is opened, and panics where that reads a time before 1970.
+pub(super) fn check_clock(now: SystemTime) -> Result<(), Error> {
+    now.duration_since(UNIX_EPOCH).map(drop).map_err(|_| Error::ClockUnset)
 }
 
 fn change_keys(changes: &mut sled::Batch, keys: &[KeyChange]) {

@@ -19,7 +19,7 @@ use super::{
 
 /// A long period of one name, as it lies in the tree. The total comes first: it can be read alone.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Month {
+struct LongPeriod {
     total: Rollup,
     /// By the day's number in the period, in order.
     days: Vec<(u8, Rollup)>,
@@ -40,21 +40,21 @@ pub(super) fn add_hours<'a>(
 }
 
 /// Adds hours that are over to their days and long periods.
-pub(super) fn add_months<'a>(
+pub(super) fn add_long_periods<'a>(
     tree: &sled::Db,
     changes: &mut sled::Batch,
     rollups: impl Iterator<Item = &'a (RollupKey, Rollup)>,
 ) -> Result<u64, Error> {
-    let mut months = HashMap::<Vec<u8>, Month>::new();
+    let mut periods = HashMap::<Vec<u8>, LongPeriod>::new();
     for (key, rollup) in rollups {
-        let at = month_path(key.dimension, key.hour / Period::Long.hours(), &key.name);
+        let at = long_period_path(key.dimension, key.hour / Period::Long.hours(), &key.name);
         let day = key.hour % Period::Long.hours() / Period::Day.hours();
-        let of_day = Month { total: rollup.clone(), days: vec![(day as u8, rollup.clone())] };
-        months.entry(at).or_default().merge(&of_day);
+        let of_day = LongPeriod { total: rollup.clone(), days: vec![(day as u8, rollup.clone())] };
+        periods.entry(at).or_default().merge(&of_day);
     }
     let mut bytes = 0;
-    for (at, more) in months {
-        bytes += merge(tree, changes, Table::Months, at, &more, Month::merge)?;
+    for (at, more) in periods {
+        bytes += merge(tree, changes, Table::LongPeriods, at, &more, LongPeriod::merge)?;
     }
     Ok(bytes)
 }
@@ -116,25 +116,25 @@ pub(super) fn add_days(
     if days.is_empty() {
         return Ok(());
     }
-    let at = |number| month_path(dimension, number, "");
+    let at = |number| long_period_path(dimension, number, "");
     for item in tree.range(at(days.start / length)..at((days.end - 1) / length + 1)) {
         let (key, bytes) = item?;
-        let (number, name) = parse(Table::Months, &key)?;
+        let (number, name) = parse(Table::LongPeriods, &key)?;
         let whole = number * length..(number + 1) * length;
         let total = totals.entry(name).or_default();
         if days.start <= whole.start && whole.end <= days.end {
-            total.merge(&value::decode(Table::Months, &bytes)?);
+            total.merge(&value::decode(Table::LongPeriods, &bytes)?);
             continue;
         }
-        let month: Month = value::decode(Table::Months, &bytes)?;
-        let of_days = month.days.iter().filter(|(day, _)| days.contains(&(whole.start + u32::from(*day))));
+        let period: LongPeriod = value::decode(Table::LongPeriods, &bytes)?;
+        let of_days = period.days.iter().filter(|(day, _)| days.contains(&(whole.start + u32::from(*day))));
         of_days.for_each(|(_, rollup)| total.merge(rollup));
     }
     Ok(())
 }
 
-impl Month {
-    fn merge(&mut self, other: &Month) {
+impl LongPeriod {
+    fn merge(&mut self, other: &LongPeriod) {
         self.total.merge(&other.total);
         for (day, more) in &other.days {
             match self.days.binary_search_by_key(day, |(day, _)| *day) {
@@ -149,8 +149,8 @@ fn hour_path(dimension: Dimension, hour: u32, name: &str) -> Vec<u8> {
     [&[Table::Hours as u8, dimension as u8], hour.to_be_bytes().as_slice(), name.as_bytes()].concat()
 }
 
-fn month_path(dimension: Dimension, number: u32, name: &str) -> Vec<u8> {
-    [&[Table::Months as u8, dimension as u8], number.to_be_bytes().as_slice(), name.as_bytes()].concat()
+fn long_period_path(dimension: Dimension, number: u32, name: &str) -> Vec<u8> {
+    [&[Table::LongPeriods as u8, dimension as u8], number.to_be_bytes().as_slice(), name.as_bytes()].concat()
 }
 
 /// The period's number, and the name.

@@ -1,6 +1,7 @@
 //! The store, table by table, and across openings. `layout` is about how it lies on the disk.
 
 mod blocks;
+mod clock;
 mod dumps;
 mod layout;
 
@@ -74,7 +75,7 @@ fn only_one_process_may_open_a_store_and_only_its_owner_may_look() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     let path = dir.path().join("store");
-    let second = SledStore::open(&path, &Settings { lock_wait_ms: 10, ..Settings::default() });
+    let second = SledStore::open(&path, &Settings::default());
     assert!(matches!(second, Err(Error::Locked { path: locked }) if locked == path));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     drop(store);
@@ -163,7 +164,7 @@ fn a_range_of_time_is_that_of_the_calls_beginnings() {
 }
 
 #[test]
-fn a_row_is_found_by_its_id() {
+fn calls_that_have_a_row_are_told_from_those_that_have_none() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     for number in 0..500 {
@@ -171,16 +172,15 @@ fn a_row_is_found_by_its_id() {
         append(&store, vec![row(&ulid(ms, number), ms + 3, number * 1_000), row(&format!("own-{number}"), ms, 0)]);
     }
     for number in [0, 250, 499] {
-        let id = ulid(NOW_MS + number * 60_000, number);
-        assert_eq!(store.find(&id).unwrap().unwrap().request_id, id);
-        let own = format!("own-{number}");
-        assert_eq!(store.find(&own).unwrap().unwrap().request_id, own);
+        for id in [ulid(NOW_MS + number * 60_000, number), format!("own-{number}")] {
+            assert!(store.have_rows(&[&id]).unwrap().contains(&*id), "{id}");
+        }
     }
     let ids: Vec<String> = [3, 400, 77].map(|number| ulid(NOW_MS + number * 60_000, number)).into();
     let wanted = [ids[0].as_str(), &ids[1], &ids[2], "own-5", "own-500"];
     assert_eq!(store.have_rows(&wanted).unwrap(), HashSet::from_iter(wanted.into_iter().take(4)));
     for absent in ["", "req_", "own-500", &ulid(NOW_MS, 77), &ulid(0, 0), "req_!!!!!!!!!!!!!!!!!!!!!!!!!!"] {
-        assert_eq!(store.find(absent).unwrap(), None, "{absent}");
+        assert!(store.have_rows(&[absent]).unwrap().is_empty(), "{absent}");
     }
 }
 
@@ -193,11 +193,11 @@ fn pruning_removes_whole_days_of_old_rows_a_bounded_number_at_a_time() {
         append(&store, vec![row(&format!("req_{number}"), NOW_MS + number * day, 0)]);
         store.flush().unwrap();
     }
-    assert_eq!(store.prune(NOW_MS + 5 * day, 3).unwrap(), 3);
-    assert_eq!(store.prune(NOW_MS + 5 * day, 3).unwrap(), 2);
-    assert_eq!(store.prune(NOW_MS + 5 * day, 3).unwrap(), 0);
+    assert_eq!(store.prune(NOW_MS + 5 * day, NOW_MS + 60 * day, 3).unwrap(), 3);
+    assert_eq!(store.prune(NOW_MS + 5 * day, NOW_MS + 60 * day, 3).unwrap(), 2);
+    assert_eq!(store.prune(NOW_MS + 5 * day, NOW_MS + 60 * day, 3).unwrap(), 0);
     assert_eq!(listed(&store, 0, u64::MAX, 10), ["req_9", "req_8", "req_7", "req_6", "req_5"]);
-    assert_eq!(store.prune(NOW_MS + 50 * day, 30).unwrap(), 5);
+    assert_eq!(store.prune(NOW_MS + 50 * day, NOW_MS + 60 * day, 30).unwrap(), 5);
     append(&store, vec![row("req_after", NOW_MS + 60 * day, 0)]);
     drop(store);
     assert_eq!(listed(&open(&dir), 0, u64::MAX, 10), ["req_after"]);
@@ -226,7 +226,10 @@ fn a_kill_at_any_point_of_pruning_leaves_the_younger_days_whole() {
         let mut expected = vec!["req_after".to_owned()];
         expected.extend((removed..4).rev().map(|number| format!("req_{number}")));
         assert_eq!(listed(&store, 0, u64::MAX, 10), expected, "{removed} files were removed");
-        assert_eq!(store.prune(NOW_MS + 30 * day, 10).unwrap(), if removed == 4 { 1 } else { 4 - removed });
+        assert_eq!(
+            store.prune(NOW_MS + 30 * day, NOW_MS + 60 * day, 10).unwrap(),
+            if removed == 4 { 1 } else { 4 - removed }
+        );
         assert!(listed(&store, 0, u64::MAX, 10).is_empty());
     }
 }
@@ -329,7 +332,7 @@ fn named_values_are_kept() {
     store.flush().unwrap();
     assert_eq!((store.meta("prices").unwrap(), store.meta("nothing").unwrap()), (Some(b"v2".to_vec()), None));
     assert_eq!(store.metas().unwrap(), [("prices".to_owned(), b"v2".to_vec())]);
-    assert!(store.size_bytes().unwrap() > 0);
+    assert!(store.size_bytes() > 0);
 }
 
 #[test]
@@ -361,4 +364,14 @@ fn a_cursor_that_nobody_gave_out_is_refused() {
     for text in ["", "x", "1-2", "-1", "11111111111111111"] {
         assert!(text.parse::<Cursor>().is_err(), "{text}");
     }
+}
+
+#[test]
+fn the_size_is_told_while_the_disk_is_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    append(&store, vec![row("req_1", NOW_MS, 0)]);
+    store.flush().unwrap();
+    let before = store.size_bytes();
+    assert_eq!((store.while_changing(|| store.size_bytes()), before > 0), (before, true));
 }

@@ -16,17 +16,18 @@ pub(super) enum Table {
     Hours = 3,
     Sums = 4,
     /// Roll-ups of days and long periods.
-    Months = 5,
+    LongPeriods = 5,
 }
 
 impl Table {
-    pub(super) const ALL: [Table; 6] = [Table::Own, Table::Meta, Table::Keys, Table::Hours, Table::Sums, Table::Months];
+    pub(super) const ALL: [Table; 6] =
+        [Table::Own, Table::Meta, Table::Keys, Table::Hours, Table::Sums, Table::LongPeriods];
 
     /// The table's schema. Raised with each change of its keys or values.
     pub(super) const fn version(self) -> u8 {
         match self {
             Table::Hours => 3,
-            Table::Own | Table::Meta | Table::Keys | Table::Sums | Table::Months => 1,
+            Table::Own | Table::Meta | Table::Keys | Table::Sums | Table::LongPeriods => 1,
         }
     }
 
@@ -38,7 +39,7 @@ impl Table {
             Table::Keys => "a key",
             Table::Hours => "a roll-up of an hour",
             Table::Sums => "the sums of a key",
-            Table::Months => "a roll-up of a month",
+            Table::LongPeriods => "a roll-up of a long period",
         }
     }
 }

@@ -63,10 +63,10 @@ impl Connector {
 
     /// A session of the version that `peer` wants, or that its server offers where it wants either.
     async fn session(&self, peer: &HttpPeer) -> Result<Session, UpstreamError> {
-        let failed = |error: Box<pingora::Error>| trouble(&error, false, false);
         let (oldest, newest) = (peer.options.alpn.get_min_http_version(), peer.options.alpn.get_max_http_version());
+        // A kept connection that turns out to be dead is no fault of this attempt: it has left the pool by that.
         while newest > 1
-            && let Some(session) = self.inner.reused_http_session(peer).await.map_err(failed)?
+            && let Ok(Some(session)) = self.inner.reused_http_session(peer).await
         {
             // The pool gives a connection that is distrusted once more, and then forgets it.
             if !session.conn.is_shutting_down() {

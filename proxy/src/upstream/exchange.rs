@@ -34,6 +34,8 @@ pub struct Exchange {
     session: Session,
     peer: Arc<HttpPeer>,
     keep_idle: Duration,
+    /// Something of the request may have gone out, so that there may be an answer.
+    is_begun: bool,
     /// The request went out whole, so that the connection may serve again.
     sent_whole: bool,
     /// What the provider was sent and must not show to anyone.
@@ -60,7 +62,15 @@ pub(super) struct Ended {
 
 impl Exchange {
     pub(super) fn new(session: Session, peer: Arc<HttpPeer>, keep_idle: Duration) -> Exchange {
-        Exchange { session, peer, keep_idle, sent_whole: false, needle: None, scrubber: Scrubber::default() }
+        Exchange {
+            session,
+            peer,
+            keep_idle,
+            is_begun: false,
+            sent_whole: false,
+            needle: None,
+            scrubber: Scrubber::default(),
+        }
     }
 
     /// Sends the request, bounded by the write clock. Once this was dropped half-way the exchange is only good for
@@ -72,11 +82,22 @@ impl Exchange {
         let head = request_head(provider, &outgoing, matches!(self.session, Session::Http2 { .. }))?;
         self.needle = needle(&outgoing);
         match &mut self.session {
-            Session::Http1(session) => session.send(&head, &outgoing.body, provider.clocks.write).await?,
+            Session::Http1(session) => {
+                let taken = session.send(&head, &outgoing.body, provider.clocks.write).await;
+                // A head that cannot be written is found before the first byte goes out.
+                self.is_begun = taken != Err(UpstreamError::Protocol);
+                taken?;
+            }
             Session::Http2 { session, reused } => {
                 session.write_timeout = Some(provider.clocks.write);
                 let whole = outgoing.body.is_empty();
-                session.write_request_header(head, whole).map_err(|error| trouble(&error, *reused, false))?;
+                // A connection that takes no stream any more has seen nothing of the request.
+                let taken = session.write_request_header(head, whole);
+                taken.map_err(|error| match error.etype {
+                    ErrorType::InvalidHTTPHeader => UpstreamError::Protocol,
+                    _ => UpstreamError::Stale,
+                })?;
+                self.is_begun = true;
                 if !whole {
                     let taken = session.write_request_body(outgoing.body, true).await;
                     taken.map_err(|error| trouble(&error, *reused, false))?;
@@ -90,8 +111,11 @@ impl Exchange {
     /// Reads the answer's head, past any 1xx. Cancel-safe; the caller brings the clock.
     ///
     /// # Errors
-    /// [`UpstreamError`], [`UpstreamError::Stale`] among it.
+    /// [`UpstreamError`], [`UpstreamError::Stale`] among it; [`UpstreamError::Reset`] at once where no request went out.
     pub async fn head(&mut self) -> Result<Answer, UpstreamError> {
+        if !self.is_begun {
+            return Err(UpstreamError::Reset);
+        }
         let mut answer = match &mut self.session {
             Session::Http1(session) => session.head().await?,
             Session::Http2 { session, reused } => {

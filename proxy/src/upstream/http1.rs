@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use self::{
-    body::{Body, Malformed},
+    body::{Body, MalformedError},
     head::ReadHead,
 };
 use super::{Answer, UpstreamError};
@@ -68,7 +68,7 @@ impl Http1 {
     ) -> Result<(), UpstreamError> {
         let joined = body.len() <= JOINED_BYTES_MAX;
         let mut text = Vec::with_capacity(1024 + if joined { body.len() } else { 0 });
-        head::write(head, &mut text).map_err(|Malformed| UpstreamError::Protocol)?;
+        head::write(head, &mut text).map_err(|MalformedError| UpstreamError::Protocol)?;
         if joined {
             text.extend_from_slice(body);
         }
@@ -102,7 +102,7 @@ impl Http1 {
     pub(super) async fn head(&mut self) -> Result<Answer, UpstreamError> {
         loop {
             match head::read(&self.unread) {
-                Ok(Some(ReadHead { status: 101, .. })) | Err(Malformed) => return Err(UpstreamError::Protocol),
+                Ok(Some(ReadHead { status: 101, .. })) | Err(MalformedError) => return Err(UpstreamError::Protocol),
                 Ok(Some(head)) => {
                     self.unread.drain(..head.bytes);
                     if head.status < 200 {

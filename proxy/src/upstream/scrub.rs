@@ -1,6 +1,6 @@
 //! Keeps our key out of what a provider answers: one that echoes a request's headers would show it to plugin and
 //! client. JSON has many ways to write a key: `\/` for a slash, `\u003d` for any character, and all of it once more where
-//! JSON stands in a string. A key is found in each of them.
+//! JSON stands in a string. A URL escapes what is not unreserved in it: `%2F`. A key is found in each of them.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
@@ -12,16 +12,37 @@ const KEY_BYTES_MIN: usize = 8;
 const BLANK: u8 = b'*';
 
 /// A key, prepared to be searched for. Made once for each key.
-pub(super) struct Needle(Finder<'static>);
+pub(super) struct Needle {
+    finder: Finder<'static>,
+    /// The key has characters that a URL escapes.
+    in_urls: bool,
+}
 
 impl Needle {
     /// None for a key too short to be told from ordinary text.
     pub(super) fn new(key: &str) -> Option<Needle> {
-        (key.len() >= KEY_BYTES_MIN).then(|| Needle(Finder::new(key.as_bytes()).into_owned()))
+        let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let in_urls = !key.bytes().all(is_unreserved);
+        (key.len() >= KEY_BYTES_MIN).then(|| Needle { finder: Finder::new(key.as_bytes()).into_owned(), in_urls })
+    }
+
+    fn key(&self) -> &[u8] {
+        self.finder.needle()
+    }
+
+    /// Whether the key may stand escaped in `text`.
+    fn may_be_escaped_in(&self, text: &[u8]) -> bool {
+        if self.in_urls { memchr::memchr2(b'\\', b'%', text).is_some() } else { memchr::memchr(b'\\', text).is_some() }
+    }
+
+    /// Where in `text` the key may begin, in one of its ways.
+    fn beginning(&self, text: &[u8]) -> Option<usize> {
+        let first = self.key()[0];
+        if self.in_urls { memchr::memchr3(first, b'\\', b'%', text) } else { memchr::memchr2(first, b'\\', text) }
     }
 
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
-        self.0.find(text).is_some() || memchr::memchr(b'\\', text).is_some()
+        self.finder.find(text).is_some() || self.may_be_escaped_in(text)
     }
 }
 
@@ -55,27 +76,27 @@ impl Scrubber {
 
 /// `text` with every occurrence of the key blanked.
 pub(super) fn blanked(needle: &Needle, text: Bytes) -> Bytes {
-    if memchr::memchr(b'\\', &text).is_some() {
+    if needle.may_be_escaped_in(&text) {
         return escapes_blanked(needle, text);
     }
-    let Some(first) = needle.0.find(&text) else { return text };
-    let length = needle.0.needle().len();
+    let Some(first) = needle.finder.find(&text) else { return text };
+    let length = needle.key().len();
     let mut clean = BytesMut::from(text);
     let mut at = Some(first);
     while let Some(begin) = at {
         clean[begin..begin + length].fill(BLANK);
         let next = begin + length;
-        at = needle.0.find(&clean[next..]).map(|offset| next + offset);
+        at = needle.finder.find(&clean[next..]).map(|offset| next + offset);
     }
     clean.freeze()
 }
 
-/// The same of a text with backslashes.
+/// The same of a text with escapes.
 fn escapes_blanked(needle: &Needle, text: Bytes) -> Bytes {
-    let key = needle.0.needle();
+    let key = needle.key();
     let mut clean: Option<BytesMut> = None;
     let mut from = 0;
-    while let Some(offset) = memchr::memchr2(key[0], b'\\', &text[from..]) {
+    while let Some(offset) = needle.beginning(&text[from..]) {
         let begin = from + offset;
         from = begin + 1;
         if let Found::Whole(length) = written_at(key, &text[begin..]) {
@@ -88,19 +109,24 @@ fn escapes_blanked(needle: &Needle, text: Bytes) -> Bytes {
 
 /// Where a key may begin that goes on in the next piece; the text's end if nowhere.
 fn unfinished(needle: &Needle, text: &[u8]) -> usize {
-    let key = needle.0.needle();
+    let key = needle.key();
     let tail = |bytes: usize| text.len().saturating_sub(bytes - 1);
-    let from = tail(key.len() * WRITTEN_BYTES_MAX);
-    if memchr::memchr(b'\\', &text[from..]).is_none() {
+    let mut from = tail(key.len() * WRITTEN_BYTES_MAX);
+    if !needle.may_be_escaped_in(&text[from..]) {
         let from = tail(key.len());
         let mut begins = memchr::memchr_iter(key[0], &text[from..]).map(|offset| from + offset);
         return begins.find(|at| key.starts_with(&text[*at..])).unwrap_or(text.len());
     }
-    let mut begins = memchr::memchr2_iter(key[0], b'\\', &text[from..]).map(|offset| from + offset);
-    begins.find(|at| written_at(key, &text[*at..]) == Found::Begun).unwrap_or(text.len())
+    while let Some(offset) = needle.beginning(&text[from..]) {
+        if written_at(key, &text[from + offset..]) == Found::Begun {
+            return from + offset;
+        }
+        from += offset + 1;
+    }
+    text.len()
 }
 
-/// Whether a key stands at the beginning of a text, in one of the ways in which JSON may write it.
+/// Whether a key stands at the beginning of a text, in one of the ways in which JSON or a URL may write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     No,
@@ -116,6 +142,13 @@ const BACKSLASHES_MAX: usize = 7;
 const WRITTEN_BYTES_MAX: usize = BACKSLASHES_MAX + 5;
 
 fn written_at(key: &[u8], text: &[u8]) -> Found {
+    // A key that itself looks escaped.
+    if text.starts_with(key) {
+        return Found::Whole(key.len());
+    }
+    if key.starts_with(text) {
+        return Found::Begun;
+    }
     let mut at = 0;
     for &byte in key {
         match char_at(byte, &text[at..]) {
@@ -133,13 +166,17 @@ fn char_at(wanted: u8, text: &[u8]) -> Found {
         let is_whole = wanted == b'\\' && backslashes > 0;
         return if is_whole { Found::Whole(backslashes) } else { Found::Begun };
     };
-    if backslashes > 0 && first == b'u' {
-        let digits = text[backslashes + 1..].iter().take(4);
-        let written = [HEX[0], HEX[0], HEX[usize::from(wanted >> 4)], HEX[usize::from(wanted & 15)]];
-        let count = digits.len();
-        if digits.zip(written).all(|(digit, written)| digit.eq_ignore_ascii_case(&written)) {
-            return if count == written.len() { Found::Whole(backslashes + 5) } else { Found::Begun };
+    let (escape_bytes, written) = match first {
+        b'u' if backslashes > 0 => {
+            (backslashes + 1, hex_at(&[0, 0, wanted >> 4, wanted & 15], &text[backslashes + 1..]))
         }
+        b'%' if backslashes == 0 => (1, hex_at(&[wanted >> 4, wanted & 15], &text[1..])),
+        _ => (0, Found::No),
+    };
+    match written {
+        Found::Whole(digits) => return Found::Whole(escape_bytes + digits),
+        Found::Begun => return Found::Begun,
+        Found::No => {}
     }
     match () {
         () if first == wanted => Found::Whole(backslashes + 1),
@@ -148,7 +185,16 @@ fn char_at(wanted: u8, text: &[u8]) -> Found {
     }
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// Whether a text begins with these digits, of base 16 and either case.
+fn hex_at(wanted: &[u8], text: &[u8]) -> Found {
+    let digits = text.iter().take(wanted.len());
+    let count = digits.len();
+    match digits.zip(wanted).all(|(digit, wanted)| char::from(*digit).to_digit(16) == Some(u32::from(*wanted))) {
+        false => Found::No,
+        true if count < wanted.len() => Found::Begun,
+        true => Found::Whole(count),
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+mod goaway;
+
 use std::time::Duration;
 
 use tokio::time::Instant;

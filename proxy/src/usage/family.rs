@@ -38,7 +38,7 @@ const fn own(prefix: &'static str, base: BaseTokenizer) -> Family {
 /// Factors are what vendors state of characters a token (DeepSeek 0.6 tokens a Chinese character, Qwen 1.5 to 1.8
 /// characters a token, GLM 1.6 to 1.8, Kimi 1.5 to 2, Hunyuan 1.8, Spark 1.5, ERNIE 1) over o200k's 0.68 tokens a
 /// character in ordinary prose. Families without such a statement keep the base's count.
-const FAMILIES: [Family; 24] = [
+const FAMILIES: [Family; 25] = [
     own("gpt-4o", BaseTokenizer::O200k),
     own("gpt-4.1", BaseTokenizer::O200k),
     own("gpt-4.5", BaseTokenizer::O200k),
@@ -51,7 +51,8 @@ const FAMILIES: [Family; 24] = [
     own("gpt-4", BaseTokenizer::Cl100k),
     own("gpt-3.5", BaseTokenizer::Cl100k),
     own("gpt-35", BaseTokenizer::Cl100k),
-    own("text-embedding-", BaseTokenizer::Cl100k),
+    own("text-embedding-3-", BaseTokenizer::Cl100k),
+    own("text-embedding-ada-", BaseTokenizer::Cl100k),
     family("claude", BaseTokenizer::O200k, 1150, 1300),
     family("deepseek", BaseTokenizer::O200k, 1040, 885),
     family("qwen", BaseTokenizer::O200k, 1030, 895),

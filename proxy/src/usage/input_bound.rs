@@ -30,10 +30,10 @@ pub struct MediaBounds {
 }
 
 impl Default for MediaBounds {
-    /// What no known model exceeds, the exceptions of [`MediaBounds::of_model`] apart.
+    /// What no known model exceeds.
     fn default() -> MediaBounds {
         MediaBounds {
-            image_tokens_max: 16_384,
+            image_tokens_max: 49_152,
             audio_tokens_per_second_max: 32,
             audio_seconds_max: 4 * 3_600,
             pdf_page_tokens_max: 5_000,
@@ -62,12 +62,11 @@ const IMAGE_TOKENS: [(&str, u64); 9] = [
 ];
 
 impl MediaBounds {
-    /// The rule of the model of this name at its provider.
-    pub fn of_model(model: &str) -> MediaBounds {
+    /// The rule of the model of this name at its provider; `None` where it is not known.
+    pub fn of_model(model: &str) -> Option<MediaBounds> {
         let name = Family::bare_name(model);
-        let known = IMAGE_TOKENS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, tokens)| *tokens);
-        let default = MediaBounds::default();
-        MediaBounds { image_tokens_max: known.unwrap_or(default.image_tokens_max), ..default }
+        let (_, image_tokens_max) = *IMAGE_TOKENS.iter().find(|(prefix, _)| name.starts_with(prefix))?;
+        Some(MediaBounds { image_tokens_max, ..MediaBounds::default() })
     }
 
     /// What bounds both.

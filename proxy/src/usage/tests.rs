@@ -211,6 +211,19 @@ fn models_are_told_apart_by_their_names() {
 }
 
 #[test]
+fn only_openais_own_embeddings_are_counted_by_its_tokenizer() {
+    for (model, is_exact) in [
+        ("text-embedding-3-large", true),
+        ("text-embedding-ada-002", true),
+        ("text-embedding-v3", false),
+        ("text-embedding-004", false),
+        ("text-embedding-bge-m3", false),
+    ] {
+        assert_eq!(Family::of(model).is_exact, is_exact, "{model}");
+    }
+}
+
+#[test]
 fn chinese_is_counted_as_the_vendors_say_within_a_fifth() {
     let counter = Counter::new();
     let chars = CHINESE.chars().count() as f64;

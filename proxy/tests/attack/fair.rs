@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tollgate::plugin::{Adapter, PluginError, Settings, Work};
+use tollgate::plugin::{Adapter, PluginError, Scarce, Settings, Work};
 
 use super::{evil, guest::Guest, support::*};
 
@@ -97,7 +97,7 @@ fn streams_and_calls_do_not_take_each_others_places() {
     let host = host_with(Settings { calls_max: 1, streams_max: 2, ..Settings::default() });
     let good = host.load_adapter("good", &Guest::good().component(), ALL).unwrap();
     let held = [good.reserve_stream().unwrap(), good.reserve_stream().unwrap()];
-    assert!(matches!(good.reserve_stream(), Err(PluginError::Busy)));
+    assert!(matches!(good.reserve_stream(), Err(PluginError::Busy(Scarce::Streams))));
     encode(&good).unwrap().unwrap();
     drop(held);
     still_good(&host);
@@ -203,7 +203,7 @@ fn so_many_calls_wait_to_begin_with_long_work() {
         let mut second = Box::pin(good.turn(begins, long));
         let short = Duration::from_millis(20);
         assert!(tokio::time::timeout(short, &mut second).await.is_err(), "it waits");
-        assert!(matches!(good.turn(begins, long).await, Err(PluginError::Busy)));
+        assert!(matches!(good.turn(begins, long).await, Err(PluginError::Busy(Scarce::Queue))));
         // What has begun is paid for, and waits.
         assert!(tokio::time::timeout(short, good.turn(Work::Decode, long)).await.is_err());
         drop(first);

@@ -70,17 +70,6 @@ fn a_component_that_would_break_the_compiler_is_only_a_refusal() {
 }
 
 #[test]
-fn damaged_components_are_refused_and_the_whole_one_runs() {
-    let (_dir, host) = shipped();
-    let whole = Guest::good().component();
-    let damaged = [&whole[..whole.len() / 2], b"\x7fELF\x02\x01\x01", b"PK\x03\x04", b""];
-    for wasm in damaged {
-        assert!(host.load_adapter("evil", wasm, ALL).is_err());
-    }
-    encode(&host.load_adapter("good", &whole, ALL).unwrap()).unwrap().unwrap();
-}
-
-#[test]
 fn ten_thousand_calls_at_once_are_all_served() {
     let host = host_with(Settings::default());
     let good = host.load_adapter("good", &Guest::good().component(), ALL).unwrap();
@@ -105,9 +94,9 @@ fn ten_thousand_calls_at_once_are_all_served() {
 fn a_stream_that_drips_uses_its_time_up_and_a_long_one_does_not() {
     let host = host_with(Settings { streams_max: 2, calls_max: 2, ..Settings::default() });
     let adapter =
-        host.load_adapter("drips", &evil::drips(turns_in(std::time::Duration::from_millis(3))).component(), ALL);
+        host.load_adapter("drips", &evil::drips(turns_in(std::time::Duration::from_millis(1))).component(), ALL);
     let mut dripping = open(&adapter.unwrap()).unwrap();
-    let ended = (0..20_000).find_map(|_| dripping.push(&[frame("a")]).err());
+    let ended = (0..60_000).find_map(|_| dripping.push(&[frame("a")]).err());
     assert_eq!(ended, Some(PluginError::Exhausted));
     let good = host.load_adapter("good", &Guest::good().component(), ALL).unwrap();
     let mut long = open(&good).unwrap();

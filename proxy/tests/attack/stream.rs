@@ -1,8 +1,10 @@
 //! Guests that fail in the middle of an answer. Rows 30 to 32.
 
-use tollgate::plugin::{PluginError, Settings};
+use std::sync::{Arc, Mutex};
 
-use super::{evil, support::*};
+use tollgate::plugin::{Called, Host, Observer, PluginError, Scarce, Settings, Watch};
+
+use super::{evil, guest::Guest, support::*};
 
 #[test]
 fn a_trap_in_the_middle_leaves_what_came_before() {
@@ -41,4 +43,58 @@ fn a_stream_that_says_nothing_ends() {
     assert_eq!(ended, Some(PluginError::Silent));
     assert_eq!(stream.push(&frames), Err(PluginError::Ended));
     still_good(host());
+}
+
+/// Keeps the faults that whoever watches is told.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<&'static str>>>);
+
+impl Observer for Told {
+    fn watch(&self, _plugin: &str) -> Arc<dyn Watch> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Watch for Told {
+    fn called(&self, called: &Called) {
+        self.0.lock().unwrap().extend(called.fault);
+    }
+}
+
+#[test]
+fn a_stream_that_says_nothing_is_told_to_whoever_watches() {
+    let told = Told::default();
+    let host = Host::new(settings(), &cache_dir(), compiler(), Arc::new(()), Arc::new(told.clone())).unwrap();
+    let adapter = host.load_adapter("evil", &evil::swallows_frames().component(), ALL).unwrap();
+    let mut stream = open(&adapter).unwrap();
+    let frames = [frame(&"a".repeat(30_000))];
+    assert!((0..1000).any(|_| stream.push(&frames).is_err()));
+    assert_eq!(*told.0.lock().unwrap(), ["silent"]);
+}
+
+#[test]
+fn a_stream_that_has_its_place_has_its_memory() {
+    let total = Some(16 << 20);
+    let host = host_with(Settings { memory_total_bytes_max: total, ..settings() });
+    let good = host.load_adapter("good", &Guest { memory: "16", ..Guest::good() }.component(), ALL).unwrap();
+    let place = good.reserve_stream().unwrap();
+    assert_eq!(host.memory_bytes(), 1 << 20);
+    // Others take all that they can get before the answer begins.
+    let others: Vec<_> = std::iter::from_fn(|| good.reserve_stream().ok()).collect();
+    assert_eq!(good.reserve_stream().err(), Some(PluginError::Busy(Scarce::Memory)));
+    let taken = host.memory_bytes();
+    let mut stream = good.stream(place, &context()).unwrap();
+    assert_eq!(stream.push(&[frame("x")]).unwrap().unwrap().len(), 1);
+    assert_eq!(host.memory_bytes(), taken, "what was reserved is charged once");
+    drop((stream, others));
+    assert_eq!(host.memory_bytes(), 0);
+}
+
+#[test]
+fn a_plugin_is_loaded_while_every_place_for_streams_is_taken() {
+    let host = host_with(Settings { streams_max: 1, ..settings() });
+    let good = host.load_adapter("good", &Guest::good().component(), ALL).unwrap();
+    let mut stream = open(&good).unwrap();
+    host.load_adapter("other", &Guest::good().component(), ALL).unwrap();
+    assert_eq!(stream.push(&[frame("x")]).unwrap().unwrap().len(), 1);
 }

@@ -120,3 +120,41 @@ fn a_dump_is_private_whole_and_loads_once() {
     let mut unset = place.command("key list");
     assert!(unset.env("TOLLGATE_MASTER_KEY", "").status().unwrap().success(), "an empty variable is none");
 }
+
+/// The journal's segment of a place whose gateway has ended.
+fn segment(place: &Place) -> PathBuf {
+    let entries = fs::read_dir(place.dir.path().join("data/journal")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().unwrap() == "journal");
+    paths.min().unwrap()
+}
+
+#[test]
+fn a_dump_is_not_loaded_beside_the_journal_of_another_store() {
+    let place = used();
+    place.ok("dump --file all.jsonl");
+    place.ok("key create --name late");
+    let data = place.dir.path().join("data");
+    fs::rename(data.join("store"), data.join("old-store")).unwrap();
+    let before = fs::read(segment(&place)).unwrap();
+    let said = place.run("load all.jsonl");
+    assert!(said.code == 1 && said.stderr.contains("move it away first"), "{}", said.stderr);
+    assert!(!data.join("store").exists() && fs::read(segment(&place)).unwrap() == before);
+    fs::rename(data.join("journal"), data.join("old-journal")).unwrap();
+    assert!(place.ok("load all.jsonl").starts_with("Loaded 2 keys, "));
+}
+
+#[test]
+fn a_command_says_what_it_repairs() {
+    let place = used();
+    place.ok("key create --name late");
+    let segment = segment(&place);
+    let mut bytes = fs::read(&segment).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at..at + 100].fill(0xff);
+    fs::write(&segment, bytes).unwrap();
+    let said = place.run("key list");
+    assert_eq!(said.code, 0);
+    assert!(said.stderr.contains("ERROR") && said.stderr.contains("the journal is damaged"), "{}", said.stderr);
+    assert!(said.stderr.contains("note: took over what the last process left: 0 rows"), "{}", said.stderr);
+    assert_eq!(place.run("key list").stderr, "");
+}

@@ -74,7 +74,7 @@ fn the_provider_is_shown_its_own_key_and_nothing_of_the_clients() {
     gateway.call(&call).is_good();
 
     let sent = provider.last().unwrap();
-    assert_eq!(sent.header("authorization"), Some("Bearer sk-good"));
+    assert_eq!(sent.header("authorization"), Some("Bearer sk-good-key"));
     assert_eq!(sent.header("host"), Some(provider.address().as_str()));
     for hidden in ["cookie", "x-forwarded-for", "x-api-key", "te", "connection"] {
         assert_eq!(sent.header(hidden), None, "{hidden}");

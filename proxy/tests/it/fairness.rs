@@ -1,9 +1,7 @@
 //! Plugins that take what others need, and providers that show what they should not, in a running gateway.
 
 use std::{
-    fs,
-    path::Path,
-    process, thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -11,29 +9,13 @@ use crate::{
     plugins::{
         evil,
         guest::{Guest, Request},
+        root, with_guest,
     },
     support::*,
 };
 
 /// A key long enough to be told from ordinary text.
 const SECRET: &str = "sk-provider-0123456789";
-
-/// A setup with a provider and a model called `name`, served by this guest.
-pub(crate) fn with_guest(setup: Setup, name: &str, base_url: &str, guest: &Guest) -> Setup {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("guests-{}", process::id()));
-    fs::create_dir_all(&folder).expect("the build's folder can be written");
-    let file = folder.join(format!("{name}.wasm"));
-    fs::write(&file, guest.component()).expect("the folder takes a file");
-    setup
-        .with(&format!("[plugins.{name}]\nfile = {file:?}"))
-        .provider(name, name, base_url, &format!("keys = [{SECRET:?}]"))
-        .model(name, &[(name, "m")], "")
-}
-
-/// Where a fake's paths begin: guests name theirs from there.
-pub(crate) fn root(provider: &Provider) -> String {
-    format!("http://{}", provider.address())
-}
 
 /// Asks its provider for a stream, whatever the client asked for: it reads either.
 fn asking() -> Guest {
@@ -103,19 +85,38 @@ fn median(gateway: &Gateway, call: &Call, calls: usize) -> Duration {
 
 /// What the median of a neighbour's call may grow to under an attack.
 const TIMES_SLOWER: u32 = 3;
-/// A median that small is the machine's own unrest, whatever it was before.
-const UNREST: Duration = Duration::from_millis(8);
+/// How often that is measured: a machine that others disturb only adds, so that the best time counts. Under an attack both
+/// processors are taken, and a call's client, gateway and provider each may wait for a time slice of the system's.
+const MEASURED: usize = 5;
 
-/// Holds that a neighbour's median stays where it was while `attackers` clients make `call` over and over.
+/// Holds that a neighbour's median stays where it was while `attackers` clients make `attack` over and over, which
+/// `guest` serves.
 fn neighbours_stay_fast(guest: &Guest, attackers: usize, attack: &Call) {
     let (anthropic, provider) = (anthropic(), openai());
     // The plugin never rests: what is shown here is its share of the processors.
     let setup = gateway(&anthropic).with("[plugins]\nfaults_max = 1_000_000");
     let gateway = with_guest(setup, "evil", &root(&provider), guest).run();
-    let neighbour = chat("gpt");
-    let calm = median(&gateway, &neighbour, 300);
+    neighbours_of(&gateway, attackers, attack);
+}
+
+/// Holds that a neighbour's median stays where it was while `attackers` clients make `attack` over and over.
+fn neighbours_of(gateway: &Gateway, attackers: usize, attack: &Call) {
+    let mut seen = Vec::new();
+    for _ in 0..MEASURED {
+        let calm = median(gateway, &chat("gpt"), 300);
+        let attacked = median_under(gateway, attackers, attack);
+        if attacked <= calm * TIMES_SLOWER {
+            return;
+        }
+        seen.push((calm, attacked));
+    }
+    panic!("a neighbour's median went from one to the other each time: {seen:?}");
+}
+
+/// The median of a neighbour's calls while `attackers` clients make `attack` for four seconds.
+fn median_under(gateway: &Gateway, attackers: usize, attack: &Call) -> Duration {
     let until = Instant::now() + Duration::from_secs(4);
-    let attacked = thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..attackers {
             scope.spawn(|| {
                 while Instant::now() < until {
@@ -125,13 +126,11 @@ fn neighbours_stay_fast(guest: &Guest, attackers: usize, attack: &Call) {
         }
         let mut medians = Vec::new();
         while Instant::now() < until {
-            medians.push(median(&gateway, &neighbour, 20));
+            medians.push(median(gateway, &chat("gpt"), 20));
         }
         medians.sort_unstable();
         medians[medians.len() / 2]
-    });
-    let most = (calm * TIMES_SLOWER).max(UNREST);
-    assert!(attacked <= most, "a neighbour's median went from {calm:?} to {attacked:?}");
+    })
 }
 
 #[test]
@@ -144,6 +143,20 @@ fn sixteen_endless_loops_leave_a_neighbour_its_speed() {
 fn sixty_spinning_streams_leave_a_neighbour_its_speed() {
     let guest = Guest { push: evil::FOREVER.into(), ..asking() };
     neighbours_stay_fast(&guest, 60, &chat("evil").streamed());
+}
+
+#[test]
+fn a_hundred_bodies_that_grow_when_decoded_leave_a_neighbour_its_speed() {
+    let provider = openai();
+    let gateway = gateway(&provider).run();
+    // Just beyond what a body may be.
+    let bomb = vec![b' '; 33 << 20];
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, &bomb).expect("memory takes all");
+    let attack = post("/v1/chat/completions").header("content-encoding", "gzip");
+    let attack = attack.body(encoder.finish().expect("memory takes all"));
+    gateway.call(&attack).is_refused(413, "request_too_large");
+    neighbours_of(&gateway, 100, &attack);
 }
 
 #[test]
@@ -192,67 +205,4 @@ fn content_type_and_user_agent_go_out_once() {
     }
     taken.answer_well();
     client.answer().is_good();
-}
-
-#[test]
-fn a_provider_without_keys_is_called_without_a_credential() {
-    let by_hand = ByHand::listen();
-    let gateway = gateway_before("openai", &by_hand.base_url()).first("keys = []").run();
-    let mut client = gateway.begin(&chat("gpt"));
-    let mut taken = by_hand.accept();
-    let request = taken.request().to_lowercase();
-    assert!(!request.contains("authorization"), "{request}");
-    taken.answer_well();
-    client.answer().is_good();
-}
-
-#[test]
-fn frames_that_an_adapter_forwards_are_read_and_shown_as_a_passthrough_would() {
-    let (good, by_hand) = (openai(), ByHand::listen());
-    let finish = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
-    let usage = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}}"#;
-    let mut setup = gateway(&good);
-    let framings = [("sse", 1), ("ndjson", 2), ("json-array", 3)];
-    for (name, framing) in framings {
-        let asking = Guest::requesting(&Request { framing, ..Request::default() });
-        let mut guest = Guest { push: evil::floods(1).push, ..asking };
-        let silence = guest.image.events(&[]);
-        guest.finish = format!("i32.const {silence}");
-        setup = with_guest(setup, name, &by_hand.base_url(), &guest);
-    }
-    let gateway = setup.run();
-    for (name, _) in framings {
-        for asks in [false, true] {
-            let call = chat(name);
-            let mut client = gateway.begin(&if asks { call.streamed_with_usage() } else { call.streamed() });
-            let mut taken = by_hand.accept();
-            taken.request();
-            taken.begin_stream();
-            for (index, frame) in [chunk("one"), chunk("two"), finish.to_owned(), usage.to_owned()].iter().enumerate() {
-                let piece = match name {
-                    "sse" => format!("data: {frame}\n\n"),
-                    "ndjson" => format!("{frame}\n"),
-                    _ => format!("{}{frame}", if index == 0 { "[" } else { "," }),
-                };
-                taken.write(format!("{:x}\r\n{piece}\r\n", piece.len()));
-                if index == 0 {
-                    assert_eq!(client.head().status, 200);
-                }
-                // One frame at a time reaches the adapter, which forwards the first of each push.
-                if let Some(mark) = ["one", "two", r#""finish_reason":"stop""#].get(index) {
-                    while !client.event().expect("the stream goes on").contains(mark) {}
-                }
-            }
-            taken.write(if name == "json-array" { "1\r\n]\r\n0\r\n\r\n" } else { "0\r\n\r\n" });
-            let rest: Vec<String> = std::iter::from_fn(|| client.event()).collect();
-            let counted = rest.iter().filter(|event| event.contains(r#""completion_tokens":5"#)).count();
-            assert_eq!(counted, usize::from(asks), "{name}: {rest:?}");
-            assert_eq!(rest.last().map(String::as_str), Some("[DONE]"), "{name}");
-        }
-    }
-    let rows = gateway.stop().rows();
-    assert_eq!(rows.len(), 6);
-    for row in rows {
-        assert_eq!((row.usage_source.as_str(), row.tokens.input, row.tokens.output), ("provider", 7, 5));
-    }
 }

@@ -1,11 +1,12 @@
 //! The disk of the data directory fills up under the real gateway, and is freed again.
 
 use std::{
+    env,
     fs::{self, DirBuilder, File},
     io::Write,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -23,7 +24,33 @@ const CLIENTS: usize = 4;
 const FILLING: Duration = Duration::from_secs(120);
 const HEALED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A file system of its own, in memory. Mounting takes root, which tests in a container are.
+/// Set where this process has mounts of its own.
+const OWN_MOUNTS: &str = "TOLLGATE_TEST_OWN_MOUNTS";
+
+/// Runs `test`, which is called `name`, in a process with mounts of its own, which end with it: root may have those, and
+/// where the kernel lets them, so may others in a user namespace.
+#[track_caller]
+fn with_own_mounts(name: &str, test: impl FnOnce()) {
+    if env::var_os(OWN_MOUNTS).is_some() {
+        return test();
+    }
+    let may = |flag: &&str| {
+        let tried = Command::new("unshare").args([flag, "true"]).stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    };
+    let flag = ["-m", "-Urm"].into_iter().find(may).expect(
+        "this test fills a disk of its own, for which it must mount one: run it as root, or where `unshare -Urm true` succeeds",
+    );
+    let status = Command::new("unshare")
+        .arg(flag)
+        .arg(env::current_exe().expect("a test has a file"))
+        .args(["--exact", name, "--nocapture"])
+        .env(OWN_MOUNTS, "1")
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "`{name}` fails where it has mounts of its own");
+}
+
+/// A file system of its own, in memory.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -31,7 +58,10 @@ impl Disk {
         DirBuilder::new().recursive(true).mode(0o700).create(place).expect("the house takes a folder");
         let mounted =
             Command::new("mount").args(["-t", "tmpfs", "-o", "size=96m,mode=0700", "tollgate"]).arg(place).status();
-        assert!(mounted.is_ok_and(|status| status.success()), "a tmpfs can be mounted, as root");
+        assert!(
+            mounted.is_ok_and(|status| status.success()),
+            "a tmpfs can be mounted, where mounts are this test's own"
+        );
         Disk(place.to_owned())
     }
 
@@ -88,6 +118,13 @@ fn within(what: &str, limit: Duration, mut is: impl FnMut() -> bool) {
 
 #[test]
 fn a_full_disk_refuses_calls_keeps_every_row_lets_keys_be_revoked_and_heals() {
+    with_own_mounts(
+        "full_disk::a_full_disk_refuses_calls_keeps_every_row_lets_keys_be_revoked_and_heals",
+        refuses_keeps_and_heals,
+    );
+}
+
+fn refuses_keeps_and_heals() {
     let provider = openai();
     let house = gateway(&provider).key("other", "").house();
     let disk = Disk::mount(&house.data_dir());
@@ -127,6 +164,13 @@ fn a_full_disk_refuses_calls_keeps_every_row_lets_keys_be_revoked_and_heals() {
 
 #[test]
 fn a_start_on_a_full_disk_serves_or_says_why_not_in_a_sentence_and_the_next_has_every_row() {
+    with_own_mounts(
+        "full_disk::a_start_on_a_full_disk_serves_or_says_why_not_in_a_sentence_and_the_next_has_every_row",
+        start_says_why_not_and_the_next_has_every_row,
+    );
+}
+
+fn start_says_why_not_and_the_next_has_every_row() {
     let provider = openai();
     let house = gateway(&provider).house();
     let disk = Disk::mount(&house.data_dir());

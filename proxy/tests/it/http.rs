@@ -352,7 +352,7 @@ fn a_listener_with_tls_speaks_both_versions() {
     let (cert, key) = (house.dir().join("cert.pem"), house.dir().join("key.pem"));
     fs::write(&cert, made.cert.pem()).unwrap();
     fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let address = house.address(8443);
+    let address = house.another_address();
     house.rewrite(&setup.with(&format!("[server.tls]\nlisten = \"{address}\"\ncert = {cert:?}\nkey = {key:?}")));
     let gateway = Gateway::start(house);
 
@@ -374,7 +374,7 @@ fn a_provider_may_speak_http2() {
         let (head, body) = provider.request();
         assert_eq!((head.method.as_str(), head.uri.path()), ("POST", "/v1/chat/completions"));
         assert_eq!(head.uri.scheme_str(), Some("http"));
-        assert_eq!(head.headers["authorization"], "Bearer sk-good");
+        assert_eq!(head.headers["authorization"], "Bearer sk-good-key");
         assert!(body == call.payload());
     }
     // A client that leaves resets its call.

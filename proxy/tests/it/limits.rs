@@ -118,11 +118,11 @@ fn a_capped_call_that_names_no_end_is_given_one() {
     let provider = openai();
     let gateway = gateway(&provider).limits("tokens_per_day = 100000").key("free", "").run();
     gateway.call(&chat("gpt")).is_good();
-    assert!(sent(&provider).contains(r#""max_tokens":4096"#), "{}", sent(&provider));
+    assert!(provider.sent().contains(r#""max_tokens":4096"#), "{}", provider.sent());
     gateway.call(&chat("gpt").by("free")).is_good();
-    assert!(!sent(&provider).contains("max_tokens"), "{}", sent(&provider));
+    assert!(!provider.sent().contains("max_tokens"), "{}", provider.sent());
     gateway.call(&chat("gpt").with("max_completion_tokens", 7)).is_good();
-    assert!(!sent(&provider).contains("max_tokens"), "{}", sent(&provider));
+    assert!(!provider.sent().contains("max_tokens"), "{}", provider.sent());
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn null_is_as_good_as_no_bound_and_of_two_bounds_the_larger_is_sent_once() {
     let gateway = gateway(&provider).limits("tokens_total = 5000").run();
     let bounds = |sent: &str| sent.matches("max_tokens").count() + sent.matches("max_completion_tokens").count();
     gateway.call(&chat("gpt").with("max_tokens", serde_json::Value::Null)).is_good();
-    assert!(sent(&provider).contains(r#""max_tokens":4096"#), "{}", sent(&provider));
+    assert!(provider.sent().contains(r#""max_tokens":4096"#), "{}", provider.sent());
     gateway.call(&chat("gpt").with("max_tokens", 7).with("max_completion_tokens", 900)).is_good();
-    assert!(sent(&provider).contains(":900") && bounds(&sent(&provider)) == 1, "{}", sent(&provider));
+    assert!(provider.sent().contains(":900") && bounds(&provider.sent()) == 1, "{}", provider.sent());
     let both = chat("gpt").with("max_completion_tokens", 7).with("max_tokens", 6000);
     gateway.call(&both).is_refused(429, "tokens_total_exceeded");
 }
@@ -168,10 +168,6 @@ fn media_are_held_for_at_the_models_most() {
     gateway.call(&call("gpt-4o")).is_good();
     gateway.call(&call("mini")).is_refused(429, "tokens_per_day_exceeded");
     gateway.call(&call("own")).is_good();
-}
-
-fn sent(provider: &Provider) -> String {
-    String::from_utf8(provider.last().expect("there was a call").body().to_vec()).expect("a call is text")
 }
 
 #[test]

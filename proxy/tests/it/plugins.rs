@@ -6,8 +6,6 @@ pub(crate) mod evil;
 #[path = "../guests/guest.rs"]
 pub(crate) mod guest;
 
-use std::fs;
-
 use guest::{Guest, Request};
 
 use crate::support::*;
@@ -17,19 +15,21 @@ const ONE: &str = "concurrent = 1";
 /// Room for one call at a time, and for the tokens of hardly more than one.
 const TIGHT: &str = "concurrent = 1, tokens_total = 9000";
 
+/// A setup with a provider and a model called `name`, served by this guest.
+pub(crate) fn with_guest(setup: Setup, name: &str, base_url: &str, guest: &Guest) -> Setup {
+    let keys = "keys = [\"sk-provider-0123456789\"]";
+    setup.plugin(name, guest.component()).provider(name, name, base_url, keys).model(name, &[(name, "m")], "")
+}
+
+/// Where a fake's paths begin: guests name theirs from there.
+pub(crate) fn root(provider: &Provider) -> String {
+    format!("http://{}", provider.address())
+}
+
 /// A gateway with a good provider, and with a model for each of these guests, named as they are.
 fn gateway_with(good: &Provider, base_url: &str, limits: &str, guests: &[(String, Guest)]) -> Gateway {
-    let mut setup = gateway(good).limits(limits);
-    let folder = tempfile::tempdir().expect("there is room for a folder");
-    for (name, guest) in guests {
-        let file = folder.path().join(format!("{name}.wasm"));
-        fs::write(&file, guest.component()).expect("the folder takes a file");
-        setup = setup
-            .with(&format!("[plugins.{name}]\nfile = {file:?}"))
-            .provider(name, name, base_url, "first_byte_timeout_ms = 5000")
-            .model(name, &[(name, "m")], "");
-    }
-    setup.run()
+    let setup = gateway(good).limits(limits);
+    guests.iter().fold(setup, |setup, (name, guest)| with_guest(setup, name, base_url, guest)).run()
 }
 
 fn named(guests: Vec<(&str, Guest)>) -> Vec<(String, Guest)> {
@@ -65,7 +65,7 @@ fn an_adapter_that_misbehaves_before_anything_is_sent_costs_one_call() {
     for (index, method) in ["CONNECT", "get", "G T"].into_iter().enumerate() {
         guests.push((format!("method-{index}"), Guest::requesting(&Request { method, ..Request::default() })));
     }
-    let gateway = gateway_with(&good, &format!("http://{}", provider.address()), TIGHT, &guests);
+    let gateway = gateway_with(&good, &root(&provider), TIGHT, &guests);
     let mut client = gateway.client();
     let mut refused = Vec::new();
     for (name, _) in &guests {
@@ -255,11 +255,8 @@ fn frames_that_an_adapter_forwards_reach_the_client_as_events_whatever_their_fra
 #[test]
 fn the_next_target_serves_where_an_adapter_fails() {
     let good = openai();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("loops.wasm");
-    fs::write(&file, evil::loops_in_encode().component()).unwrap();
     let gateway = gateway(&good)
-        .with(&format!("[plugins.loops]\nfile = {file:?}"))
+        .plugin("loops", evil::loops_in_encode().component())
         .provider("bad", "loops", &good.base_url(), "")
         .model("m", &[("bad", "x"), ("first", "gpt")], "")
         .run();
@@ -271,19 +268,12 @@ fn the_next_target_serves_where_an_adapter_fails() {
 #[test]
 fn a_plugin_that_may_not_be_loaded_keeps_the_gateway_shut_and_says_why() {
     let good = openai();
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, bytes: &[u8]| {
-        let file = folder.path().join(name);
-        fs::write(&file, bytes).unwrap();
-        format!("[plugins.{name}]\nfile = {file:?}\n")
-    };
-    let plugins = [
-        write("starts-forever", &evil::loops_in_start().component()),
-        write("not-wasm", b"\x7fELF and so on"),
-        write("signs", &evil::signs("key").component()),
-        write("cut", &Guest::good().component()[..500]),
-    ];
-    let house = gateway(&good).with(&plugins.concat()).house();
+    let house = gateway(&good)
+        .plugin("starts-forever", evil::loops_in_start().component())
+        .plugin("not-wasm", b"\x7fELF and so on".to_vec())
+        .plugin("signs", evil::signs("key").component())
+        .plugin("cut", Guest::good().component()[..500].to_vec())
+        .house();
     let said = fails(&house, &["serve"], 1);
     for (name, why) in [("starts-forever", ""), ("not-wasm", ""), ("signs", "tollgate:plugin/sign@0.1.0"), ("cut", "")]
     {

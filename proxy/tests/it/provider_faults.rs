@@ -42,8 +42,20 @@ fn a_provider_of_another_dialect_fails_in_the_same_words() {
 fn each_fault_is_told(provider: &Provider) {
     let of_all =
         FAULTS.iter().map(|fault| (fault, true)).chain(FAULTS_OF_WHOLE_ANSWERS.iter().map(|fault| (fault, false)));
-    let setup = of_all.clone().fold(gateway(provider), |setup, ((model, ..), _)| setup.serves(&provider.called(model)));
-    let setup = setup.first("first_byte_timeout_ms = 200\nidle_timeout_ms = 200\nkey_cooldown_ms = 0");
+    // Only who waits for what never comes is impatient: a busy machine must not make others late.
+    let setup = gateway(provider)
+        .first("key_cooldown_ms = 0")
+        .provider("no-first-byte", provider.adapter, &provider.base_url(), "first_byte_timeout_ms = 200")
+        .provider("no-next", provider.adapter, &provider.base_url(), "idle_timeout_ms = 200");
+    let setup = of_all.clone().fold(setup, |setup, ((model, _, code), _)| {
+        let target = match *code {
+            "upstream_first_byte_timeout" => "no-first-byte",
+            "upstream_idle_timeout" => "no-next",
+            _ => "first",
+        };
+        let model = provider.called(model);
+        setup.model(&model, &[(target, &model)], "")
+    });
     let gateway = setup.limits("concurrent = 1, tokens_total = 9000").run();
     let mut client = gateway.client();
     let mut told = Vec::new();
@@ -176,13 +188,13 @@ fn what_is_wrong_with_the_request_is_not_tried_elsewhere() {
 #[test]
 fn a_key_that_the_provider_refuses_gives_way_to_the_next_and_rests() {
     let provider = openai();
-    let gateway = gateway(&provider).first("keys = [\"sk-bad\", \"sk-good\"]\nretry = {}").run();
+    let gateway = gateway(&provider).first("keys = [\"sk-bad-key\", \"sk-good-key\"]\nretry = {}").run();
     let mut client = gateway.client();
     for _ in 0..6 {
         client.call(&chat("gpt")).is_good();
     }
     let shown = |key: &str| provider.recent().iter().filter(|it| it.header("authorization") == Some(key)).count();
-    assert_eq!((shown("Bearer sk-bad"), shown("Bearer sk-good")), (1, 6));
+    assert_eq!((shown("Bearer sk-bad-key"), shown("Bearer sk-good-key")), (1, 6));
     let attempts: u32 = gateway.stop().rows().iter().map(|row| row.attempts).sum();
     assert_eq!(attempts, 7);
 }
@@ -190,10 +202,10 @@ fn a_key_that_the_provider_refuses_gives_way_to_the_next_and_rests() {
 #[test]
 fn a_provider_that_refuses_every_key_is_our_fault_and_not_the_clients() {
     let provider = openai();
-    let gateway = gateway(&provider).first(r#"keys = ["sk-bad"]"#).run();
+    let gateway = gateway(&provider).first(r#"keys = ["sk-bad-key"]"#).run();
     let answer = gateway.call(&chat("gpt"));
     answer.is_refused(502, "upstream_authentication_error").should_retry(Some(false));
-    assert!(!answer.text().contains("sk-bad"), "{answer}");
+    assert!(!answer.text().contains("sk-bad-key"), "{answer}");
     assert_eq!(gateway.stop().only_row().status, 502);
 }
 

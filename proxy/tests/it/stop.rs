@@ -19,11 +19,7 @@ fn a_stream_in_flight_ends_well_after_sigterm() {
     let address = gateway.address;
     eventually("no new connection is taken", || Client::try_to(address).is_err().then_some(()));
     provider.open_gate("rest");
-    let mut last = String::new();
-    while let Some(event) = streaming.event() {
-        last = event;
-    }
-    assert_eq!(last, "[DONE]");
+    assert_eq!(streaming.last_event(), "[DONE]");
     waiting.answer().is_good();
 
     let (status, stopped) = gateway.ends();
@@ -141,11 +137,7 @@ fn interrupt_and_hang_up_stop_as_well_as_terminate() {
         streaming.head();
         streaming.events(3);
         gateway.signal(signal);
-        let mut last = String::new();
-        while let Some(event) = streaming.event() {
-            last = event;
-        }
-        assert_eq!(last, "[DONE]", "{signal:?} lets a call end");
+        assert_eq!(streaming.last_event(), "[DONE]", "{signal:?} lets a call end");
         let (status, stopped) = gateway.ends();
         assert_eq!((status.code(), stopped.rows().len()), (Some(0), 1), "{signal:?}");
     }

@@ -29,8 +29,9 @@ pub(crate) use setup::{Setup, gateway, gateway_before, key_of};
 /// How long anything may take that is due at once. Far more than a busy machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Within this long of a client's leaving, its provider must be left too.
-pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);
+/// Within this long of a client's leaving, its provider must be left too: far sooner than any timeout of the gateway's
+/// would end the call, and no sooner than a busy machine may take.
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Asks until there is an answer: for what no event tells. The only place that waits by the clock.
 pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

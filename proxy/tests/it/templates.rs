@@ -14,7 +14,7 @@ source = "What is {thing}?"
 "#;
 
 fn sent(provider: &Provider) -> Value {
-    serde_json::from_slice(provider.last().expect("there was a call").body()).expect("it is JSON")
+    serde_json::from_str(&provider.sent()).expect("it is JSON")
 }
 
 fn named(name: &str, variables: Value) -> Value {
@@ -56,6 +56,19 @@ fn a_missing_variable_is_named_and_costs_nothing() {
     assert_eq!(provider.calls(), 0);
     gateway.still_serves();
     assert_eq!(gateway.stop().failed_rows().len(), 5);
+}
+
+#[test]
+fn a_value_that_is_repeated_too_often_is_the_clients_to_mend() {
+    let provider = openai();
+    let repeats = format!("[templates.repeats]\nsource = \"{}\"", "{a}".repeat(1000));
+    let gateway = gateway(&provider).with(&repeats).run();
+    let with = |bytes: usize| chat("gpt").with("template", named("repeats", json!({ "a": "v".repeat(bytes) })));
+    gateway.call(&with(1000)).is_good();
+    let refused = gateway.call(&with(100_000));
+    assert!(refused.is_refused(400, "template_invalid").text().contains("too long"), "{refused}");
+    assert_eq!(provider.calls(), 1);
+    gateway.still_serves();
 }
 
 #[test]

@@ -163,7 +163,7 @@ class TestOpenAI:
 
     def test_a_bad_key_is_an_authentication_error(self, urls):
         with pytest.raises(openai.AuthenticationError) as caught:
-            openai.OpenAI(base_url=urls["openai"], api_key="sk-bad", max_retries=0).models.list()
+            openai.OpenAI(base_url=urls["openai"], api_key="sk-bad-key", max_retries=0).models.list()
         assert caught.value.code == "invalid_api_key"
 
     @pytest.mark.parametrize(

@@ -126,6 +126,26 @@ fn every_adapter_component_says_what_the_golden_cases_hold() {
 }
 
 #[test]
+fn an_answer_of_very_many_blocks_is_decoded_before_the_deadline() {
+    let blocks = vec![r#"{"type":"text","text":"ab"}"#; 100_000].join(",");
+    let body = format!(r#"{{"type":"message","role":"assistant","stop_reason":"end_turn","content":[{blocks}]}}"#);
+    let native = testkit::context();
+    let context = context(&native);
+    let decoded = registry().adapter("anthropic").unwrap().decode(&context, 200, &[], &body);
+    let answer = decoded.unwrap_or_else(|fault| panic!("{fault}")).unwrap();
+    assert!(answer.body.contains(&"ab".repeat(100_000)));
+}
+
+#[test]
+fn a_value_that_is_repeated_too_often_is_refused_in_words_and_ends_no_plugin() {
+    let renderer = registry().renderer("braces").unwrap();
+    let variables = format!(r#"{{"a":"{}"}}"#, "v".repeat(1 << 20));
+    let rendered = renderer.render(1, &"{a}".repeat(1000), &variables);
+    let refused = rendered.unwrap_or_else(|fault| panic!("{fault}")).unwrap_err();
+    assert!(refused.to_string().contains("too long"), "{refused}");
+}
+
+#[test]
 fn the_braces_component_says_what_native_code_says() {
     use tollgate_plugin::Renderer as _;
     use tollgate_plugin_braces::Braces;

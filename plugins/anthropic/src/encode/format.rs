@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use tollgate_plugin::{Failure, json::Value};
 
-use super::schema;
+use super::schema::{self, Told};
 use crate::{
     models::Model,
     state::JSON_TOOL,
@@ -21,16 +21,18 @@ pub(super) enum Format<'a> {
     Words(Option<&'a Value<'a>>),
 }
 
+const SCHEMA: &str = "response_format.json_schema.schema";
+
 impl<'a> Format<'a> {
-    pub(super) fn of(asked: &'a Value<'a>, model: &Model, no_tools: bool) -> Result<Self, Failure> {
+    pub(super) fn of(asked: &'a Value<'a>, model: &Model, no_tools: bool, told: &mut Told) -> Result<Self, Failure> {
         let Some(format) = asked.get("response_format") else { return Ok(Format::Free) };
         let schema = format.get("json_schema").and_then(|named| named.get("schema"));
         if schema.is_some_and(|schema| schema.as_object().is_none()) {
-            return Err(Failure::invalid("response_format.json_schema.schema", "A JSON Schema must be an object."));
+            return Err(Failure::invalid(SCHEMA, "A JSON Schema must be an object."));
         }
         Ok(match (format.text("type"), schema) {
             (Some("json_schema"), Some(schema)) if model.structured => Format::Native(schema),
-            (Some("json_schema"), Some(schema)) => match schema::input(Some(schema)).ok().filter(|_| no_tools) {
+            (Some("json_schema"), Some(schema)) => match schema::input(Some(schema), told).ok().filter(|_| no_tools) {
                 Some(input) => Format::Tool(input),
                 None => Format::Words(Some(schema)),
             },
@@ -60,11 +62,18 @@ impl<'a> Format<'a> {
         })
     }
 
-    pub(super) fn output(&self, asked: &'a Value<'a>, effort: Option<&'a str>) -> OutputConfig<'a> {
+    pub(super) fn output(
+        &self,
+        asked: &'a Value<'a>,
+        effort: Option<&'a str>,
+        told: &mut Told,
+    ) -> Result<OutputConfig<'a>, Failure> {
         let schema = match self {
-            Format::Native(schema) => Some(schema::structured(schema)),
+            Format::Native(schema) => {
+                Some(schema::structured(schema, told).map_err(|sentence| Failure::invalid(SCHEMA, sentence))?)
+            }
             _ => None,
         };
-        OutputConfig { native: asked.get("output_config"), effort, schema }
+        Ok(OutputConfig { native: asked.get("output_config"), effort, schema })
     }
 }

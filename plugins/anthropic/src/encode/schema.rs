@@ -6,7 +6,7 @@
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
-use tollgate_plugin::json::{Object, Value, Writer};
+use tollgate_plugin::json::{DEPTH_MAX, Object, Value, Writer};
 
 use crate::names::{Numbered, push_hash};
 
@@ -17,14 +17,19 @@ const UNIONS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
 /// Names of properties in the branches of a union together.
 const NAMES_MAX: usize = 1024;
+/// What stands around the input schema of a tool: the request, its tools and the tool.
+const DEPTH_AROUND: usize = 3;
+/// Bytes of JSON that the descriptions of a request's schemas may be given to tell: there it stands once more, escaped.
+const TOLD_BYTES_MAX: usize = 1 << 20;
+const TELLS_TOO_MUCH: &str = "The request's schemas say more than 1 MiB that the provider takes in words alone.";
 /// Definitions that all references of a union's branches may be looked for among, each time anew.
 const DEFINITIONS_MAX: usize = 65_536;
 
 /// The schema of a tool's input, which must say that it is an object.
 ///
 /// # Errors
-/// A sentence, where `parameters` says that it is something else.
-pub(super) fn input(parameters: Option<&Value<'_>>) -> Result<String, &'static str> {
+/// A sentence, where `parameters` says that it is something else, nests too deep, or has to be told at length.
+pub(super) fn input(parameters: Option<&Value<'_>>, told: &mut Told) -> Result<String, &'static str> {
     const NO_OBJECT: &str = "The parameters must be a JSON Schema of type object.";
     let Some(parameters) = parameters else { return Ok(NO_PARAMETERS.into()) };
     let schema = parameters.as_object().ok_or(NO_OBJECT)?;
@@ -41,14 +46,17 @@ pub(super) fn input(parameters: Option<&Value<'_>>) -> Result<String, &'static s
     }
     let mut writer = Writer::new();
     if UNIONS.iter().any(|union| schema.get(union).is_some()) {
-        MergedUnion::of(schema)?.write(&mut writer, schema);
+        MergedUnion::of(schema)?.write(&mut writer, schema, told)?;
     } else {
         writer.object(|w| {
             w.key("type").string("object");
-            for (name, value) in schema.iter().filter(|(name, _)| *name != "type") {
+            for (name, value) in schema.iter().filter(|(name, value)| *name != "type" && !value.is_null()) {
                 w.key(name).value(value);
             }
         });
+    }
+    if writer.depth() > DEPTH_MAX - DEPTH_AROUND {
+        return Err("The parameters are nested too deep.");
     }
     Ok(writer.finish())
 }
@@ -127,8 +135,11 @@ impl<'a> MergedUnion<'a> {
         Ok(())
     }
 
-    fn write(&self, w: &mut Writer, schema: &Object<'_>) {
-        let described = described(schema, |name, _| UNIONS.contains(&name));
+    fn write(&self, w: &mut Writer, schema: &Object<'_>, told: &mut Told) -> Result<(), &'static str> {
+        let described = told.described(schema, |name, value| UNIONS.contains(&name) && !value.is_null());
+        if told.is_too_much() {
+            return Err(TELLS_TOO_MUCH);
+        }
         w.object(|w| {
             w.key("type").string("object");
             w.key("properties").object(|w| {
@@ -146,11 +157,13 @@ impl<'a> MergedUnion<'a> {
             }
             w.key("description").string(&described);
             for (name, value) in schema.iter() {
-                if !UNIONS.contains(&name) && !matches!(name, "type" | "properties" | "required" | "description") {
+                let is_written = matches!(name, "type" | "properties" | "required" | "description");
+                if !UNIONS.contains(&name) && !is_written && !value.is_null() {
                     w.key(name).value(value);
                 }
             }
         });
+        Ok(())
     }
 }
 
@@ -184,34 +197,50 @@ fn resolved<'a>(schema: &'a Object<'a>, branch: &'a Value<'a>, looked_through: &
     definitions.get(name)?.as_object()
 }
 
-/// The description, and after it as JSON the fields of which `moved` is true.
-fn described(schema: &Object<'_>, moved: impl Fn(&str, &Value<'_>) -> bool) -> String {
-    let mut text = String::from(schema.get("description").and_then(Value::as_str).unwrap_or_default());
-    let mut fields = schema.iter().filter(|(name, value)| moved(name, value)).peekable();
-    if fields.peek().is_some() {
-        if !text.is_empty() {
-            text.push_str("\n\n");
+/// How many bytes of JSON the descriptions of a request's schemas tell.
+#[derive(Default)]
+pub(super) struct Told(usize);
+
+impl Told {
+    fn is_too_much(&self) -> bool {
+        self.0 > TOLD_BYTES_MAX
+    }
+
+    /// The description, and after it as JSON the fields of which `moved` is true, unless that is too much.
+    fn described(&mut self, schema: &Object<'_>, moved: impl Fn(&str, &Value<'_>) -> bool) -> String {
+        let mut text = String::from(schema.get("description").and_then(Value::as_str).unwrap_or_default());
+        let mut fields = schema.iter().filter(|(name, value)| moved(name, value)).peekable();
+        if self.is_too_much() || fields.peek().is_none() {
+            return text;
         }
         let mut writer = Writer::new();
         writer.object(|w| fields.for_each(|(name, value)| w.key(name).value(value)));
-        text.push_str("It must also fit this JSON Schema: ");
-        text.push_str(&writer.finish());
+        let json = writer.finish();
+        self.0 = self.0.saturating_add(json.len());
+        if !self.is_too_much() {
+            text.push_str(if text.is_empty() { "" } else { "\n\n" });
+            text.push_str("It must also fit this JSON Schema: ");
+            text.push_str(&json);
+        }
+        text
     }
-    text
 }
 
 /// The schema of an output format or of a strict tool's input: every object closed, and only what the provider takes.
-pub(super) fn structured(schema: &Value<'_>) -> String {
+///
+/// # Errors
+/// A sentence, where too much of it would have to be told.
+pub(super) fn structured(schema: &Value<'_>, told: &mut Told) -> Result<String, &'static str> {
     let mut writer = Writer::new();
-    write(&mut writer, schema);
-    writer.finish()
+    write(&mut writer, schema, told);
+    if told.is_too_much() { Err(TELLS_TOO_MUCH) } else { Ok(writer.finish()) }
 }
 
 /// The same of a schema as text.
-pub(super) fn structured_text(schema: String) -> String {
+pub(super) fn structured_text(schema: String, told: &mut Told) -> Result<String, &'static str> {
     match Value::parse(&schema) {
-        Ok(value) => structured(&value),
-        Err(_) => schema,
+        Ok(value) => structured(&value, told),
+        Err(_) => Ok(schema),
     }
 }
 
@@ -239,7 +268,10 @@ fn treatment(schema: &Object<'_>, name: &str, value: &Value<'_>, is_object: bool
         value.as_array().unwrap_or_default().iter().all(|it| it.as_array().is_none() && it.as_object().is_none())
     };
     match name {
-        "type" | "const" | "title" | "default" | "pattern" | "required" => Treatment::Kept,
+        "const" | "default" => Treatment::Kept,
+        // Says as much as if it were not there, and stands in nothing else's way.
+        _ if value.is_null() => Treatment::Dropped,
+        "type" | "title" | "pattern" | "required" => Treatment::Kept,
         "enum" if is_simple(value) => Treatment::Kept,
         "format" if value.as_str().is_some_and(|format| FORMATS.contains(&format)) => Treatment::Kept,
         "minItems" if value.as_u64().is_some_and(|least| least <= 1) => Treatment::Kept,
@@ -254,14 +286,16 @@ fn treatment(schema: &Object<'_>, name: &str, value: &Value<'_>, is_object: bool
     }
 }
 
-fn write(w: &mut Writer, value: &Value<'_>) {
+fn write(w: &mut Writer, value: &Value<'_>, told: &mut Told) {
     let Some(schema) = value.as_object() else { return w.value(value) };
     if let Some(reference) = reference(schema) {
         // Beside a reference the provider takes definitions alone.
         return w.object(|w| {
             w.key("$ref").value(reference);
-            for (name, definitions) in schema.iter().filter(|(name, _)| matches!(*name, "$defs" | "definitions")) {
-                each(w.key(name), definitions);
+            for name in ["$defs", "definitions"] {
+                if let Some(definitions) = schema.get(name) {
+                    each(w.key(name), definitions, told);
+                }
             }
         });
     }
@@ -271,16 +305,15 @@ fn write(w: &mut Writer, value: &Value<'_>) {
             Some(name) => name.as_str() == Some("object"),
             None => false,
         };
-    let description = described(schema, |name, value| {
-        !value.is_null() && matches!(treatment(schema, name, value, is_object), Treatment::Described)
-    });
+    let description =
+        told.described(schema, |name, value| matches!(treatment(schema, name, value, is_object), Treatment::Described));
     w.object(|w| {
         for (name, value) in schema.iter() {
             match treatment(schema, name, value, is_object) {
                 Treatment::Kept => w.key(name).value(value),
-                Treatment::Schema => write(w.key(name), value),
-                Treatment::Schemas => each(w.key(name), value),
-                Treatment::Union(name) => list(w.key(name), value),
+                Treatment::Schema => write(w.key(name), value, told),
+                Treatment::Schemas => each(w.key(name), value, told),
+                Treatment::Union(name) => list(w.key(name), value, told),
                 Treatment::Dropped | Treatment::Described => {}
             }
         }
@@ -303,12 +336,12 @@ fn reference<'a>(schema: &'a Object<'a>) -> Option<&'a Value<'a>> {
     schema.get("$ref").or(alone)
 }
 
-fn each(w: &mut Writer, schemas: &Value<'_>) {
+fn each(w: &mut Writer, schemas: &Value<'_>, told: &mut Told) {
     let Some(object) = schemas.as_object() else { return w.value(schemas) };
-    w.object(|w| object.iter().for_each(|(name, schema)| write(w.key(name), schema)));
+    w.object(|w| object.iter().for_each(|(name, schema)| write(w.key(name), schema, told)));
 }
 
-fn list(w: &mut Writer, schemas: &Value<'_>) {
+fn list(w: &mut Writer, schemas: &Value<'_>, told: &mut Told) {
     let Some(items) = schemas.as_array() else { return w.value(schemas) };
-    w.array(|w| items.iter().for_each(|schema| write(w, schema)));
+    w.array(|w| items.iter().for_each(|schema| write(w, schema, told)));
 }

@@ -7,7 +7,7 @@ use tollgate_plugin::{
     json::{Value, Writer},
 };
 
-use super::schema;
+use super::schema::{self, Told};
 use crate::{
     models::Model,
     names::Numbered,
@@ -26,7 +26,12 @@ const TOOLS_MAX: usize = 4096;
 
 impl<'a> Tools<'a> {
     /// `called` are the tools in the history, which the provider wants declared even if they are no longer offered.
-    pub(super) fn of(asked: &'a Value<'a>, model: &Model, called: &[&'a str]) -> Result<Self, Failure> {
+    pub(super) fn of(
+        asked: &'a Value<'a>,
+        model: &Model,
+        called: &[&'a str],
+        told: &mut Told,
+    ) -> Result<Self, Failure> {
         let listed = asked.get("tools").and_then(Value::as_array).unwrap_or_default();
         let functions = asked.get("functions").and_then(Value::as_array).unwrap_or_default();
         if listed.len() + functions.len() > TOOLS_MAX {
@@ -34,10 +39,10 @@ impl<'a> Tools<'a> {
         }
         let mut list = Vec::with_capacity(listed.len() + functions.len());
         for (index, tool) in listed.iter().enumerate() {
-            list.push(declared(tool, index, model)?);
+            list.push(declared(tool, index, model, told)?);
         }
         for (index, function) in functions.iter().enumerate() {
-            list.push(function_tool(function, None, model, &path("functions", index))?);
+            list.push(function_tool(function, None, model, &path("functions", index), told)?);
         }
         let legacy = listed.is_empty() && !functions.is_empty();
         if list.is_empty() {
@@ -87,7 +92,7 @@ impl<'a> Tools<'a> {
     }
 }
 
-fn declared<'a>(tool: &'a Value<'a>, index: usize, model: &Model) -> Result<Tool<'a>, Failure> {
+fn declared<'a>(tool: &'a Value<'a>, index: usize, model: &Model, told: &mut Told) -> Result<Tool<'a>, Failure> {
     match tool.text("type") {
         Some("custom") if tool.get("input_schema").is_none() => {
             Err(Failure::unsupported(path("tools", index), "The provider has no custom tools."))
@@ -96,7 +101,7 @@ fn declared<'a>(tool: &'a Value<'a>, index: usize, model: &Model) -> Result<Tool
             Some(function) => {
                 let mut at = path("tools", index);
                 at.push_str(".function");
-                function_tool(function, tool.get("cache_control"), model, &at)
+                function_tool(function, tool.get("cache_control"), model, &at, told)
             }
             None => Err(Failure::invalid(path("tools", index), "The tool must have a function.")),
         },
@@ -110,6 +115,7 @@ fn function_tool<'a>(
     cache_control: Option<&'a Value<'a>>,
     model: &Model,
     at: &str,
+    told: &mut Told,
 ) -> Result<Tool<'a>, Failure> {
     let invalid = |field: &str, message: &str| {
         let mut param = String::from(at);
@@ -120,11 +126,13 @@ fn function_tool<'a>(
         return Err(invalid(".name", "A function must have a name."));
     };
     let strict = model.structured && function.get("strict").and_then(Value::as_bool) == Some(true);
-    let schema = schema::input(function.get("parameters")).map_err(|sentence| invalid(".parameters", sentence))?;
+    let schema = schema::input(function.get("parameters"), told)
+        .and_then(|schema| if strict { schema::structured_text(schema, told) } else { Ok(schema) })
+        .map_err(|sentence| invalid(".parameters", sentence))?;
     Ok(Tool::Function {
         name,
         description: function.text("description").filter(|description| !description.is_empty()),
-        schema: if strict { schema::structured_text(schema) } else { schema },
+        schema,
         strict,
         cache_control: cache_control.or(function.get("cache_control")),
     })

@@ -82,7 +82,9 @@ fn a_required_part_that_is_missing_is_refused() {
 fn a_request_without_a_key_is_refused() {
     for (fake, path) in [(openai(), CHAT), (anthropic(), MESSAGES)] {
         let mut client = Client::of(&fake);
-        for key in ["", "authorization: Bearer \r\n", "authorization: Bearer sk-bad\r\n", "x-api-key: sk-bad\r\n"] {
+        for key in
+            ["", "authorization: Bearer \r\n", "authorization: Bearer sk-bad-key\r\n", "x-api-key: sk-bad-key\r\n"]
+        {
             client.send(&format!("POST {path} HTTP/1.1\r\n{key}content-length: 2\r\n\r\n{{}}"));
             assert!(client.answer().0.starts_with("HTTP/1.1 401 "));
         }

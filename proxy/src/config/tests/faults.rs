@@ -125,6 +125,28 @@ fn variables_that_cannot_be_replaced_are_faults() {
 }
 
 #[test]
+fn an_unset_variable_among_several_keys_of_a_provider_is_a_fault() {
+    let end = "not set in the environment, and other keys of the provider are: set it, or remove this key";
+    check(
+        &format!("{PROVIDER}keys = ['${{SET}}', '${{UNSET}}', 'a-${{UNSET}}-${{EMPTY}}']"),
+        &[
+            &format!("4: providers.p.keys[1]: `UNSET` is {end}"),
+            &format!("4: providers.p.keys[2]: `UNSET` and `EMPTY` are {end}"),
+        ],
+    );
+}
+
+#[test]
+fn a_providers_key_that_is_too_short_to_be_redacted_is_a_fault() {
+    let fault =
+        "4: providers.p.keys[0]: is not a key: a key must have 8 or more visible ASCII characters, without spaces";
+    for key in ["", "sk-1234", "sk 12345", "sk-\u{e9}12345"] {
+        check(&format!("{PROVIDER}keys = ['{key}']"), &[fault]);
+    }
+    check(&format!("{PROVIDER}keys = ['sk-12345']"), &[]);
+}
+
+#[test]
 fn no_secret_of_the_environment_reaches_a_plugin() {
     check(
         &format!("{PROVIDER}config = {{ a = ['${{SET}}'] }}"),
@@ -181,6 +203,9 @@ fn names_that_could_not_be_labels_are_faults() {
     let name = "a name must have 1 to 64 letters, digits, `_`, `-` or `.`";
     check("[keys.'a b']", &[&format!("1: keys.\"a b\": {name}")]);
     check("[keys.'']", &[&format!("1: keys.\"\": {name}")]);
+    for dots in [".", ".."] {
+        check(&format!("[keys.'{dots}']"), &[&format!("1: keys.\"{dots}\": a name must not be dots alone")]);
+    }
     check(&format!("[keys.{}]", "x".repeat(65)), &[&format!("1: keys.{}: {name}", "x".repeat(65))]);
     check(
         &format!("{PROVIDER}[models.'a b']\ntargets = [{{ provider = 'p', model = 'm*' }}]"),

@@ -79,6 +79,7 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(shown.log, default.log);
     let mut limits = default.limits;
     limits.bodies_bytes_max = shown.limits.bodies_bytes_max;
+    limits.answers_bytes_max = shown.limits.answers_bytes_max;
     assert_eq!(format!("{:?}", shown.limits), format!("{limits:?}"));
     let mut sandbox = default.plugins.sandbox;
     // What is left out depends on the machine.

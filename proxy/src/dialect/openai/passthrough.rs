@@ -1,5 +1,7 @@
 //! A stream that is in the client's dialect already: forwarded as it comes, and read on the way.
 
+use std::sync::LazyLock;
+
 use memchr::memmem::Finder;
 
 use super::{answer::Parts, failure, tokens};
@@ -50,10 +52,22 @@ pub(super) struct Passthrough {
     identity: Option<Vec<u8>>,
     ended: bool,
     finished: Finished,
+    names: &'static Names,
+}
+
+/// The names that are looked for in every frame: the same for all streams, and of 300 bytes each.
+#[derive(Debug)]
+struct Names {
     usage: Finder<'static>,
     error: Finder<'static>,
     finish_reason: Finder<'static>,
 }
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| Names {
+    usage: Finder::new("\"usage\""),
+    error: Finder::new("\"error\""),
+    finish_reason: Finder::new("\"finish_reason\""),
+});
 
 /// Which choices have their finish reason.
 #[derive(Debug)]
@@ -76,9 +90,7 @@ impl Passthrough {
             identity: None,
             ended: false,
             finished: if choices > 1 { Finished::Each { begun: 0, finished: 0 } } else { Finished::One(false) },
-            usage: Finder::new("\"usage\""),
-            error: Finder::new("\"error\""),
-            finish_reason: Finder::new("\"finish_reason\""),
+            names: &NAMES,
         }
     }
 
@@ -111,10 +123,10 @@ impl Passthrough {
             None => (data, false),
         };
         let one_line = memchr::memchr2(b'\n', b'\r', rest).is_none();
-        let says_more = !one_line || self.usage.find(rest).is_some() || self.error.find(rest).is_some();
+        let says_more = !one_line || self.names.usage.find(rest).is_some() || self.names.error.find(rest).is_some();
         let Finished::One(is_finished) = &mut self.finished else { return self.inspected(b"", data) };
         // What has no finish reason, not even null, may have no choice.
-        let Some(finished) = finish(&self.finish_reason, rest).filter(|_| !says_more) else {
+        let Some(finished) = finish(&self.names.finish_reason, rest).filter(|_| !says_more) else {
             return self.inspected(b"", data);
         };
         *is_finished |= finished;
@@ -148,7 +160,7 @@ impl Passthrough {
             self.identity = Some(identity(&parts));
         }
         match &mut self.finished {
-            Finished::One(is_finished) => *is_finished |= finish(&self.finish_reason, data) == Some(true),
+            Finished::One(is_finished) => *is_finished |= finish(&self.names.finish_reason, data) == Some(true),
             Finished::Each { begun, finished } => note_choices(parts.choices, begun, finished),
         }
         let wanted = self.include_usage && parts.usage.is_some();

@@ -11,6 +11,9 @@ use crate::{
     dialect::AnswerName,
 };
 
+/// What one event is written in is kept for the next up to this size, in bytes.
+const SCRATCH_KEPT_BYTES_MAX: usize = 1 << 10;
+
 /// What a forwarded frame said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ForwardedFrame {
@@ -47,9 +50,14 @@ impl StreamEncoder {
     pub fn event(&mut self, event: &Event, out: &mut BytesMut) -> Result<(), EventError> {
         let Some(chunks) = &mut self.chunks else { return Ok(()) };
         self.scratch.clear();
-        chunks.event(event, &mut self.scratch)?;
-        out.extend_from_slice(&self.scratch);
-        Ok(())
+        let written = chunks.event(event, &mut self.scratch);
+        if written.is_ok() {
+            out.extend_from_slice(&self.scratch);
+        }
+        if self.scratch.capacity() > SCRATCH_KEPT_BYTES_MAX {
+            self.scratch = Vec::new();
+        }
+        written
     }
 
     /// Forwards a frame that is a canonical chunk: the name of its event, which is as a rule empty, its data, and its
@@ -101,5 +109,22 @@ impl StreamEncoder {
             (None, None) => self.scratch.extend_from_slice(DONE),
         }
         out.extend_from_slice(&self.scratch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_stream_keeps_what_its_largest_event_took() {
+        let name = AnswerName { request_id: "req_1", created_s: 1, model: "m" };
+        let mut encoder = StreamEncoder::new(Some(name), false, 1);
+        let mut out = BytesMut::new();
+        for bytes in [1, 1 << 20, 1] {
+            encoder.event(&Event::Text("x".repeat(bytes)), &mut out).unwrap();
+            assert!(encoder.scratch.capacity() <= SCRATCH_KEPT_BYTES_MAX);
+        }
+        assert!(out.len() > 1 << 20);
     }
 }

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::{
     super::{BodyError, models, refuse},
     client::Client,
-    setup::{Ended, House, KEY, NOW_MS, chat},
+    providers::Script,
+    setup::{Ended, KEY, NOW_MS, TestGateway, chat},
 };
 use crate::{
     dialect::Dialect,
@@ -18,7 +19,7 @@ use crate::{
 
 /// What a client that says this is told, when nobody is asked for it.
 async fn refused(caps: Caps, client: Client, status: u16, code: &str) {
-    let ended = House::with_caps([], caps).call(client).await;
+    let ended = TestGateway::with_caps([], caps).call(client).await;
     ended.is_refused(status, code);
 }
 
@@ -53,24 +54,24 @@ async fn a_call_beyond_a_cap_is_refused_before_anyone_is_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_revoked_while_the_body_arrives_is_refused() {
-    let house = House::new([]);
-    let client = Client::asks(&chat("fast")).meanwhile(house.revocation());
-    house.call(client).await.is_refused(401, "key_revoked");
+    let test = TestGateway::new([]);
+    let client = Client::asks(&chat("fast")).meanwhile(test.revocation());
+    test.call(client).await.is_refused(401, "key_revoked");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_bad_key_is_told_before_its_body_is_read() {
     for (key, code) in [(None, "key_missing"), (Some("sk-tg-unknown"), "invalid_api_key")] {
         let client = Client::asks(&chat("fast")).with_key(key).meanwhile(|| panic!("the body is left alone"));
-        let ended = House::new([]).call(client).await;
+        let ended = TestGateway::new([]).call(client).await;
         assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (401, code));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_is_refused_takes_no_place_while_it_sends_its_body() {
-    let alone = |house: &House| {
-        let gateway = house.gateway.clone();
+    let alone = |test: &TestGateway| {
+        let gateway = test.gateway.clone();
         move || assert_eq!((gateway.in_flight(), gateway.unanswered()), (0, 1))
     };
     let none_left = Caps { requests_per_minute: Some(0), ..Caps::default() };
@@ -79,24 +80,24 @@ async fn a_client_that_is_refused_takes_no_place_while_it_sends_its_body() {
         (Some("sk-tg-unknown"), Caps::default(), "invalid_api_key"),
         (Some(KEY), none_left, "requests_per_minute_exceeded"),
     ] {
-        let house = House::with_caps([], caps);
-        let client = Client::asks(&chat("fast")).with_key(key).while_discarding(alone(&house));
-        let ended = house.call(client).await;
+        let test = TestGateway::with_caps([], caps);
+        let client = Client::asks(&chat("fast")).with_key(key).while_discarding(alone(&test));
+        let ended = test.call(client).await;
         assert_eq!(ended.seen.code(), code);
     }
-    let house = House::new([]);
-    let mut stranger = Client::asks("").while_discarding(alone(&house));
-    refuse(&house.gateway, Dialect::OpenAi, Box::new(Error::Request(RequestError::Path)), &mut stranger).await;
-    let mut reader = Client::asks("").while_discarding(alone(&house));
-    models(&house.gateway, Dialect::OpenAi, &mut reader).await;
+    let test = TestGateway::new([]);
+    let mut stranger = Client::asks("").while_discarding(alone(&test));
+    refuse(&test.gateway, Dialect::OpenAi, Box::new(Error::Request(RequestError::Path)), &mut stranger).await;
+    let mut reader = Client::asks("").while_discarding(alone(&test));
+    models(&test.gateway, Dialect::OpenAi, &mut reader).await;
     assert_eq!(reader.seen.lock().unwrap().status(), 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_stops_takes_no_calls() {
-    let house = House::new([]);
-    house.gateway.drain();
-    let ended = house.call(Client::asks(&chat("fast"))).await;
+    let test = TestGateway::new([]);
+    test.gateway.drain();
+    let ended = test.call(Client::asks(&chat("fast"))).await;
     assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (503, "gateway_unavailable"));
     // Nobody has asked yet whose call it is.
     assert!(ended.rows.is_empty() && ended.seen.closed);
@@ -104,15 +105,15 @@ async fn a_gateway_that_stops_takes_no_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_row_would_be_lost_is_refused_and_counted() {
-    let house = House::new([]);
-    house.gateway.set_data_gone(true);
-    let stranger = house.call(Client::asks(&chat("fast")).with_key(Some("sk-tg-unknown"))).await;
+    let test = TestGateway::new([]);
+    test.gateway.set_data_gone(true);
+    let stranger = test.call(Client::asks(&chat("fast")).with_key(Some("sk-tg-unknown"))).await;
     assert_eq!((stranger.seen.status(), stranger.seen.code().as_str()), (401, "invalid_api_key"));
 
-    let house = House::new([]);
-    house.gateway.set_data_gone(true);
-    let gateway = house.gateway.clone();
-    let ended = house.call(Client::asks(&chat("fast"))).await;
+    let test = TestGateway::new([]);
+    test.gateway.set_data_gone(true);
+    let gateway = test.gateway.clone();
+    let ended = test.call(Client::asks(&chat("fast"))).await;
     assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (503, "ledger_unavailable"));
     let metrics = String::from_utf8(gateway.metrics.render()).unwrap();
     assert!(metrics.contains("tollgate_ledger_rows_lost_total 1"), "{metrics}");
@@ -123,12 +124,27 @@ async fn a_call_whose_row_would_be_lost_is_refused_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_cannot_be_recorded_at_its_end_is_recorded_once() {
+    let test = TestGateway::new([Script::whole(200, super::wholes::ANSWER)]);
+    let gateway = test.gateway.clone();
+    let client = Client::asks(&chat("fast")).meanwhile(move || gateway.set_data_gone(true));
+    let gateway = test.gateway.clone();
+    let ended = test.call(client).await;
+    assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (503, "ledger_unavailable"));
+    assert_eq!(ended.row().tokens.total(), 13);
+    let metrics = String::from_utf8(gateway.metrics.render()).unwrap();
+    assert!(metrics.contains("tollgate_ledger_rows_lost_total 1"), "{metrics}");
+    let counted = metrics.lines().filter(|line| line.starts_with("tollgate_calls_total{"));
+    assert_eq!(counted.filter(|line| !line.ends_with(" 0")).count(), 1, "{metrics}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gateway_that_serves_as_many_calls_as_it_may_takes_no_more() {
-    let house = House::new([]);
-    let others = [house.gateway.begin(), house.gateway.begin()];
+    let test = TestGateway::new([]);
+    let others = [test.gateway.begin(), test.gateway.begin()];
     let mut client = Client::asks(&chat("fast"));
     let operation = crate::call::Operation::Chat;
-    super::super::serve(&house.gateway, &house.providers, Dialect::OpenAi, operation, &mut client).await;
+    super::super::serve(&test.gateway, &test.providers, Dialect::OpenAi, operation, &mut client).await;
     drop(others);
     let seen = client.seen.lock().unwrap();
     assert_eq!((seen.status(), seen.code().as_str()), (503, "gateway_busy"));
@@ -136,28 +152,28 @@ async fn a_gateway_that_serves_as_many_calls_as_it_may_takes_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn models_are_shown_to_whoever_may_use_them() {
-    let house = House::new([]);
+    let test = TestGateway::new([]);
     let mut client = Client::asks("");
-    models(&house.gateway, Dialect::OpenAi, &mut client).await;
+    models(&test.gateway, Dialect::OpenAi, &mut client).await;
     let listed = client.seen.lock().unwrap().json();
     let ids: Vec<_> = listed["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["fast", "mixed", "safe", "wise"]);
 
     let mut client = Client::asks("");
-    super::super::model(&house.gateway, Dialect::OpenAi, "fast", &mut client).await;
+    super::super::model(&test.gateway, Dialect::OpenAi, "fast", &mut client).await;
     assert_eq!(client.seen.lock().unwrap().json()["owned_by"], "one");
 
     let mut client = Client::asks("");
-    super::super::model(&house.gateway, Dialect::OpenAi, "hidden", &mut client).await;
+    super::super::model(&test.gateway, Dialect::OpenAi, "hidden", &mut client).await;
     assert_eq!(client.seen.lock().unwrap().code(), "model_not_allowed");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_no_call_is_refused_in_the_same_words() {
-    let house = House::new([]);
+    let test = TestGateway::new([]);
     let mut client = Client::asks("");
     let error = Box::new(Error::Request(RequestError::Path));
-    refuse(&house.gateway, Dialect::OpenAi, error, &mut client).await;
+    refuse(&test.gateway, Dialect::OpenAi, error, &mut client).await;
     let seen = client.seen.lock().unwrap();
     assert_eq!((seen.status(), seen.code().as_str()), (404, "path_not_found"));
     assert!(seen.header("x-request-id").is_some());
@@ -166,11 +182,11 @@ async fn a_request_that_is_no_call_is_refused_in_the_same_words() {
 /// A call that has to be counted to fit, while another account's prompt takes the one place for that.
 async fn while_another_is_counted(past: Past, client: Client) -> (Ended, Duration) {
     let caps = Caps { tokens_per_day: Some(1000), tokens_total: Some(55), ..Caps::default() };
-    let house = House::with_caps([], caps);
-    house.gateway.limiter.restore("key_1", &past, house.gateway.time());
-    let place = house.gateway.counting.place(&"another".into()).await;
+    let test = TestGateway::with_caps([], caps);
+    test.gateway.limiter.restore("key_1", &past, test.gateway.time());
+    let place = test.gateway.counting.place(&"another".into()).await;
     let began = Instant::now();
-    let ended = house.call(client).await;
+    let ended = test.call(client).await;
     drop(place);
     (ended, began.elapsed())
 }

@@ -14,6 +14,8 @@ use super::super::{BodyError, ClientGoneError, Downstream, Head, Interruption};
 
 /// What runs while the body arrives, or is discarded.
 type WhileBody = Box<dyn FnOnce() + Send>;
+/// What runs at each write, told whether it is the last.
+type WhileWriting = Box<dyn FnMut(bool) + Send>;
 
 /// A client's script, and what it saw.
 pub(super) struct Client {
@@ -24,6 +26,9 @@ pub(super) struct Client {
     interruption: Option<(Instant, Interruption)>,
     /// Writes that it takes before it is found to have left.
     takes: usize,
+    /// How long it takes to take one.
+    pause: Duration,
+    while_writing: Option<WhileWriting>,
     pub(super) seen: Arc<Mutex<Seen>>,
 }
 
@@ -49,6 +54,8 @@ impl Client {
             while_discarding: None,
             interruption: None,
             takes: usize::MAX,
+            pause: Duration::ZERO,
+            while_writing: None,
             seen: Arc::default(),
         }
     }
@@ -89,6 +96,18 @@ impl Client {
     /// Cannot be written to after so many writes, the head among them.
     pub(super) fn takes(mut self, writes: usize) -> Client {
         self.takes = writes;
+        self
+    }
+
+    /// Takes so long to take each write.
+    pub(super) fn slow(mut self, pause: Duration) -> Client {
+        self.pause = pause;
+        self
+    }
+
+    /// Runs `event` at each write of the answer's body.
+    pub(super) fn while_writing(mut self, event: impl FnMut(bool) + Send + 'static) -> Client {
+        self.while_writing = Some(Box::new(event));
         self
     }
 
@@ -138,6 +157,10 @@ impl Downstream for Client {
         (name == header::AUTHORIZATION).then_some(self.authorization.as_deref()?.as_bytes())
     }
 
+    fn headers(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+        self.header(name).into_iter()
+    }
+
     async fn body(&mut self) -> Result<Bytes, BodyError> {
         sleep(Duration::from_millis(1)).await;
         if let Some(event) = self.while_body.take() {
@@ -173,6 +196,12 @@ impl Downstream for Client {
 
     async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), ClientGoneError> {
         self.take()?;
+        if let Some(event) = &mut self.while_writing {
+            event(end);
+        }
+        if !self.pause.is_zero() {
+            sleep(self.pause).await;
+        }
         let mut seen = self.seen.lock().unwrap();
         assert!(seen.head.is_some() && !seen.is_whole, "a piece comes after the head and before the end");
         let began = *seen.began.get_or_insert_with(Instant::now);

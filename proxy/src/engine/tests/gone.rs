@@ -8,7 +8,7 @@ use super::{
     super::{attempt_error::AttemptError, call_io::turn_before},
     client::Client,
     providers::Script,
-    setup::{Ended, House, chat, streamed},
+    setup::{Ended, TestGateway, chat, streamed},
     wholes::ANSWER,
 };
 use crate::{
@@ -37,7 +37,7 @@ async fn a_client_that_leaves_before_its_answer_pays_for_its_prompt() {
         Script::stream(),
         Script::stream().piece(": comment\n\n"),
     ] {
-        let ended = House::new([script]).call(Client::asks(&chat("safe")).leaves_after(2 * SECOND)).await;
+        let ended = TestGateway::new([script]).call(Client::asks(&chat("safe")).leaves_after(2 * SECOND)).await;
         has_left(&ended);
         let row = ended.row();
         assert_eq!((row.attempts, row.usage_source), (1, Source::Estimated));
@@ -49,7 +49,7 @@ async fn a_client_that_leaves_before_its_answer_pays_for_its_prompt() {
 async fn a_client_that_leaves_while_its_stream_is_silent_pays_for_what_it_heard() {
     let said = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one two\"},\"finish_reason\":null}]}\n\n";
     let client = Client::asks(&streamed("safe")).leaves_after(2 * SECOND);
-    let ended = House::new([Script::stream().piece(said)]).call(client).await;
+    let ended = TestGateway::new([Script::stream().piece(said)]).call(client).await;
     has_left(&ended);
     assert_eq!((ended.seen.said().as_str(), ended.row().tokens.output), ("one two", 2));
     assert_eq!(ended.row().usage_source, Source::Estimated);
@@ -65,7 +65,7 @@ async fn a_client_that_cannot_be_written_to_has_left() {
     for writes in 0..3 {
         let script = Script::stream().piece(&said("one")).piece(&said(" two")).after(SECOND);
         let script = script.piece(&said(" three")).after(SECOND);
-        let ended = House::new([script]).call(Client::asks(&streamed("safe")).takes(writes)).await;
+        let ended = TestGateway::new([script]).call(Client::asks(&streamed("safe")).takes(writes)).await;
         has_left(&ended);
         assert_eq!(ended.row().tokens.output, writes.max(1) as u64, "{writes} writes");
     }
@@ -74,23 +74,23 @@ async fn a_client_that_cannot_be_written_to_has_left() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_in_a_back_off_pays_nothing_for_the_refusal() {
     let limited = Script::whole(429, r#"{"error":{"message":"m"}}"#).header("retry-after", "3");
-    let house = House::new([limited]);
-    let ended = house.call(Client::asks(&chat("fast")).leaves_after(2 * SECOND)).await;
+    let test = TestGateway::new([limited]);
+    let ended = test.call(Client::asks(&chat("fast")).leaves_after(2 * SECOND)).await;
     has_left(&ended);
     assert_eq!((ended.row().tokens.total(), ended.row().charge_nanos, ended.row().attempts), (0, 0, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_while_an_error_is_read_pays_nothing() {
-    let house = House::new([Script::head(500, "application/json").piece("{")]);
-    let ended = house.call(Client::asks(&chat("fast")).leaves_after(2 * SECOND)).await;
+    let test = TestGateway::new([Script::head(500, "application/json").piece("{")]);
+    let ended = test.call(Client::asks(&chat("fast")).leaves_after(2 * SECOND)).await;
     has_left(&ended);
     assert_eq!(ended.row().tokens.total(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_with_its_whole_answer_has_a_good_call() {
-    let ended = House::new([Script::whole(200, ANSWER)]).call(Client::asks(&chat("fast")).takes(1)).await;
+    let ended = TestGateway::new([Script::whole(200, ANSWER)]).call(Client::asks(&chat("fast")).takes(1)).await;
     assert_eq!((ended.row().status, ended.row().tokens.total()), (200, 13));
     assert!(ended.seen.closed);
 }
@@ -103,7 +103,7 @@ async fn a_call_that_the_end_of_the_gateway_cuts_is_told_and_pays_for_what_it_us
         (Script::head(200, "application/json"), chat("safe"), 503, 0),
         (Script::stream().piece(said), streamed("safe"), 200, 2),
     ] {
-        let ended = House::new([script]).call(Client::asks(&body).cut_after(2 * SECOND)).await;
+        let ended = TestGateway::new([script]).call(Client::asks(&body).cut_after(2 * SECOND)).await;
         assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (status, "gateway_unavailable"));
         let row = ended.row();
         assert_eq!((row.status, row.error_class.as_str()), (status, "gateway_unavailable"));
@@ -111,7 +111,7 @@ async fn a_call_that_the_end_of_the_gateway_cuts_is_told_and_pays_for_what_it_us
         assert!(row.tokens.input >= 8, "{:?}", row.tokens);
     }
     let limited = Script::whole(429, r#"{"error":{"message":"m"}}"#).header("retry-after", "3");
-    let ended = House::new([limited]).call(Client::asks(&chat("fast")).cut_after(2 * SECOND)).await;
+    let ended = TestGateway::new([limited]).call(Client::asks(&chat("fast")).cut_after(2 * SECOND)).await;
     ended.is_refused(503, "gateway_unavailable");
 }
 

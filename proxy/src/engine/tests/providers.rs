@@ -16,6 +16,7 @@ use crate::upstream::{Answer, Outgoing, Provider, UpstreamError};
 /// One exchange, as it will go.
 #[derive(Clone)]
 pub(super) struct Script {
+    opening: Duration,
     open: Result<(), UpstreamError>,
     sending: Duration,
     sent: Result<(), UpstreamError>,
@@ -32,7 +33,7 @@ enum Step {
 
 impl Script {
     fn new() -> Script {
-        Script { open: Ok(()), sending: Duration::ZERO, sent: Ok(()), steps: VecDeque::new() }
+        Script { opening: Duration::ZERO, open: Ok(()), sending: Duration::ZERO, sent: Ok(()), steps: VecDeque::new() }
     }
 
     /// Cannot be reached.
@@ -43,6 +44,12 @@ impl Script {
     /// Takes the request and says nothing.
     pub(super) fn silent() -> Script {
         Script::new()
+    }
+
+    /// Takes so long to be reached.
+    pub(super) fn opening(mut self, opening: Duration) -> Script {
+        self.opening = opening;
+        self
     }
 
     /// Takes so long to take the request.
@@ -150,6 +157,9 @@ impl Providers for Scripted {
 
     async fn open(&self, _provider: &Provider) -> Result<Playing, UpstreamError> {
         let script = self.scripts.lock().unwrap().pop_front().expect("no more is asked than was scripted");
+        if !script.opening.is_zero() {
+            tokio::time::sleep(script.opening).await;
+        }
         script.open.clone()?;
         Ok(Playing { script, wakes_at: None, requests: self.requests.clone(), distrusted: self.distrusted.clone() })
     }

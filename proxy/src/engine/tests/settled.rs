@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::{
     client::Client,
     providers::Script,
-    setup::{Ended, House, chat, streamed},
+    setup::{Ended, TestGateway, chat, streamed},
     wholes::ANSWER,
 };
-use crate::{limit::Caps, usage::Source};
+use crate::{limit::Caps, upstream::UpstreamError, usage::Source};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// About 2 100 tokens in 10 000 bytes.
@@ -21,7 +21,7 @@ fn long(model: &str) -> String {
 }
 
 async fn call(script: Script, body: &str) -> Ended {
-    House::new(std::iter::repeat_n(script, 4)).call(Client::asks(body)).await
+    TestGateway::new(std::iter::repeat_n(script, 4)).call(Client::asks(body)).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -32,7 +32,7 @@ async fn what_an_attempt_without_a_verdict_costs_is_no_more_than_was_held_for_it
         Script::head(200, "application/json").piece(&"x".repeat(70_000)).ends(),
         Script::head(200, "application/json").piece("{"),
     ] {
-        let ended = House::with_caps([script], caps.clone()).call(Client::asks(&long("fast"))).await;
+        let ended = TestGateway::with_caps([script], caps.clone()).call(Client::asks(&long("fast"))).await;
         // Its bytes did not fit, its count did; after one attempt there is no room for another.
         let row = ended.row();
         assert_eq!((row.attempts, row.usage_source), (1, Source::Estimated));
@@ -42,7 +42,7 @@ async fn what_an_attempt_without_a_verdict_costs_is_no_more_than_was_held_for_it
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_cut_counts_all_that_was_held_for_it_and_what_was_used_before() {
-    let ended = House::new([Script::silent()]).dropped(Client::asks(&long("fast")), 2 * SECOND).await;
+    let ended = TestGateway::new([Script::silent()]).dropped(Client::asks(&long("fast")), 2 * SECOND).await;
     let row = ended.row();
     assert_eq!((row.error_class.as_str(), row.tokens.output, row.attempts), ("aborted", 1, 1));
     // By its bytes.
@@ -51,7 +51,7 @@ async fn a_call_that_is_cut_counts_all_that_was_held_for_it_and_what_was_used_be
 
     // The first attempt ends after ten seconds, in nobody's verdict.
     let scripts = [Script::silent(), Script::silent()];
-    let ended = House::new(scripts).dropped(Client::asks(&chat("mixed")), 15 * SECOND).await;
+    let ended = TestGateway::new(scripts).dropped(Client::asks(&chat("mixed")), 15 * SECOND).await;
     let row = ended.row();
     assert_eq!((row.error_class.as_str(), row.tokens.output, row.attempts), ("aborted", 50, 2));
     assert!(row.tokens.input > 60, "{:?}", row.tokens);
@@ -95,9 +95,9 @@ async fn a_count_that_is_none_voids_its_report_and_is_shown() {
         claude(r#"{"input_tokens":-1,"output_tokens":2}"#),
         claude(r#"{"input_tokens":1e30,"output_tokens":2}"#),
     ] {
-        let house = House::new([Script::whole(200, &body)]);
-        let gateway = house.gateway.clone();
-        let ended = house.call(Client::asks(&chat(model))).await;
+        let test = TestGateway::new([Script::whole(200, &body)]);
+        let gateway = test.gateway.clone();
+        let ended = test.call(Client::asks(&chat(model))).await;
         let row = ended.row();
         assert_eq!((row.tokens.output, row.usage_source), (2, Source::Counted), "{body}");
         assert!((8..=20).contains(&row.tokens.input), "{body}: {:?}", row.tokens);
@@ -173,7 +173,7 @@ async fn text_after_an_early_report_is_counted() {
 #[tokio::test(start_paused = true)]
 async fn what_an_attempt_cost_counts_also_where_another_had_no_price() {
     let scripts = [Script::silent(), Script::whole(200, ANSWER)];
-    let ended = House::new(scripts).call(Client::asks(&chat("mixed"))).await;
+    let ended = TestGateway::new(scripts).call(Client::asks(&chat("mixed"))).await;
     let row = ended.row();
     assert_eq!((row.status, row.priced, row.charge_nanos), (200, false, 15_000), "{row:?}");
     assert_eq!(row.currency, "USD");
@@ -181,19 +181,43 @@ async fn what_an_attempt_cost_counts_also_where_another_had_no_price() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_provider_reports_beyond_the_hold_is_counted_and_shown() {
-    for (usage, overrun) in [
-        (r#"{"prompt_tokens":11,"completion_tokens":60}"#, Some(" 10")),
-        (r#"{"prompt_tokens":11,"completion_tokens":50}"#, None),
-        (r#"{"prompt_tokens":90000,"completion_tokens":2}"#, Some("")),
+    for (usage, is_overrun) in [
+        (r#"{"prompt_tokens":11,"completion_tokens":60}"#, true),
+        (r#"{"prompt_tokens":11,"completion_tokens":50}"#, false),
+        (r#"{"prompt_tokens":90000,"completion_tokens":2}"#, true),
     ] {
         let (before, _) = ANSWER.split_once("\"usage\":").unwrap();
-        let house = House::new([Script::whole(200, &format!("{before}\"usage\":{usage}}}"))]);
-        let gateway = house.gateway.clone();
-        let ended = house.call(Client::asks(&chat("fast"))).await;
+        let test = TestGateway::new([Script::whole(200, &format!("{before}\"usage\":{usage}}}"))]);
+        let gateway = test.gateway.clone();
+        let ended = test.call(Client::asks(&chat("fast"))).await;
         assert_eq!(ended.row().usage_source, Source::Provider, "{usage}");
         let metrics = String::from_utf8(gateway.metrics.render()).unwrap();
         let shown = metrics.lines().find(|line| line.starts_with("tollgate_overrun_tokens_total{"));
-        assert_eq!(shown.is_some(), overrun.is_some(), "{usage}: {shown:?}");
-        assert!(shown.is_none_or(|line| line.ends_with(overrun.unwrap_or_default())), "{usage}: {shown:?}");
+        let beyond = ended.row().overrun_tokens;
+        assert_eq!((shown.is_some(), beyond > 0), (is_overrun, is_overrun), "{usage}: {shown:?}");
+        assert!(shown.is_none_or(|line| line.ends_with(&format!(" {beyond}"))), "{usage}: {shown:?}");
+        assert!(!usage.contains("60") || beyond == 10, "{usage}: {beyond}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_cut_between_two_attempts_counts_those_that_are_over() {
+    let limited = || Script::whole(429, r#"{"error":{"message":"m"}}"#).header("retry-after", "5");
+    let ended = TestGateway::new([limited()]).dropped(Client::asks(&long("fast")), 2 * SECOND).await;
+    let row = ended.row();
+    assert_eq!((row.error_class.as_str(), row.tokens.total(), row.charge_nanos), ("aborted", 0, 0));
+    assert_eq!((row.provider.as_str(), row.attempts, row.priced), ("one", 1, true));
+
+    // The first attempt costs its prompt, which nobody has refused; the second is refused.
+    let ended = TestGateway::new([Script::silent(), limited()]).dropped(Client::asks(&chat("safe")), 12 * SECOND).await;
+    let row = ended.row();
+    assert_eq!((row.error_class.as_str(), row.tokens.output, row.attempts), ("aborted", 0, 2));
+    assert!((8..40).contains(&row.tokens.input), "{:?}", row.tokens);
+    assert_eq!(row.charge_nanos, row.tokens.input * 1_000);
+
+    // What was not taken is not at a provider while another connection is made.
+    let stale = Script::silent().untaken(UpstreamError::Stale).breaks(UpstreamError::Reset);
+    let connecting = Script::silent().opening(9 * SECOND);
+    let ended = TestGateway::new([stale, connecting]).dropped(Client::asks(&chat("fast")), 2 * SECOND).await;
+    assert_eq!((ended.row().error_class.as_str(), ended.row().tokens.total()), ("aborted", 0));
 }

@@ -84,7 +84,7 @@ targets = [{ provider = "one", model = "gpt-4o" }]
 "#;
 
 /// A gateway and the scripts of its providers.
-pub(super) struct House {
+pub(super) struct TestGateway {
     pub(super) gateway: Arc<Gateway>,
     pub(super) providers: Scripted,
     ahead_ms: Arc<AtomicU64>,
@@ -105,13 +105,13 @@ fn still() -> Clock {
     Clock { wall_ms: Arc::new(|| NOW_MS), steady_ms: Arc::new(|| 0) }
 }
 
-impl House {
-    pub(super) fn new(scripts: impl IntoIterator<Item = Script>) -> House {
-        House::with_caps(scripts, Caps::default())
+impl TestGateway {
+    pub(super) fn new(scripts: impl IntoIterator<Item = Script>) -> TestGateway {
+        TestGateway::with_caps(scripts, Caps::default())
     }
 
     /// Must be made within a runtime: its clock is the runtime's.
-    pub(super) fn with_caps(scripts: impl IntoIterator<Item = Script>, caps: Caps) -> House {
+    pub(super) fn with_caps(scripts: impl IntoIterator<Item = Script>, caps: Caps) -> TestGateway {
         let dir = tempfile::tempdir().unwrap();
         let (master, _) = MasterKey::open(None, dir.path(), &mut |key| key.fill(7)).unwrap();
         let hasher = KeyHasher::new(&master);
@@ -139,8 +139,8 @@ impl House {
             hasher,
             bounds: Bounds {
                 call: call::Bounds::default(),
-                body_bytes_max: 1 << 20,
                 answer_bytes_max: 1 << 16,
+                answers_bytes_max: 96 << 10,
                 frame_bytes_max: 1 << 16,
                 calls_max: 2,
                 counting_max: 1,
@@ -150,7 +150,7 @@ impl House {
             ids: Ids::new(7),
             clock: Arc::new(clock),
         });
-        House { gateway: Arc::new(gateway), providers: Scripted::new(scripts), ahead_ms, store, _dir: dir }
+        TestGateway { gateway: Arc::new(gateway), providers: Scripted::new(scripts), ahead_ms, store, _dir: dir }
     }
 
     /// Sets the wall clock so far ahead of the time that has passed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     client::Client,
     providers::Script,
-    setup::{Ended, House, streamed},
+    setup::{Ended, TestGateway, streamed},
 };
 use crate::{upstream::UpstreamError, usage::Source};
 
@@ -60,7 +60,7 @@ fn message_stop() -> String {
 }
 
 async fn call(model: &str, script: Script) -> Ended {
-    House::new([script]).call(Client::asks(&streamed(model))).await
+    TestGateway::new([script]).call(Client::asks(&streamed(model))).await
 }
 
 /// Holds that the answer came whole, at once, and as the provider counted it.
@@ -141,7 +141,7 @@ async fn of_several_choices_all_must_have_finished() {
     let body = streamed("fast").replace("\"max_tokens\"", "\"n\":2,\"max_tokens\"");
     for (second, code) in [("null", "upstream_connection_closed"), ("\"stop\"", "")] {
         let script = Script::stream().piece(&two("\"stop\"", second)).ends().after(SECOND);
-        let ended = House::new([script]).call(Client::asks(&body)).await;
+        let ended = TestGateway::new([script]).call(Client::asks(&body)).await;
         assert_eq!(ended.row().error_class, code);
     }
 }
@@ -174,7 +174,7 @@ async fn an_answer_whose_end_is_not_counted_is_counted_here() {
 async fn a_stream_that_fails_before_its_first_event_keeps_what_its_provider_told_of_the_prompt() {
     let overloaded = event("error", r#""error":{"type":"overloaded_error","message":"m"}"#);
     let scripts = std::iter::repeat_n(Script::stream().piece(&(message_start() + &overloaded)), 3);
-    let ended = House::new(scripts).call(Client::asks(&streamed("wise"))).await;
+    let ended = TestGateway::new(scripts).call(Client::asks(&streamed("wise"))).await;
     assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (503, "upstream_overloaded"));
     let row = ended.row();
     assert_eq!((row.tokens.input, row.tokens.output), (11 * u64::from(row.attempts), 0));
@@ -237,13 +237,13 @@ async fn a_stream_is_cut_at_the_end_of_its_whole_time() {
 #[tokio::test(start_paused = true)]
 async fn a_document_in_a_streams_place_is_read_by_its_adapter() {
     let claude = r#"{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: too large"}}"#;
-    let ended = House::new([Script::whole(200, claude)]).call(Client::asks(&streamed("wise"))).await;
+    let ended = TestGateway::new([Script::whole(200, claude)]).call(Client::asks(&streamed("wise"))).await;
     assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (400, "invalid_request_error"));
     assert_eq!(ended.row().tokens.total(), 0);
 
     // One that is an answer has cost what it says, though no client can use it.
     let answer = super::wholes::ANSWER;
-    let ended = House::new([Script::whole(200, answer)]).call(Client::asks(&streamed("fast"))).await;
+    let ended = TestGateway::new([Script::whole(200, answer)]).call(Client::asks(&streamed("fast"))).await;
     assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (502, "upstream_error"));
     assert_eq!((ended.row().tokens.input, ended.row().tokens.output), (11, 2));
 }
@@ -253,7 +253,7 @@ async fn ten_tokens(text: &str, count: usize) -> Ended {
     let asks = r#"{"model":"fast","stream":true,"max_tokens":10,"messages":[{"role":"user","content":"hi"}]}"#;
     let pause = Duration::from_millis(10);
     let events = (0..count).fold(Script::stream(), |script, _| script.piece(&says(text)).after(pause));
-    House::new([events.piece(&(finish() + DONE))]).call(Client::asks(asks)).await
+    TestGateway::new([events.piece(&(finish() + DONE))]).call(Client::asks(asks)).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,4 +270,59 @@ async fn a_stream_that_goes_on_far_beyond_what_it_was_told_is_cut() {
     assert!(ended.seen.text.len() < 40_000, "{}", ended.seen.text.len());
     let row = ended.row();
     assert_eq!((row.error_class.as_str(), row.tokens.output), ("upstream_error", 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_overruns_before_its_first_event_is_out_is_paid_for() {
+    let far_beyond = says(&"word ".repeat(4_000));
+    let too_long = (0..70).map(|_| says(&"x".repeat(1_000))).collect::<String>();
+    let told = streamed("fast").replace("\"max_tokens\":50", "\"max_tokens\":10");
+    let untold = streamed("fast").replace("\"max_tokens\":50,", "");
+    for (pieces, body) in [(far_beyond, told), (too_long, untold)] {
+        let ended = TestGateway::new([Script::stream().piece(&pieces)]).call(Client::asks(&body)).await;
+        assert_eq!((ended.seen.status(), ended.seen.code().as_str()), (502, "upstream_error"));
+        let row = ended.row();
+        assert!(row.tokens.output >= 10 && row.tokens.input >= 8, "{:?}", row.tokens);
+        assert_eq!((row.attempts, row.usage_source), (1, Source::Estimated));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_in_front_of_a_broken_frame_are_passed_on() {
+    let broken = "data: \"".to_owned() + &"x".repeat(70_000);
+    let script = Script::stream().piece(&says("one")).piece(&(says(" two") + &broken)).after(SECOND);
+    let ended = call("fast", script).await;
+    assert_eq!((ended.seen.said().as_str(), ended.seen.code().as_str()), ("one two", "upstream_error"));
+    assert_eq!(ended.row().tokens.output, 2);
+
+    let script = Script::stream().piece(&(message_start() + &text("one")));
+    let ended = call("wise", script.piece(&(text(" two") + &broken)).after(SECOND)).await;
+    assert_eq!((ended.seen.said().as_str(), ended.seen.code().as_str()), ("one two", "upstream_error"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_has_said_why_it_ends_is_whole_whatever_cannot_be_read_behind_it() {
+    let broken = "data: \"".to_owned() + &"x".repeat(70_000);
+    is_good(&call("fast", Script::stream().piece(&(says("Hello there") + &usage() + &finish() + &broken))).await);
+    let all = message_start() + &text("Hello there") + &message_delta();
+    is_good(&call("wise", Script::stream().piece(&(all + &broken))).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_never_pauses_does_not_outrun_its_whole_time() {
+    // Whenever a piece was written, the next one is there.
+    let pieces = (0..200).fold(Script::stream(), |script, _| script.piece(&says("x")).after(SECOND / 2));
+    let ended = TestGateway::new([pieces]).call(Client::asks(&streamed("fast")).slow(SECOND)).await;
+    assert_eq!(ended.seen.code(), "upstream_timeout");
+    assert!((50..62).contains(&ended.seen.said().len()), "{}", ended.seen.said());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_a_provider_that_never_pauses_is_seen() {
+    let comments = ": nothing is said\n\n".repeat((256 << 10) / 19 + 1);
+    let begun = Script::stream().piece(&says("Hello"));
+    let endless = (0..20).fold(begun, |script, _| script.piece(&comments));
+    let client = Client::asks(&streamed("fast")).slow(SECOND).leaves_after(SECOND / 2);
+    let ended = TestGateway::new([endless.piece(&(finish() + DONE))]).call(client).await;
+    assert_eq!((ended.row().error_class.as_str(), ended.row().client_gone), ("client_gone", true));
 }

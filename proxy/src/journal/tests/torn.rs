@@ -6,7 +6,7 @@ use super::{
     super::{
         frame::{self, Entry},
         reader::scan,
-        search::Search,
+        search::{MADE, Search},
         segments,
         testing::House,
     },
@@ -42,11 +42,14 @@ fn entries_come_back_as_they_were_written_and_what_was_taken_back_does_not() {
     let refusals = Refusals { hour: 7, counts: vec![("key_unknown".to_owned(), 3)] };
     let mut void = frame::keys(&changes);
     frame::void(&mut void);
-    let frames = [frame::row(&row("req_1", 7)), frame::keys(&changes), void, frame::refusals(&refusals)];
-    let bytes = frames.concat();
+    let beyond = Record { overrun_tokens: u64::MAX, ..row("req_2", 8) };
+    let rows = [frame::row(&row("req_1", 7)), frame::row(&beyond)].concat();
+    let bytes = [rows, frame::keys(&changes), void, frame::refusals(&refusals)].concat();
     let portion = scan(&bytes, true, 10).unwrap();
-    assert_eq!(portion.entries, [Entry::Row(row("req_1", 7)), Entry::Keys(changes), Entry::Refusals(refusals)]);
-    assert_eq!((portion.offset, portion.frames, portion.damaged), (bytes.len() as u64, 4, 0));
+    let rows = [Entry::Row(row("req_1", 7)), Entry::Row(beyond)];
+    assert_eq!(portion.entries[..2], rows);
+    assert_eq!(portion.entries[2..], [Entry::Keys(changes), Entry::Refusals(refusals)]);
+    assert_eq!((portion.offset, portion.frames, portion.damaged), (bytes.len() as u64, 5, 0));
 }
 
 #[test]
@@ -225,4 +228,23 @@ fn bytes_that_all_look_like_lengths_are_passed_over_in_a_time_that_grows_with_th
     bytes.extend(&row);
     let portion = scan(&bytes, true, 10).unwrap();
     assert_eq!((ids(&portion.entries), portion.damaged), (expected(1..2), 4 << 20));
+}
+
+#[test]
+fn the_empty_rest_of_a_segment_is_read_and_not_searched() {
+    let settings = Settings { segment_bytes: 1 << 20, calls_max: 1, ..Settings::default() };
+    for (hole_bytes, searches) in [(0, 0), (300 << 10, 1)] {
+        let house = House::new();
+        segments::make_dir(&house.journal_dir()).unwrap();
+        let mut bytes = [frame::row(&row("req_1", 1)), vec![0; hole_bytes]].concat();
+        if searches > 0 {
+            bytes.extend(frame::row(&row("req_2", 1)));
+        }
+        bytes.resize(1 << 20, 0);
+        std::fs::write(segments::path(&house.journal_dir(), 1), bytes).unwrap();
+        let before = MADE.get();
+        let (_, _, recovered) = house.by_hand(house.store(), settings.clone(), RULES).unwrap();
+        assert_eq!((recovered.rows_replayed, recovered.bytes_damaged), (1 + u64::from(searches), hole_bytes as u64));
+        assert_eq!(MADE.get() - before, searches);
+    }
 }

@@ -195,11 +195,8 @@ impl Store for Flaky {
     fn each_record(&self, visit: Visit<Record>) -> Result<(), store::Error> {
         self.store().each_record(visit)
     }
-    fn find(&self, request_id: &str) -> Result<Option<Record>, store::Error> {
-        self.store().find(request_id)
-    }
-    fn prune(&self, before_ms: u64, blocks_max: usize) -> Result<usize, store::Error> {
-        self.store().prune(before_ms, blocks_max)
+    fn prune(&self, before_ms: u64, now_ms: u64, files_max: usize) -> Result<usize, store::Error> {
+        self.store().prune(before_ms, now_ms, files_max)
     }
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, store::Error> {
         self.store().meta(name)
@@ -210,7 +207,7 @@ impl Store for Flaky {
     fn metas(&self) -> Result<Vec<(String, Vec<u8>)>, store::Error> {
         self.store().metas()
     }
-    fn size_bytes(&self) -> Result<u64, store::Error> {
+    fn size_bytes(&self) -> u64 {
         self.store().size_bytes()
     }
 }

@@ -43,6 +43,50 @@ fn a_day_that_the_clock_comes_back_to_has_the_sums_that_it_had() {
 }
 
 #[test]
+fn a_clock_that_jumps_to_and_fro_over_a_week_opens_no_day_again() {
+    let caps = caps(|caps| caps.tokens_per_day = Some(10));
+    // Days, and months.
+    for step_ms in [DAY_MS, 40 * DAY_MS] {
+        let limiter = Limiter::new();
+        for round in 0..3 {
+            for day in [0, 3, 1, 6, 2, 5, 4, 7] {
+                let time = reads(NOW_MS + day * step_ms, (round * 7 + day) * MINUTE_MS);
+                match reserve_at(&limiter, &caps, 10, time) {
+                    Ok(hold) if round == 0 => settle(hold, 10),
+                    Ok(_) => panic!("day {day} opened again in round {round}"),
+                    Err(refused) => assert_eq!((round > 0, refused.limit), (true, Limit::TokensPerDay)),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_month_that_the_clock_comes_back_to_after_several_has_the_sums_that_it_had() {
+    let caps = caps(|caps| caps.tokens_per_month = Some(10));
+    let limiter = Limiter::new();
+    settle(reserve_at(&limiter, &caps, 10, reads(NOW_MS, 0)).expect("fits"), 10);
+    for month in 1..8 {
+        settle(reserve_at(&limiter, &caps, 1, reads(NOW_MS + month * 31 * DAY_MS, month)).expect("fits"), 1);
+    }
+    assert_eq!(refusal(reserve_at(&limiter, &caps, 1, reads(NOW_MS, 8))).limit, Limit::TokensPerMonth);
+}
+
+#[test]
+fn a_clock_that_reads_ever_new_days_makes_no_account_grow() {
+    let caps = caps(|caps| caps.tokens_per_day = Some(10));
+    let limiter = Limiter::new();
+    for day in 0..1_000 {
+        settle(reserve_at(&limiter, &caps, 10, reads(NOW_MS + day * DAY_MS, day)).expect("a new day"), 10);
+    }
+    let remembered = (0..1_000).filter(|day| {
+        let spent = limiter.spent("key", reads(NOW_MS + (999 - day) * DAY_MS, 1_000));
+        spent.day.tokens > 0
+    });
+    assert_eq!(remembered.count(), window::PERIODS_MAX);
+}
+
+#[test]
 fn a_clock_that_steps_back_a_day_opens_no_day_again_and_locks_none() {
     let caps = caps(|caps| caps.tokens_per_day = Some(10));
     let limiter = Limiter::new();

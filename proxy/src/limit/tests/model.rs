@@ -4,7 +4,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use self::steps::{Step, some_caps, step};
-use super::*;
+use super::{super::window::PERIODS_MAX, *};
 
 mod steps;
 
@@ -62,7 +62,7 @@ impl Model {
         })
     }
 
-    /// The account is looked at: the wall clock's day is its latest, and it remembers the one before.
+    /// The account is looked at: the wall clock's day is its latest, and it remembers those before.
     fn touch(&mut self, account: usize) {
         let day = day_of(self.time.unix_ms);
         if self.days[account].last() == Some(&day) {
@@ -71,7 +71,7 @@ impl Model {
         let enter = |periods: &mut Vec<u32>, period| {
             periods.retain(|&it| it != period);
             periods.push(period);
-            if periods.len() > 2 { Some(periods.remove(0)) } else { None }
+            if periods.len() > PERIODS_MAX { Some(periods.remove(0)) } else { None }
         };
         let gone_day = enter(&mut self.days[account], day);
         let gone_month = enter(&mut self.months[account], month_of(day));
@@ -171,14 +171,17 @@ impl Model {
                 share.request_ms = share.request_ms.and(self.time.monotonic_ms.checked_sub(age_ms));
             }
         }
-        // Of the months, those of the two days are known.
+        // Of the months, those of the days that are remembered are known.
         for account in 0..IDS.len() {
-            let months: Vec<u32> = self.days[account].iter().map(|&day| month_of(day)).collect();
+            let mut months = Vec::new();
+            for month in self.days[account].iter().map(|&day| month_of(day)) {
+                months.retain(|&it| it != month);
+                months.push(month);
+            }
             for share in self.calls.iter_mut().filter_map(|call| call.shares[account].as_mut()) {
                 share.month = share.month.filter(|month| months.contains(month));
             }
             self.months[account] = months;
-            self.months[account].dedup();
         }
     }
 }

@@ -11,10 +11,11 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
-use super::super::LoadError;
+use super::super::{LoadError, settings::PLUGINS_MAX};
 
 const SUFFIX: &str = "cwasm";
-const FILES_MAX: usize = 64;
+/// Writers of one component at one time.
+const WRITERS_MAX: usize = 64;
 const DIGEST_BYTES: usize = 32;
 
 /// A folder of compiled code, ours alone. One file for each component and engine: a digest, then the code.
@@ -78,7 +79,7 @@ impl Cache {
     /// A new file that no other writer, of this process or another, has open.
     fn beside(&self, key: &Key) -> io::Result<(File, PathBuf)> {
         let mut last = io::ErrorKind::AlreadyExists.into();
-        for attempt in 0..FILES_MAX {
+        for attempt in 0..WRITERS_MAX {
             let path = self.dir.join(format!("{}.{}.{attempt}", key.hex(), std::process::id()));
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => return Ok((file, path)),
@@ -100,7 +101,7 @@ impl Cache {
             }
         }
         files.sort_unstable_by(|one, other| other.cmp(one));
-        for (_, path) in files.iter().skip(FILES_MAX) {
+        for (_, path) in files.iter().skip(PLUGINS_MAX) {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

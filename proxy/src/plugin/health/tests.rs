@@ -109,6 +109,34 @@ fn a_plugin_that_fails_several_callers_rests_for_all() {
 }
 
 #[test]
+fn a_callers_faults_are_forgiven_by_its_own_success_alone() {
+    let health = health();
+    for _ in 0..3 {
+        health.ended(Kind::Decode, 1, 0, true);
+        // Others are served all the while.
+        health.ended(Kind::Decode, 2, 0, false);
+    }
+    assert_eq!(health.admit(&[Kind::Decode], 1, 0), Err(1000));
+    assert_eq!(health.admit(&[Kind::Decode], 2, 0), Ok(()));
+    assert_eq!(health.admit(&[Kind::Decode], 1, 1000), Ok(()));
+    health.ended(Kind::Decode, 1, 1000, false);
+    health.ended(Kind::Decode, 1, 1000, true);
+    assert_eq!(health.admit(&[Kind::Decode], 1, 1000), Ok(()));
+}
+
+#[test]
+fn callers_that_failed_before_the_last_success_do_not_make_the_plugin_rest_for_all() {
+    let health = health();
+    for caller in [1, 2, 3] {
+        health.ended(Kind::Decode, caller, 0, true);
+    }
+    health.ended(Kind::Decode, 4, 0, false);
+    let rests = [(); 3].map(|()| health.ended(Kind::Decode, 1, 10_000, true));
+    assert_eq!(rests, [None, Some(Rest::OfCaller(1000)), None]);
+    assert_eq!(health.admit(&[Kind::Decode], 4, 10_000), Ok(()));
+}
+
+#[test]
 fn the_callers_that_are_told_apart_are_bounded() {
     let health = health();
     for caller in 0..10_000 {

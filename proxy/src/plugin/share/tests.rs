@@ -3,7 +3,7 @@ use super::*;
 const MS: u64 = 1_000_000;
 
 fn admit(share: &CpuShare, now_ms: u64, wanted: bool) -> Option<u64> {
-    share.admit(Kind::Decode, now_ms * MS, wanted).map(|admitted| admitted.wait.as_nanos() as u64 / MS)
+    share.admit(Kind::Decode, now_ms * MS, wanted, false).map(|admitted| admitted.wait.as_nanos() as u64 / MS)
 }
 
 fn charge(share: &CpuShare, now_ms: u64, cost_ms: u64) {
@@ -23,7 +23,7 @@ fn over_a_long_time_a_plugin_gets_its_share() {
     let share = CpuShare::new(50);
     let (mut now_ms, mut used_ms) = (0, 0);
     while now_ms < 10_000 {
-        let admitted = share.admit(Kind::Decode, now_ms * MS, true).unwrap();
+        let admitted = share.admit(Kind::Decode, now_ms * MS, true, false).unwrap();
         now_ms += admitted.wait.as_nanos() as u64 / MS + 10;
         share.charge(Kind::Decode, now_ms * MS, Duration::from_millis(10));
         share.give_back(admitted.advance_ns);
@@ -50,6 +50,18 @@ fn a_turn_that_is_too_far_is_refused() {
 }
 
 #[test]
+fn work_in_the_middle_of_a_call_waits_so_long_at_most_and_is_never_refused() {
+    let share = CpuShare::new(50);
+    charge(&share, 0, 50);
+    for _ in 0..1000 {
+        let admitted = share.admit(Kind::Decode, 0, true, true).unwrap();
+        assert!(admitted.wait <= WAIT_MAX, "{:?}", admitted.wait);
+    }
+    assert_eq!(share.admit(Kind::Decode, 0, true, true).unwrap().wait, WAIT_MAX);
+    assert_eq!(admit(&share, 0, true), None);
+}
+
+#[test]
 fn a_plugin_that_nobody_competes_with_never_waits_and_owes_nothing_later() {
     let share = CpuShare::new(50);
     for now_ms in (0..10_000).step_by(10) {
@@ -66,7 +78,7 @@ fn work_that_is_usually_short_never_waits() {
     for _ in 0..100 {
         charge(&share, 0, 50);
     }
-    assert_eq!(share.admit(Kind::Stream, 0, true).unwrap().wait, Duration::ZERO);
+    assert_eq!(share.admit(Kind::Stream, 0, true, false).unwrap().wait, Duration::ZERO);
     assert_eq!(admit(&share, 0, true), None);
 }
 
@@ -74,7 +86,7 @@ fn work_that_is_usually_short_never_waits() {
 fn an_advance_is_given_back() {
     let share = CpuShare::new(50);
     charge(&share, 0, 50);
-    let admitted = share.admit(Kind::Decode, 0, true).unwrap();
+    let admitted = share.admit(Kind::Decode, 0, true, false).unwrap();
     share.give_back(admitted.advance_ns);
     assert_eq!(admit(&share, 0, true), Some(0));
 }

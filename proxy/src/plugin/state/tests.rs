@@ -7,7 +7,7 @@ fn context(tokenize: Arc<dyn Tokenize>) -> Arc<PluginContext> {
 }
 
 fn state(secret: Option<&[u8]>) -> State {
-    State::new(&Settings::default(), &context(Arc::new(())), secret, Instant::now())
+    State::new(&Settings::default(), &context(Arc::new(())), None, secret, Instant::now())
 }
 
 fn deadline(budget_ms: u64) -> Deadline {
@@ -75,7 +75,7 @@ fn this_kernel_tells_the_processor_time_of_a_thread_exactly() {
 #[test]
 fn memories_are_summed() {
     let share = MemoryShare::new(&MemoryBudget::new(1000));
-    let mut limiter = Limiter::new(100);
+    let mut limiter = Limiter::new(100, 0);
     assert!(limiter.grow(&share, 60));
     assert!(!limiter.grow(&share, 60));
     assert_eq!(limiter.refused, Some(MemoryBound::Instance));
@@ -86,7 +86,7 @@ fn memories_are_summed() {
 #[test]
 fn the_bound_on_all_memories_refuses_too_and_is_told_apart() {
     let share = MemoryShare::new(&MemoryBudget::new(50));
-    let mut limiter = Limiter::new(100);
+    let mut limiter = Limiter::new(100, 0);
     assert!(!limiter.grow(&share, 60));
     assert_eq!(limiter.refused, Some(MemoryBound::Total));
     assert_eq!(limiter.memory_bytes(), 0);
@@ -96,9 +96,58 @@ fn the_bound_on_all_memories_refuses_too_and_is_told_apart() {
 fn a_state_gives_its_memory_back() {
     let budget = MemoryBudget::new(1000);
     let context = PluginContext::new(1, "p", &Settings::default(), &budget, Arc::new(()), Arc::new(()));
-    let mut state = State::new(&Settings::default(), &context, None, Instant::now());
+    let mut state = State::new(&Settings::default(), &context, None, None, Instant::now());
     assert!(state.memory_growing(0, 100, None).unwrap());
     assert_eq!(budget.used_bytes(), 100);
+    drop(state);
+    assert_eq!(budget.used_bytes(), 0);
+}
+
+#[test]
+fn reserved_memory_is_there_however_much_others_take_and_is_charged_once() {
+    let budget = MemoryBudget::new(1000);
+    let context = PluginContext::new(1, "p", &Settings::default(), &budget, Arc::new(()), Arc::new(()));
+    let reserved = ReservedMemory::take(&context, 100).unwrap();
+    let others = MemoryShare::new(&budget);
+    while others.take(1, 1) {}
+    let used = budget.used_bytes();
+    assert!(ReservedMemory::take(&context, 100).is_none());
+    let mut state = State::new(&Settings::default(), &context, Some(reserved), None, Instant::now());
+    assert!(state.memory_growing(0, 60, None).unwrap());
+    assert!(state.memory_growing(60, 100, None).unwrap());
+    assert_eq!(budget.used_bytes(), used);
+    assert!(!state.memory_growing(100, 1000, None).unwrap());
+    assert_eq!(state.limiter.memory_bytes(), 100);
+    drop(state);
+    assert_eq!(budget.used_bytes(), used - 100);
+}
+
+#[test]
+fn reserved_memory_that_nothing_grew_into_is_given_back() {
+    let budget = MemoryBudget::new(1000);
+    let context = PluginContext::new(1, "p", &Settings::default(), &budget, Arc::new(()), Arc::new(()));
+    drop(ReservedMemory::take(&context, 100));
+    assert_eq!(budget.used_bytes(), 0);
+    let reserved = ReservedMemory::take(&context, 100);
+    let mut state = State::new(&Settings::default(), &context, reserved, None, Instant::now());
+    assert!(state.memory_growing(0, 30, None).unwrap());
+    assert_eq!(budget.used_bytes(), 100);
+    drop(state);
+    assert_eq!(budget.used_bytes(), 0);
+}
+
+#[test]
+fn a_growth_that_the_engine_fails_to_make_is_not_charged() {
+    let budget = MemoryBudget::new(1000);
+    let context = PluginContext::new(1, "p", &Settings::default(), &budget, Arc::new(()), Arc::new(()));
+    let mut state = State::new(&Settings::default(), &context, None, None, Instant::now());
+    assert!(state.memory_growing(0, 100, None).unwrap());
+    for _ in 0..3 {
+        assert!(state.memory_growing(100, 300, None).unwrap());
+        state.memory_grow_failed(wasmtime::Error::msg("beyond the memory's maximum")).unwrap();
+        assert_eq!((budget.used_bytes(), state.limiter.memory_bytes()), (100, 100));
+    }
+    assert_eq!(state.limiter.refused, Some(MemoryBound::Instance));
     drop(state);
     assert_eq!(budget.used_bytes(), 0);
 }
@@ -150,7 +199,7 @@ impl Tokenize for Length {
 #[test]
 fn a_long_text_is_not_counted() {
     use tokenize::Host;
-    let mut state = State::new(&Settings::default(), &context(Arc::new(Length)), None, Instant::now());
+    let mut state = State::new(&Settings::default(), &context(Arc::new(Length)), None, None, Instant::now());
     assert_eq!(state.count("m".into(), "abc".into()), Some(3));
     assert_eq!(state.count("m".into(), "a".repeat(TOKENIZE_BYTES_MAX + 1)), None);
     let counted = (0..100).filter(|_| state.count("m".into(), "a".repeat(TOKENIZE_BYTES_MAX)).is_some()).count();

@@ -75,8 +75,8 @@ pub(in super::super) fn request(wire: wire::UpstreamRequest) -> Result<Request, 
         "GET" => "GET",
         _ => return Err(ValidateError::Method),
     };
-    path(&wire.path).map_err(ValidateError::Path)?;
     let auth = auth(wire.auth)?;
+    path(&wire.path, &auth).map_err(ValidateError::Path)?;
     if wire.state.as_ref().is_some_and(|state| state.len() > STATE_BYTES_MAX) {
         return Err(ValidateError::State);
     }
@@ -98,7 +98,7 @@ pub(in super::super) fn request(wire: wire::UpstreamRequest) -> Result<Request, 
     })
 }
 
-fn path(path: &str) -> Result<(), &'static str> {
+fn path(path: &str, auth: &Auth) -> Result<(), &'static str> {
     if !path.starts_with('/') {
         return Err("does not begin with `/`");
     }
@@ -113,8 +113,14 @@ fn path(path: &str) -> Result<(), &'static str> {
     }
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let query = decoded(query)?;
-    if query.split(|byte| b"&;".contains(byte)).any(credential::is_parameter) {
-        return Err("carries a credential of its own in its query");
+    for parameter in query.split(|byte| b"&;".contains(byte)) {
+        let name = parameter.split(|&byte| byte == b'=').next().unwrap_or_default();
+        if credential::is_parameter(name) {
+            return Err("carries a credential of its own in its query");
+        }
+        if matches!(auth, Auth::Query(place) if name.eq_ignore_ascii_case(place.as_bytes())) {
+            return Err("fills the query parameter where the host puts the secret");
+        }
     }
     // A proxy or a provider that decodes before it looks must find what was looked at here.
     let path = decoded(path)?;

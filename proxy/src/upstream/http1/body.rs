@@ -10,7 +10,7 @@ const DIGITS_MAX: u8 = 15;
 
 /// What is no HTTP/1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) struct MalformedError;
 
 /// What is still to come of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +60,8 @@ impl Body {
     /// The payload in `bytes`, and how many of them belong to this body.
     ///
     /// # Errors
-    /// [`Malformed`] where the framing is broken.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(Bytes, usize), Malformed> {
+    /// [`MalformedError`] where the framing is broken.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(Bytes, usize), MalformedError> {
         match self {
             Body::Done => Ok((Bytes::new(), 0)),
             Body::UntilClosed => Ok((Bytes::copy_from_slice(bytes), bytes.len())),
@@ -112,7 +112,7 @@ impl Body {
 
 impl Chunk {
     /// What follows a byte of the framing; none behind the last.
-    fn after(self, byte: u8) -> Result<Option<Chunk>, Malformed> {
+    fn after(self, byte: u8) -> Result<Option<Chunk>, MalformedError> {
         let next = match (self, byte) {
             (Chunk::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if digits < DIGITS_MAX => {
                 let digit = (byte as char).to_digit(16).unwrap_or_default();
@@ -134,7 +134,7 @@ impl Chunk {
             }
             (Chunk::TrailerLf { line: 0, .. }, b'\n') => return Ok(None),
             (Chunk::TrailerLf { bytes, .. }, b'\n') => Chunk::Trailer { bytes, line: 0 },
-            _ => return Err(Malformed),
+            _ => return Err(MalformedError),
         };
         Ok(Some(next))
     }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use httparse::{ParserConfig, Response, Status};
 use pingora::http::RequestHeader;
 
-use super::body::{Body, Malformed};
+use super::body::{Body, MalformedError};
 
 /// Headers of one answer.
 const HEADERS_MAX: usize = 256;
@@ -26,11 +26,11 @@ pub(super) struct ReadHead {
 /// Appends the head of a request, blank line included.
 ///
 /// # Errors
-/// [`Malformed`] where the path holds what would end it.
-pub(super) fn write(head: &RequestHeader, out: &mut Vec<u8>) -> Result<(), Malformed> {
+/// [`MalformedError`] where the path holds what would end it.
+pub(super) fn write(head: &RequestHeader, out: &mut Vec<u8>) -> Result<(), MalformedError> {
     let path = head.raw_path();
     if path.is_empty() || path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
-        return Err(Malformed);
+        return Err(MalformedError);
     }
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
@@ -49,18 +49,18 @@ pub(super) fn write(head: &RequestHeader, out: &mut Vec<u8>) -> Result<(), Malfo
 /// Reads the head at the beginning of `bytes`; none while it is not whole.
 ///
 /// # Errors
-/// [`Malformed`] where it is no head, or does not say where its body ends.
-pub(super) fn read(bytes: &[u8]) -> Result<Option<ReadHead>, Malformed> {
+/// [`MalformedError`] where it is no head, or does not say where its body ends.
+pub(super) fn read(bytes: &[u8]) -> Result<Option<ReadHead>, MalformedError> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut response = Response::new(&mut []);
     let mut config = ParserConfig::default();
     config.allow_spaces_after_header_name_in_responses(true).allow_obsolete_multiline_headers_in_responses(true);
     let parsed = config.parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
-    let Status::Complete(length) = parsed.map_err(|_| Malformed)? else { return Ok(None) };
-    let status = response.code.ok_or(Malformed)?;
+    let Status::Complete(length) = parsed.map_err(|_| MalformedError)? else { return Ok(None) };
+    let status = response.code.ok_or(MalformedError)?;
     let mut map = HeaderMap::with_capacity(response.headers.len());
     for header in response.headers.iter() {
-        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Malformed)?;
+        let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| MalformedError)?;
         map.append(name, value(header.value)?);
     }
     let (body, is_clear) = body(status, &map)?;
@@ -70,15 +70,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<ReadHead>, Malformed> {
 }
 
 /// A value copied out, so that it does not keep all that was read. A value that is folded over lines is one line.
-fn value(bytes: &[u8]) -> Result<HeaderValue, Malformed> {
+fn value(bytes: &[u8]) -> Result<HeaderValue, MalformedError> {
     HeaderValue::from_bytes(bytes).or_else(|_| {
         let line: Vec<u8> = bytes.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect();
-        HeaderValue::from_bytes(&line).map_err(|_| Malformed)
+        HeaderValue::from_bytes(&line).map_err(|_| MalformedError)
     })
 }
 
 /// Where the body of an answer with these headers ends (RFC 9112, 6.3), and whether that is beyond doubt.
-fn body(status: u16, headers: &HeaderMap) -> Result<(Body, bool), Malformed> {
+fn body(status: u16, headers: &HeaderMap) -> Result<(Body, bool), MalformedError> {
     if status < 200 || matches!(status, 204 | 304) {
         return Ok((Body::Done, true));
     }
@@ -100,15 +100,15 @@ fn body(status: u16, headers: &HeaderMap) -> Result<(Body, bool), Malformed> {
 }
 
 /// The declared length. Said twice, it must be the same.
-fn length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+fn length(headers: &HeaderMap) -> Result<Option<u64>, MalformedError> {
     let mut length = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {
         for text in value.as_bytes().split(|byte| *byte == b',') {
             let text = text.trim_ascii();
             let digits = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            let said = digits.and_then(|digits| digits.parse::<u64>().ok()).ok_or(Malformed)?;
+            let said = digits.and_then(|digits| digits.parse::<u64>().ok()).ok_or(MalformedError)?;
             if length.is_some_and(|before| before != said) {
-                return Err(Malformed);
+                return Err(MalformedError);
             }
             length = Some(said);
         }

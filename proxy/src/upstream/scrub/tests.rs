@@ -105,6 +105,30 @@ fn a_key_is_blanked_in_every_way_in_which_json_may_write_it() {
 }
 
 #[test]
+fn a_key_is_blanked_as_a_url_writes_it() {
+    for (key, way) in [
+        (SLASHED, "sk-SECRET%2Fabc%2Bdef%2F01%3D%3D"),
+        (SLASHED, "sk-SECRET%2fabc%2bdef/01=%3d"),
+        ("/of/slashes/", "%2Fof%2Fslashes%2F"),
+        ("per%2Fcent-and%", "per%252Fcent-and%25"),
+        ("per%2Fcent-and%", "per%2Fcent-and%"),
+    ] {
+        let needle = Needle::new(key).unwrap();
+        let text = format!("GET /v1?a=%20&key={way}&b=%2 100% %zz");
+        let clean = text.replace(way, &"*".repeat(way.len()));
+        for cut in 0..=text.len() {
+            let mut scrubber = Scrubber::default();
+            let (first, second) = text.as_bytes().split_at(cut);
+            let mut out = scrubber.push(&needle, Bytes::copy_from_slice(first)).to_vec();
+            out.extend_from_slice(&scrubber.push(&needle, Bytes::copy_from_slice(second)));
+            out.extend_from_slice(&scrubber.finish());
+            assert_eq!(String::from_utf8(out).unwrap(), clean, "cut at {cut}");
+        }
+        assert!(needle.is_in(way.as_bytes()));
+    }
+}
+
+#[test]
 fn what_only_looks_like_an_escaped_key_passes_and_is_read_once() {
     let needle = Needle::new(SLASHED).unwrap();
     for text in

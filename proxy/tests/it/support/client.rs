@@ -170,6 +170,12 @@ impl Client {
         (0..count).map(|_| self.event().expect("the stream goes on")).collect()
     }
 
+    /// Reads to the stream's end, and returns its last event.
+    #[track_caller]
+    pub(crate) fn last_event(&mut self) -> String {
+        std::iter::from_fn(|| self.event()).last().expect("the stream has events")
+    }
+
     /// Closes the connection, in mid-answer or not, and tells when.
     pub(crate) fn leave(self) -> Instant {
         let left = Instant::now();

@@ -40,6 +40,12 @@ impl Provider {
         }
     }
 
+    /// The body of the last call.
+    #[track_caller]
+    pub(crate) fn sent(&self) -> String {
+        String::from_utf8(self.last().expect("there was a call").body().to_vec()).expect("a call is text")
+    }
+
     pub(crate) fn address(&self) -> String {
         self.fake.address().to_string()
     }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs::{self, DirBuilder},
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process,
@@ -38,6 +38,8 @@ pub(crate) struct Setup {
     providers: BTreeMap<String, String>,
     models: BTreeMap<String, String>,
     keys: BTreeMap<String, String>,
+    /// Components of the operator's own.
+    plugins: BTreeMap<String, Vec<u8>>,
     more: String,
     files_max: Option<u32>,
 }
@@ -47,7 +49,7 @@ impl Setup {
     pub(crate) fn provider(mut self, name: &str, adapter: &str, base_url: &str, lines: &str) -> Setup {
         let mut text = format!("adapter = {adapter:?}\nbase_url = {base_url:?}\n{lines}\n");
         if !lines.contains("keys =") {
-            text.push_str("keys = [\"sk-good\"]\n");
+            text.push_str("keys = [\"sk-good-key\"]\n");
         }
         if !lines.contains("retry") {
             text.push_str("retry = { attempts_max = 1 }\n");
@@ -70,7 +72,7 @@ impl Setup {
             *text = text.replace("retry = { attempts_max = 1 }\n", "");
         }
         if lines.contains("keys =") {
-            *text = text.replace("keys = [\"sk-good\"]\n", "");
+            *text = text.replace("keys = [\"sk-good-key\"]\n", "");
         }
         text.push_str(lines);
         text.push('\n');
@@ -99,6 +101,12 @@ impl Setup {
     /// The limits of the key `main`.
     pub(crate) fn limits(self, limits: &str) -> Setup {
         self.key("main", &format!("limits = {{ {limits} }}"))
+    }
+
+    /// A plugin called `name`, whose file is in the gateway's house.
+    pub(crate) fn plugin(mut self, name: &str, wasm: Vec<u8>) -> Setup {
+        self.plugins.insert(name.to_owned(), wasm);
+        self
     }
 
     /// Lines of `[server]`.
@@ -145,6 +153,9 @@ impl Setup {
         };
         self.providers.iter().for_each(|(name, lines)| table("providers", name, lines));
         self.models.iter().for_each(|(name, lines)| table("models", name, lines));
+        for name in self.plugins.keys() {
+            table("plugins", name, &format!("file = {:?}", house.plugin(name)));
+        }
         self.keys.iter().for_each(|(name, lines)| table("keys", name, &format!("key = {:?}\n{lines}", key_of(name))));
         text.push_str(&self.more);
         text
@@ -156,6 +167,8 @@ impl Setup {
 pub(crate) struct House {
     dir: TempDir,
     address: Ipv4Addr,
+    /// For calls, metrics and the admin API.
+    ports: [u16; 3],
     pub(crate) files_max: Option<u32>,
 }
 
@@ -168,7 +181,7 @@ impl House {
         let street = [2 + high % 250, low.wrapping_add((house / 250) as u8), 1 + (house % 250) as u8];
         let dir = tempfile::Builder::new().prefix("tollgate-it-").tempdir().expect("there is room for a folder");
         let address = Ipv4Addr::new(127, street[0], street[1], street[2]);
-        let house = House { dir, address, files_max: setup.files_max };
+        let house = House { dir, address, ports: free_ports(address), files_max: setup.files_max };
         house.rewrite(&setup);
         DirBuilder::new().mode(0o700).create(house.data_dir()).expect("the folder is fresh");
         DirBuilder::new().mode(0o700).create(house.data_dir().join("compiled")).expect("the folder is fresh");
@@ -178,6 +191,13 @@ impl House {
     /// Changes the configuration that the next start reads.
     pub(crate) fn rewrite(&self, setup: &Setup) {
         fs::write(self.config(), setup.text(self)).expect("the folder takes a file");
+        for (name, wasm) in &setup.plugins {
+            fs::write(self.plugin(name), wasm).expect("the folder takes a file");
+        }
+    }
+
+    fn plugin(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{name}.wasm"))
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -197,18 +217,20 @@ impl House {
     }
 
     pub(crate) fn listen(&self) -> SocketAddr {
-        self.address(8080)
+        SocketAddr::from((self.address, self.ports[0]))
     }
 
     pub(crate) fn metrics_listen(&self) -> SocketAddr {
-        self.address(9464)
+        SocketAddr::from((self.address, self.ports[1]))
     }
 
     pub(crate) fn admin_listen(&self) -> SocketAddr {
-        self.address(9465)
+        SocketAddr::from((self.address, self.ports[2]))
     }
 
-    pub(crate) fn address(&self, port: u16) -> SocketAddr {
+    /// Where one more listener may be.
+    pub(crate) fn another_address(&self) -> SocketAddr {
+        let [port] = free_ports(self.address);
         SocketAddr::from((self.address, port))
     }
 
@@ -221,6 +243,12 @@ impl House {
     pub(crate) fn leave_compiled(&self) {
         link_all(&self.data_dir().join("compiled"), &compiled());
     }
+}
+
+/// Ports that are free at `address`, which is nobody else's, so that they stay free.
+fn free_ports<const N: usize>(address: Ipv4Addr) -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind((address, 0)).expect("loopback has free ports"));
+    listeners.map(|listener| listener.local_addr().expect("it listens").port())
 }
 
 /// Compiled code, kept beside the build's other output from one run of the tests to the next.

@@ -41,6 +41,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         Just(-7_200_000),
         Just(day_ms),
         Just(-day_ms),
+        (-9..=9_i64).prop_map(move |days| days * day_ms),
         Just(40 * day_ms),
         Just(-40 * day_ms),
         Just(i64::MIN),

@@ -65,7 +65,7 @@ fn a_path_stays_below_the_base_url() {
         "/a?next=//x&y=../..",
         "/a;v=1/b",
     ] {
-        assert_eq!(path(good), Ok(()), "{good}");
+        assert_eq!(path(good, &Auth::None), Ok(()), "{good}");
     }
     for bad in [
         "",
@@ -110,9 +110,9 @@ fn a_path_stays_below_the_base_url() {
         "/{a}",
         "/a?%",
     ] {
-        assert!(path(bad).is_err(), "{bad:?}");
+        assert!(path(bad, &Auth::None).is_err(), "{bad:?}");
     }
-    assert!(path(&format!("/{}", "a".repeat(PATH_BYTES_MAX))).is_err());
+    assert!(path(&format!("/{}", "a".repeat(PATH_BYTES_MAX)), &Auth::None).is_err());
 }
 
 #[test]
@@ -162,6 +162,24 @@ fn the_header_of_the_plan_is_not_the_plugins_to_fill() {
     let planned = |auth| request(wire::UpstreamRequest { headers: headers.clone(), auth, ..wire() });
     assert!(matches!(planned(wire::Auth::Header("X-Vendor".into())), Err(ValidateError::Header { .. })));
     assert!(planned(wire::Auth::Bearer).is_ok());
+}
+
+#[test]
+fn the_query_parameter_of_the_plan_is_not_the_plugins_to_fill() {
+    let with = |path: &str| {
+        request(wire::UpstreamRequest { path: path.into(), auth: wire::Auth::Query("Account".into()), ..wire() })
+    };
+    for bad in ["/v1?Account=mine", "/v1?a=b&account=mine", "/v1?%41ccount", "/v1?a;Account=mine"] {
+        let refused = with(bad).map(drop);
+        assert_eq!(
+            refused,
+            Err(ValidateError::Path("fills the query parameter where the host puts the secret")),
+            "{bad}"
+        );
+    }
+    for good in ["/v1", "/v1?a=Account", "/Account=a", "/v1?accounts=2"] {
+        assert_eq!(with(good).map(drop), Ok(()), "{good}");
+    }
 }
 
 #[test]
