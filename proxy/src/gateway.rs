@@ -92,8 +92,6 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     pub connector: Connector,
     counter: Arc<Counter>,
-    /// When tokens were last counted, in Unix milliseconds; 0 since the tables were given back.
-    counted_ms: AtomicU64,
     pub registry: Arc<Registry>,
     hasher: KeyHasher,
     pub bounds: Bounds,
@@ -193,7 +191,6 @@ impl Gateway {
             metrics,
             connector,
             counter,
-            counted_ms: AtomicU64::new(0),
             registry,
             hasher,
             counting: Counting::new(bounds.counting_max),
@@ -322,17 +319,12 @@ impl Gateway {
 
     /// The tokenizers. Their tables are large, and kept only while they are used.
     pub fn counter(&self) -> Arc<Counter> {
-        self.counted_ms.store(self.now_ms(), Ordering::Relaxed);
         self.counter.clone()
     }
 
     /// What is done every second: gauges are set, and tables that nobody counts with are given back.
     pub fn tick(&self) {
-        let counted_ms = self.counted_ms.load(Ordering::Relaxed);
-        if counted_ms > 0 && self.now_ms().saturating_sub(counted_ms) > COUNTER_KEPT_MS {
-            self.counter.forget();
-            self.counted_ms.store(0, Ordering::Relaxed);
-        }
+        self.counter.rest(self.now_ms());
         let lag = self.ledger.lag();
         self.metrics.set_ledger(lag.rows, lag.allocated_bytes);
         self.metrics.set_store_bytes(self.store.size_bytes());
@@ -351,9 +343,6 @@ impl Gateway {
 
 /// Lost rows are logged at most this often.
 const LOSS_LOGGED_EVERY_MS: u64 = 1_000;
-
-/// How long the tokenizers' tables are kept after they were last used.
-const COUNTER_KEPT_MS: u64 = 10_000;
 
 /// The clocks of the machine, for the journal.
 pub fn clock() -> Clock {

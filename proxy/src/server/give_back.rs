@@ -8,9 +8,9 @@ use std::{sync::Arc, time::Duration};
 use crate::gateway::Gateway;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// After so many quiet looks memory is given back: soon; when idle threads have ended and tables were forgotten; and what
-/// late work has left.
-const QUIET_LOOKS: [u32; 3] = [3, 13, 65];
+/// After so many quiet looks memory is given back: soon; when idle threads have ended and tables were forgotten; and twice
+/// more what late work has left.
+const QUIET_LOOKS: [u32; 4] = [3, 13, 25, 65];
 /// Tasks that give back for each thread: a thread may take more than one of them.
 const TASKS_PER_THREAD: usize = 4;
 
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn memory_is_given_back_when_the_load_is_over_and_not_again_and_again() {
         let over = [0, 5, 9].into_iter().chain(std::iter::repeat_n(0, 200));
-        assert_eq!(looks(over), [5, 15, 67]);
+        assert_eq!(looks(over), [5, 15, 27, 67]);
     }
 
     #[test]

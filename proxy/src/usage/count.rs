@@ -1,6 +1,9 @@
 //! Counting the tokens of a text.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use parking_lot::Mutex;
 use tiktoken_rs::CoreBPE;
@@ -32,7 +35,14 @@ impl Tally {
 pub struct Counter {
     o200k: Mutex<Option<Arc<CoreBPE>>>,
     cl100k: Mutex<Option<Arc<CoreBPE>>>,
+    /// Something was counted since [`Counter::rest`] was last told the time.
+    used: AtomicBool,
+    /// When that last found so; 0 where no table is loaded.
+    used_ms: AtomicU64,
 }
+
+/// How long the tables are kept after they were last used.
+const TABLES_KEPT_MS: u64 = 10_000;
 
 impl Counter {
     pub fn new() -> Counter {
@@ -66,8 +76,20 @@ impl Counter {
         pieces(text).map(|piece| table.count_ordinary(piece) as u64).sum()
     }
 
+    /// To be told the time every second: gives the memory of the tables back where nothing was counted for ten seconds.
+    pub fn rest(&self, now_ms: u64) {
+        if self.used.swap(false, Ordering::Relaxed) {
+            return self.used_ms.store(now_ms.max(1), Ordering::Relaxed);
+        }
+        let used_ms = self.used_ms.load(Ordering::Relaxed);
+        if used_ms > 0 && now_ms.saturating_sub(used_ms) > TABLES_KEPT_MS {
+            self.forget();
+            self.used_ms.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Gives the memory of the tables back; the next count loads its table again.
-    pub fn forget(&self) {
+    pub(super) fn forget(&self) {
         self.o200k.lock().take();
         self.cl100k.lock().take();
     }
@@ -86,6 +108,8 @@ impl Counter {
             BaseTokenizer::Cl100k => (&self.cl100k, || tiktoken_rs::cl100k_base()),
         };
         let load = || Arc::new(load().expect("the tables are compiled in, and every test of counting reads them"));
+        // Here and not where a count is asked for: it may wait for its turn for longer than the tables are kept.
+        self.used.store(true, Ordering::Relaxed);
         place.lock().get_or_insert_with(load).clone()
     }
 }

@@ -192,6 +192,23 @@ fn tables_are_loaded_when_needed_and_given_back_when_told() {
 }
 
 #[test]
+fn tables_are_kept_while_they_are_used_and_for_ten_seconds() {
+    let counter = Counter::new();
+    let loaded_at = |now_ms| {
+        counter.rest(now_ms);
+        !counter.loaded().is_empty()
+    };
+    counter.count("gpt-4o", "a");
+    assert!(loaded_at(1_000) && loaded_at(11_000));
+    counter.count("gpt-4o", "a");
+    assert!(loaded_at(12_000) && loaded_at(22_000));
+    assert!(!loaded_at(22_001));
+    // Also those that a late count has loaded again.
+    counter.count("gpt-4o", "a");
+    assert!(loaded_at(23_000) && !loaded_at(33_001));
+}
+
+#[test]
 fn models_are_told_apart_by_their_names() {
     for (model, base) in [
         ("gpt-4o-mini", BaseTokenizer::O200k),
