@@ -1,5 +1,7 @@
 //! A whole answer that is canonical already.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::{chunks::answer_id, embeddings::embeddings_as, failure, tokens};
@@ -77,8 +79,8 @@ pub(super) struct Parts<'a> {
     /// The JSON text under `error`, unless that is null or another way to say nothing.
     pub(super) error: Option<&'a str>,
     pub(super) tokens: Option<Tokens>,
-    /// Where the value of `usage` stands, whatever it is, and where its key begins.
-    pub(super) usage: Option<(usize, std::ops::Range<usize>)>,
+    /// Where each member of the name `usage` stands, whatever its value, from its key to its end.
+    pub(super) usage: Vec<Range<usize>>,
     /// The JSON text under `choices`.
     pub(super) choices: &'a str,
     /// `choices` holds at least one.
@@ -98,10 +100,8 @@ impl<'a> Parts<'a> {
         while let Some(key) = scanner.key()? {
             match key.raw {
                 "usage" => {
-                    scanner.kind()?;
-                    let start = scanner.at();
                     parts.tokens = tokens::read(&mut scanner)?;
-                    parts.usage = Some((key.at, start..scanner.at()));
+                    parts.usage.push(key.at..scanner.at());
                 }
                 "error" => {
                     let error = scanner.value()?;

@@ -1,6 +1,6 @@
 //! A stream that is in the client's dialect already: forwarded as it comes, and read on the way.
 
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
 use memchr::memmem::Finder;
 
@@ -163,14 +163,17 @@ impl Passthrough {
             Finished::One(is_finished) => *is_finished |= finish(&self.names.finish_reason, data) == Some(true),
             Finished::Each { begun, finished } => note_choices(parts.choices, begun, finished),
         }
-        let wanted = self.include_usage && parts.usage.is_some();
+        let wanted = self.include_usage && !parts.usage.is_empty();
         self.usage_shown |= wanted && parts.tokens.is_some();
-        let forward = match &parts.usage {
-            // Clients that did not ask for usage read the first choice unseen.
-            _ if !(parts.has_choices || wanted && parts.tokens.is_some()) => Forward::Drop,
-            Some((key, value)) if !wanted => Forward::Rewritten(framed(&without(data, *key, value.end))),
-            _ if memchr::memchr2(b'\n', b'\r', data).is_some() => Forward::Rewritten(framed(data)),
-            _ => Forward::AsIs,
+        // Clients that did not ask for usage read the first choice unseen.
+        let forward = if !(parts.has_choices || wanted && parts.tokens.is_some()) {
+            Forward::Drop
+        } else if !wanted && !parts.usage.is_empty() {
+            Forward::Rewritten(framed(&without(data, &parts.usage)))
+        } else if memchr::memchr2(b'\n', b'\r', data).is_some() {
+            Forward::Rewritten(framed(data))
+        } else {
+            Forward::AsIs
         };
         InspectedFrame { usage: parts.tokens, ..InspectedFrame::only(forward) }
     }
@@ -210,14 +213,25 @@ fn identity(parts: &Parts<'_>) -> Vec<u8> {
     format!("{{\"id\":{id},\"object\":\"chat.completion.chunk\",\"created\":{created},\"model\":{model}").into_bytes()
 }
 
-/// `data` without the member whose key begins at `key` and whose value ends at `end`, and without its comma.
-fn without(data: &[u8], key: usize, end: usize) -> Vec<u8> {
-    let before = data[..key].trim_ascii_end();
-    let after = data[end..].trim_ascii_start();
-    match before.strip_suffix(b",") {
-        Some(before) => [before, after].concat(),
-        None => [before, after.strip_prefix(b",").unwrap_or(after)].concat(),
+/// `data`, an object, without these of its members, in order, and without their commas.
+fn without(data: &[u8], members: &[Range<usize>]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(data.len());
+    let (mut at, mut owes_comma) = (0, false);
+    for member in members {
+        keep(&data[at..member.start], owes_comma, &mut kept);
+        kept.truncate(kept.trim_ascii_end().len());
+        // The first member has no comma before it: the one behind goes.
+        owes_comma = kept.pop_if(|last| *last == b',').is_none();
+        at = member.end;
     }
+    keep(&data[at..], owes_comma, &mut kept);
+    kept
+}
+
+/// Appends what stands between two members, or around them.
+fn keep(part: &[u8], owes_comma: bool, kept: &mut Vec<u8>) {
+    let part = part.trim_ascii_start();
+    kept.extend_from_slice(part.strip_prefix(b",").filter(|_| owes_comma).unwrap_or(part));
 }
 
 /// Whether a choice has a finish reason that is not null, which some providers write as an empty one; `None` if no

@@ -105,6 +105,22 @@ fn usage_null_is_cut_out_wherever_it_stands() {
 }
 
 #[test]
+fn usage_that_is_said_several_times_is_cut_out_each_time() {
+    let choice = r#""choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]"#;
+    let bare: Value = serde_json::from_str(&format!("{{{choice}}}")).unwrap();
+    for frame in [
+        format!(r#"{{"usage":"",{choice},"usage":null}}"#),
+        format!(r#"{{ "usage":1 , "usage":2 ,{choice} }}"#),
+        format!(r#"{{{choice},"usage":{{}}, "usage":3,"usage":[] }}"#),
+    ] {
+        let Forward::Rewritten(written) = seen(false, &frame).forward else { panic!("{frame} is shown as it came") };
+        let data = std::str::from_utf8(&written).unwrap().strip_prefix("data: ").unwrap();
+        assert_eq!(serde_json::from_str::<Value>(data).unwrap(), bare, "{frame}");
+        assert!(!data.contains("usage"), "{data}");
+    }
+}
+
+#[test]
 fn usage_of_nothing_is_no_usage() {
     for usage in ["null", "{}", r#"{"prompt_tokens":0,"completion_tokens":0}"#, r#"{"prompt_tokens":null}"#, "[]"] {
         assert_eq!(seen(true, &chunk(&format!(r#""choices":[],"usage":{usage}"#))).usage, None, "{usage}");
